@@ -89,9 +89,7 @@ def add_numbers(tx: Transaction, read: ReadNumbers, now: EpochMs) -> int:
             why = "retired: `numbers restore` brings it back" if retired else "already in the pool"
             problems.append((line, f"{number} is {why}"))
     if problems:
-        rest = len(problems) - MAX_REPORTED
-        reported = [f"line {line}: {problem}" for line, problem in sorted(problems)[:MAX_REPORTED]]
-        raise InvalidInput(reported + ([f"… and {rest} more"] if rest > 0 else []))
+        raise InvalidInput(reported(problems))
     tx.numbers.insert_all(read.countries, now)
     held_until = tx.restores.numbers_held_until()
     if held_until is not None and held_until > now:
@@ -99,6 +97,13 @@ def add_numbers(tx: Transaction, read: ReadNumbers, now: EpochMs) -> int:
         for number in read.lines:
             tx.numbers.set_state(number, NumberState.QUARANTINED, held_until)
     return len(read.lines)
+
+
+def reported(problems: Collection[tuple[int, str]]) -> list[str]:
+    """Returns a line for each of the first MAX_REPORTED problems of a file, and one for the others."""
+    rest = len(problems) - MAX_REPORTED
+    lines = [f"line {line}: {problem}" for line, problem in sorted(problems)[:MAX_REPORTED]]
+    return lines + ([f"… and {rest} more"] if rest > 0 else [])
 
 
 def quarantine(tx: Transaction, number: str, until: EpochMs) -> Number:

@@ -2,15 +2,22 @@
 
 import asyncio
 import csv
-from collections.abc import Iterator
+import io
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from engine.bookings import number_pool
-from engine.bookings.pool_forecast import PACE_DAYS, PoolForecast, pool_forecast
+from engine.bookings.pool_forecast import PACE_DAYS, PoolForecast, pool_forecast, pool_forecasts
+from engine.bookings.retirement import Retirement, retire_listed, retire_matching
 from engine.cli.database import open_database, run_command
+from engine.cli.options import YesOption
 from engine.cli.output import Json, progress, show, show_one
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
@@ -20,6 +27,7 @@ from engine.domain.numbers import NumberState
 from engine.domain.times import DAY_MS, EpochMs, rfc3339
 from engine.runtime.clock import SystemClock
 from engine.storage.numbers import Number
+from engine.storage.operator_reads import OperatorReads
 from engine.storage.reads import Reads
 from engine.storage.transaction import Transaction
 
@@ -62,9 +70,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List all numbers with their state."""
-    if country is not None and country.upper() not in COUNTRIES:
-        raise InvalidInput([f"{country[:40]!r} is not a country with telephone numbers; give two letters, such as BE"])
-    show(run_command(Settings(), _all_numbers, state, country and country.upper()), as_json=as_json)
+    show(run_command(Settings(), _all_numbers, state, _checked_country(country)), as_json=as_json)
 
 
 @app.command()
@@ -109,9 +115,59 @@ def quarantine(
 
 
 @app.command()
-def retire(number: NumberArgument, as_json: Json = False) -> None:
-    """Take a number out of the pool until `restore`. Bookings may then hide it like any other number."""
-    show_one(_shown(run_command(Settings(), number_pool.retire, number)), as_json=as_json)
+def summary(as_json: Json = False) -> None:
+    """Count the numbers of each country by their state, and say for how many days its free numbers last.
+
+    `daysLeft` goes by the bookings of the last week, as `forecast` does; it is empty where numbers do not run out.
+    """
+    settings = Settings()
+    open_database(settings)
+    show(asyncio.run(_summary(settings, policy_of(settings).quarantine_ms)), as_json=as_json)
+
+
+@app.command()
+def retire(
+    number: Annotated[
+        str | None, typer.Argument(help="The number, E.164. Without it: give --file, --prefix or --country.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="A CSV file as `import` reads it, or - for standard input: all of its numbers, or none."),
+    ] = None,
+    prefix: Annotated[str | None, typer.Option(help="All numbers that begin so, such as +3225.")] = None,
+    country: Annotated[str | None, typer.Option(help="All numbers of this country (ISO 3166), such as BE.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count them, and change nothing.")] = False,
+    yes: YesOption = False,
+    as_json: Json = False,
+) -> None:
+    """Take numbers out of the pool until `restore`. Bookings may then hide them like any other number.
+
+    One number is retired at once. Many are counted first, and the command asks. Booked numbers stay: in a file they are
+    an error, with a prefix or a country they are counted.
+    """
+    settings = Settings()
+    ways = [number is not None, file is not None, prefix is not None or country is not None]
+    if sum(ways) != 1:
+        raise InvalidInput(["give a number, or --file, or --prefix and --country, or one of these two"])
+    if str(file) == "-" and not (yes or dry_run):
+        raise InvalidInput(["with --file - give --yes or --dry-run: standard input cannot answer the question as well"])
+    if number is not None and not dry_run:
+        show_one(_shown(run_command(settings, number_pool.retire, number)), as_json=as_json)
+        return
+    if number is not None:
+        chosen: Callable[..., Retirement] = partial(retire_listed, read=number_pool.read_numbers([(1, number)]))
+    elif file is not None:
+        chosen = partial(retire_listed, read=number_pool.read_numbers(read_lines(file)))
+    else:
+        chosen = partial(retire_matching, prefix=prefix, country=_checked_country(country))
+    found = run_command(settings, chosen, dry_run=True)
+    if not dry_run and found.retired:
+        stay = f" {found.booked} booked ones stay." if found.booked else ""
+        if not yes:
+            typer.confirm(f"Retire {found.retired} numbers?{stay}", abort=True, err=True)
+        found = run_command(settings, chosen, dry_run=False)
+    counts = {"retired": found.retired, "alreadyRetired": found.already_retired, "booked": found.booked}
+    show_one(counts | {"dryRun": dry_run}, as_json=as_json)
 
 
 @app.command()
@@ -125,23 +181,58 @@ async def _forecast(settings: Settings, quarantine_ms: int) -> PoolForecast:
         return await pool_forecast(reads, SystemClock().now(), quarantine_ms)
 
 
+async def _summary(settings: Settings, quarantine_ms: int) -> list[dict[str, Any]]:
+    async with OperatorReads(settings.database) as reads:
+        counts = await reads.numbers_by_country()
+        forecasts = await pool_forecasts(reads, SystemClock().now(), quarantine_ms)
+        of_all = await pool_forecast(reads, SystemClock().now(), quarantine_ms)
+    rows = [
+        _summary_row(country or "none", counts[country], forecasts.get(country))
+        for country in sorted(counts, key=lambda each: each or "")
+    ]
+    total = sum((Counter(each) for each in counts.values()), Counter[str]())
+    return [*rows, _summary_row("all", total, of_all)]
+
+
+def _summary_row(country: str, counts: Mapping[str, int], expected: PoolForecast | None) -> dict[str, Any]:
+    return {
+        "country": country,
+        **{state.value.lower(): counts.get(state, 0) for state in NumberState},
+        "bookedLastWeek": 0 if expected is None else expected.taken,
+        "daysLeft": None if expected is None else expected.days_left,
+    }
+
+
+def _checked_country(country: str | None) -> str | None:
+    """Returns the country in capitals. Raises InvalidInput."""
+    if country is not None and country.upper() not in COUNTRIES:
+        raise InvalidInput([f"{country[:40]!r} is not a country with telephone numbers; give two letters, such as BE"])
+    return country and country.upper()
+
+
 def read_lines(file: Path) -> Iterator[tuple[int, str]]:
     """Yields (line number, first column) of every line that is not empty, without the header.
 
+    Args:
+        file: The file; `-`: standard input.
+
     Raises:
-        InvalidInput: The file is too large, or not a CSV file in UTF-8.
+        InvalidInput: It is too large, or not a CSV file in UTF-8.
     """
-    if file.stat().st_size > MAX_BYTES:
-        raise InvalidInput([f"{file} is larger than {MAX_BYTES >> 20} MB"])
+    is_input = str(file) == "-"
+    name = "standard input" if is_input else str(file)
+    with nullcontext(sys.stdin.buffer) if is_input else file.open("rb") as source:
+        content = source.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise InvalidInput([f"{name} is larger than {MAX_BYTES >> 20} MB"])
     try:
-        with file.open(newline="", encoding="utf-8-sig") as text:
-            reader = csv.reader(text)
-            for row in reader:
-                first = row[0].strip() if row else ""
-                if first and not (reader.line_num == 1 and first.lower() in HEADERS):
-                    yield reader.line_num, first
+        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        for row in reader:
+            first = row[0].strip() if row else ""
+            if first and not (reader.line_num == 1 and first.lower() in HEADERS):
+                yield reader.line_num, first
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInput([f"{file} is not a CSV file in UTF-8: {error}"]) from error
+        raise InvalidInput([f"{name} is not a CSV file in UTF-8: {error}"]) from error
 
 
 def _all_numbers(tx: Transaction, state: str | None, country: str | None) -> list[dict[str, Any]]:

@@ -8,8 +8,8 @@ import typer
 from engine.accounts import accounts
 from engine.callbacks import secrets
 from engine.cli.database import run_command
-from engine.cli.options import AccountArgument
-from engine.cli.output import Json, show_one
+from engine.cli.options import AccountArgument, YesOption
+from engine.cli.output import Json, complain, show_one
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.times import EpochMs, rfc3339
@@ -26,13 +26,7 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 @app.command("show")
 def show_secrets(account: AccountArgument, as_json: Json = False) -> None:
     """Show the secrets with which an account verifies its callbacks."""
-    now = SystemClock().now()
-
-    def look_up(tx: Transaction) -> tuple[str, SigningSecrets]:
-        found = accounts.account_of(tx, account)
-        return found.id, secrets.secrets_at(tx, found.id, now)
-
-    show_one(_shown(*run_command(Settings(), look_up)), as_json=as_json)
+    show_one(_shown(*run_command(Settings(), _secrets_at, account, SystemClock().now())), as_json=as_json)
 
 
 @app.command()
@@ -42,19 +36,30 @@ def rotate(
         str,
         typer.Option(help="How long the present secret still signs as well: 90s, 30m, 24h, up to 7d; 0s: not at all."),
     ] = "24h",
+    yes: YesOption = False,
     as_json: Json = False,
 ) -> None:
     """Make a new secret. During the overlap callbacks carry two signatures, and either verifies.
 
-    A secret that an earlier rotation replaced stops signing at once, even within its own overlap.
+    A secret that an earlier rotation replaced stops signing at once, even within its own overlap. If it still signs,
+    this asks first.
     """
     now, seconds = SystemClock().now(), _seconds(overlap)
+    old_until = _shown(*run_command(Settings(), _secrets_at, account, now))["oldSecretUntil"]
+    if old_until is not None and not yes:
+        complain(f"the secret before the present one signs until {old_until}: a receiver may still need it")
+        typer.confirm("Rotate again, so that it stops signing at once?", abort=True, err=True)
 
     def carry_out(tx: Transaction) -> tuple[str, SigningSecrets]:
         found = accounts.account_of(tx, account)
         return found.id, secrets.rotate(tx, found.id, seconds, now)
 
     show_one(_shown(*run_command(Settings(), carry_out)), as_json=as_json)
+
+
+def _secrets_at(tx: Transaction, account: str, now: EpochMs) -> tuple[str, SigningSecrets]:
+    found = accounts.account_of(tx, account)
+    return found.id, secrets.secrets_at(tx, found.id, now)
 
 
 def _seconds(text: str) -> int:

@@ -50,6 +50,7 @@ ENTRIES: dict[str, Entry] = {
     ),
     "numbers": Entry("numbers", "app", "The pool of numbers to rent."),
     "bookings": Entry("tree", "bookings_app", "Bookings of all accounts."),
+    "blocked-callers": Entry("blocked_callers", "app", "The callers whose calls a booking refuses."),
     "cdr": Entry("cdr", "app", "Call records."),
     "report": Entry("report", "app", "Sum up the calls of a month, by account and rented number."),
     "calls": Entry("calls", "app", "Live calls of all accounts."),
@@ -66,6 +67,9 @@ ENTRIES: dict[str, Entry] = {
 
 BOOKINGS: dict[str, Entry] = {
     "create": Entry("booking_create", "app", "Book a number for an account."),
+    "top": Entry(
+        "booking_top", "app", "List the bookings with the most calls, or the most charged seconds, of the last hours."
+    ),
     "list": Entry("booking_views", "list_app", "List bookings, newest first."),
     "show": Entry("booking_views", "show_app", "Show one booking, and everything that it was ever granted."),
     "change": Entry("booking_change", "app", "Change a booking without renewing it."),

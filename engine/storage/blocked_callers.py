@@ -32,6 +32,12 @@ class BlockedCallers(Table):
         row = self._sql.blocked_caller(self._db, booking_id=booking_id, caller=caller)
         return BlockedCaller(**row) if row else None
 
+    def all(self, booking_id: BookingId) -> list[BlockedCaller]:
+        """Returns all callers that the booking refuses, in the order of their numbers."""
+        count = self.count(booking_id)
+        rows = self._sql.blocked_page(self._db, booking_id=booking_id, after="", at_most=count)
+        return [BlockedCaller(**row) for row in rows]
+
     def insert(self, booking_id: BookingId, blocked: BlockedCaller) -> None:
         """Adds a caller."""
         self._sql.insert_blocked(self._db, booking_id=booking_id, **fields_of(blocked))

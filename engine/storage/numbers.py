@@ -98,6 +98,15 @@ class Numbers(Table):
         """Stores a state that the operator chose, for a number that is not booked. It counts against no account now."""
         self._sql.set_number_state(self._db, e164=e164, state=state.value, quarantined_until=quarantined_until)
 
+    def count_matching(self, prefix: str | None, country: str | None) -> dict[str, int]:
+        """Counts the numbers with a prefix and of a country by their state. None: any."""
+        rows = self._sql.numbers_matching(self._db, **_range_of(prefix), country=country)
+        return {row["state"]: row["numbers"] for row in rows}
+
+    def retire_matching(self, prefix: str | None, country: str | None) -> None:
+        """Retires the numbers with a prefix and of a country that are free or in quarantine. None: any."""
+        self._sql.retire_matching(self._db, **_range_of(prefix), country=country)
+
     def _longest_idle(self, wanted: NumberPattern) -> E164 | None:
         if wanted.prefix is not None:
             return self._longest_idle_with(wanted.prefix, wanted.country)
@@ -121,3 +130,8 @@ class Numbers(Table):
             scans = (self._sql.free_number_among_oldest_of_country, self._sql.free_number_among_range_of_country)
         found: Iterator[E164 | None] = (scan(self._db, **chosen) for scan in scans)
         return next((e164 for e164 in found if e164 is not None), None)
+
+
+def _range_of(prefix: str | None) -> dict[str, str]:
+    """Returns the parameters for the numbers with a prefix."""
+    return {"low": prefix or "+", "high": (prefix or "+") + LAST_NUMBER}

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from engine.domain.ids import AccountId
+from engine.domain.ids import AccountId, BookingId
 from engine.domain.numbers import E164
 from engine.domain.routing import Disposition
 from engine.domain.times import EpochMs, Span
@@ -30,6 +30,21 @@ class CallSums:
         return CallSums(self.calls + other.calls, self.answered + other.answered, self.seconds + other.seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class BusyBooking:
+    """The calls of one booking.
+
+    Attributes:
+        account: The name of its account.
+        service: Its number at one of these calls.
+    """
+
+    booking_id: BookingId
+    account: str
+    service: E164
+    sums: CallSums
+
+
 # The country of numbers (ISO 3166); None where they belong to no single one.
 Country: TypeAlias = str | None
 
@@ -43,6 +58,30 @@ class OperatorReads(Reads):
             self._sql.calls_by_number, account_id=account_id, since=span.since, until=span.until
         )
         return {row["service"]: CallSums(row["calls"], row["answered"], row["seconds"]) for row in rows}
+
+    async def busiest_bookings(
+        self, account_id: AccountId | None, since: EpochMs, limit: int, *, by_seconds: bool
+    ) -> list[BusyBooking]:
+        """Returns the bookings with the most calls or seconds that came in since an instant.
+
+        Args:
+            account_id: Only this account's; None: all but sandboxes'.
+            since: From when on calls are counted.
+            limit: The most bookings to return.
+            by_seconds: Order by seconds and not by calls.
+        """
+        rows = await self._counts.run(
+            self._sql.busiest_bookings, account_id=account_id, since=since, by_seconds=by_seconds, at_most=limit
+        )
+        return [
+            BusyBooking(
+                row["booking_id"],
+                row["account"],
+                row["service"],
+                CallSums(row["calls"], row["answered"], row["seconds"]),
+            )
+            for row in rows
+        ]
 
     async def numbers_by_country(self) -> dict[Country, dict[str, int]]:
         """Counts the numbers of each country by their state."""

@@ -17,6 +17,7 @@ SCANS = dict.fromkeys(
 ) | {
     "accounts_list": "for the operator; customers are few",
     "booked_without_booking": "for `doctor`",
+    "busiest_bookings": "for the operator; customers are few, and each one's calls are searched",
     "api_keys_of": "for the operator; keys are few",
     "latest_reported_call": "for `doctor`; from the newest call on, until an answered one",
     "numbers_by_country": "for the operator",
@@ -26,6 +27,8 @@ SCANS = dict.fromkeys(
 }
 # Queries that may sort their result, and why it is small.
 SORTS = {
+    "busiest_bookings": "bookings that were called within the last hours",
+    "numbers_matching": "for the operator",
     "booked_by_country": "numbers that were booked within a week",
     "dispositions_between": "a bounded number of scanned rows",
     "ends_of_quarantine_by_country": "numbers in quarantine, by country and day",

@@ -31,6 +31,18 @@ SELECT service, SUM(1 + further_calls) AS calls, SUM(duration > 0) AS answered, 
 WHERE account_id = :account_id AND started_at >= :since AND started_at < :until
 GROUP BY service;
 
+-- name: busiest_bookings
+-- Of customers, or of one account. CROSS JOIN makes SQLite begin with the accounts, and read the time span of each.
+SELECT
+    c.booking_id, a.name AS account, MAX(c.service) AS service, SUM(1 + c.further_calls) AS calls,
+    SUM(c.duration > 0) AS answered, SUM(c.duration) AS seconds
+FROM accounts AS a CROSS JOIN cdrs AS c
+WHERE c.account_id = a.id AND c.started_at >= :since
+    AND CASE WHEN :account_id IS NULL THEN a.test_of IS NULL ELSE a.id = :account_id END
+GROUP BY c.booking_id
+ORDER BY CASE WHEN :by_seconds THEN SUM(c.duration) ELSE SUM(1 + c.further_calls) END DESC, c.booking_id
+LIMIT :at_most;
+
 -- name: dispositions_between
 -- Of the newest real calls that were recorded within a span: a simulated call has an id of its own kind.
 SELECT disposition, COUNT(*) AS calls FROM (

@@ -83,6 +83,16 @@ LIMIT 1 OFFSET :skipped;
 -- name: set_number_state!
 UPDATE numbers SET state = :state, quarantined_until = :quarantined_until, quarantined_by = NULL WHERE e164 = :e164;
 
+-- name: numbers_matching
+SELECT state, COUNT(*) AS numbers FROM numbers
+WHERE e164 >= :low AND e164 <= :high AND (:country IS NULL OR country = :country)
+GROUP BY state;
+
+-- name: retire_matching!
+-- A number keeps the end of its quarantine, for the case that it is restored.
+UPDATE numbers SET state = 'RETIRED', quarantined_by = NULL
+WHERE e164 >= :low AND e164 <= :high AND state IN ('FREE', 'QUARANTINED') AND (:country IS NULL OR country = :country);
+
 -- name: free_quarantined_until!
 UPDATE numbers SET state = 'FREE', quarantined_until = NULL, quarantined_by = NULL
 WHERE state = 'QUARANTINED' AND quarantined_until <= :now;

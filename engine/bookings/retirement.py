@@ -1,0 +1,77 @@
+"""Takes many numbers out of the pool: those of a list, or all with a prefix or of a country."""
+
+import re
+from dataclasses import dataclass
+
+from engine.bookings.number_pool import ReadNumbers, reported
+from engine.domain.errors import InvalidInput
+from engine.domain.numbers import NumberState
+from engine.storage.transaction import Transaction
+
+_PREFIX = re.compile(r"\+[1-9][0-9]{0,14}")
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """What became of the chosen numbers, or would become of them.
+
+    Attributes:
+        retired: Numbers that were free or in quarantine.
+        already_retired: Numbers that had been retired before.
+        booked: Numbers that stay, because bookings hold them.
+    """
+
+    retired: int
+    already_retired: int
+    booked: int
+
+
+def retire_listed(tx: Transaction, read: ReadNumbers, *, dry_run: bool = False) -> Retirement:
+    """Retires all numbers of a list, or none.
+
+    Args:
+        tx: The transaction.
+        read: The numbers.
+        dry_run: Count only.
+
+    Raises:
+        InvalidInput: Some lines are bad, or name a number that is unknown or booked.
+    """
+    problems, already = list(read.problems), 0
+    chosen = []
+    for number, line in read.lines.items():
+        known = tx.numbers.by_number(number)
+        if known is None:
+            problems.append((line, f"{number} is not in the pool"))
+        elif known.state == NumberState.BOOKED:
+            problems.append((line, f"{number} is booked: it can be taken out once its booking is gone"))
+        elif known.state == NumberState.RETIRED:
+            already += 1
+        else:
+            chosen.append(known)
+    if problems:
+        raise InvalidInput(reported(problems))
+    for each in chosen if not dry_run else ():
+        tx.numbers.set_state(each.e164, NumberState.RETIRED, each.quarantined_until)
+    return Retirement(len(chosen), already, 0)
+
+
+def retire_matching(tx: Transaction, prefix: str | None, country: str | None, *, dry_run: bool = False) -> Retirement:
+    """Retires all numbers with a prefix and of a country, but for booked ones.
+
+    Args:
+        tx: The transaction.
+        prefix: Their first digits, E.164; None: any.
+        country: Their country (ISO 3166); None: any.
+        dry_run: Count only.
+
+    Raises:
+        InvalidInput: The prefix is not the beginning of a number.
+    """
+    if prefix is not None and not _PREFIX.fullmatch(prefix):
+        raise InvalidInput([f"{prefix[:40]!r} is not the beginning of an E.164 number, such as +3225"])
+    counts = tx.numbers.count_matching(prefix, country)
+    if not dry_run:
+        tx.numbers.retire_matching(prefix, country)
+    retired = counts.get(NumberState.FREE, 0) + counts.get(NumberState.QUARANTINED, 0)
+    return Retirement(retired, counts.get(NumberState.RETIRED, 0), counts.get(NumberState.BOOKED, 0))
