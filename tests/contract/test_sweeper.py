@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from engine.asterisk.reconciler import Reconciler
+from engine.bookings.closing import close
 from engine.domain.ids import CallId
 from engine.domain.policy import RetentionPeriods
 from engine.domain.times import DAY_MS, HOUR_MS
@@ -80,3 +81,11 @@ async def test_a_call_whose_end_stands_in_the_spool_is_not_lost(started: Started
     started.reconciler.has_compared = True
     write(tmp_path, end_line("c1", 2 * SECOND))
     assert await started.swept() == [("ANSWERED", 2)]
+
+
+async def test_the_sweep_ends_the_bookings_of_a_close_that_was_cut_short(world: World, tmp_path: Path) -> None:
+    booking = await world.book()
+    await world.storage.run(close, "Ann", world.now)
+    await Started(world, tmp_path).sweeper.sweep()
+    assert (await world.stored(booking)).gone_at == world.now
+    assert world.rows("SELECT state FROM numbers WHERE e164 = ?", booking.service) == [{"state": "QUARANTINED"}]

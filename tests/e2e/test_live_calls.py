@@ -48,6 +48,23 @@ def test_a_delete_ends_a_live_call_at_once(system: System, caller: Caller, liste
     assert system.get(f"/bookings/{booked.id}").status == 404
 
 
+def test_a_live_call_outlasts_the_suspension_of_its_account(
+    system: System, caller: Caller, listener: CallbackListener
+) -> None:
+    booked, other = system.book("LARGE", listener.url), system.book("LARGE")
+    with caller.hidden(), caller.dialling(booked.service) as callers:
+        wait_talking(system, callers)
+        system.command("accounts", "suspend", "demo", "--json")
+        try:
+            assert system.get("/bookings").status == 403
+            assert caller.call(other.service).status == 480
+            callers.wait()
+            assert listener.wait()[0].content["duration"] == 4  # its limit
+        finally:
+            system.command("accounts", "resume", "demo", "--json")
+    assert [cdr["disposition"] for cdr in other.wait_settled()] == ["ACCOUNT_SUSPENDED"]
+
+
 def test_a_delete_ends_a_ringing_call(system: System, caller: Caller) -> None:
     booked = system.book("LARGE")
     with caller.hidden("uas_no_answer"), caller.dialling(booked.service, "uac_rejected") as callers:

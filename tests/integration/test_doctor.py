@@ -196,3 +196,15 @@ def test_the_report_shows_no_number_and_no_secret(settings: Settings) -> None:
     secrets = [path.read_text().strip() for path in (settings.data_dir / "secrets").iterdir()]
     assert not [secret for secret in secrets if secret in text]
     assert "+33199" not in text
+
+
+def test_what_the_operator_is_warned_of_is_shown(settings: Settings) -> None:
+    now = "CAST(strftime('%s', 'now') AS INTEGER) * 1000"
+    execute(
+        settings,
+        "INSERT INTO callback_endpoints (id, account_id, url, last_attempt_at, failing_since)"  # noqa: S608
+        f" SELECT 'cep_1', id, 'https://down.example/x', {now}, {now} - 3600000 FROM accounts WHERE name = 'demo'",
+    )
+    [(part, found)] = wrong(settings).items()
+    assert part == "warnings: callbacks down.example"
+    assert found.startswith("warning: all callbacks have failed since ")
