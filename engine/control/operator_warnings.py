@@ -45,9 +45,15 @@ async def find_callbacks(reads: OperatorReads, now: EpochMs, _: int) -> list[Ope
     """Returns the hosts that take no callbacks of customers' own accounts. Raises StorageError."""
     rows = await reads.endpoints_tried(EpochMs(now - TRIED_WITHIN_MS), COUNTED_ENDPOINTS)
     return callback_warnings(
-        TriedEndpoint(urlsplit(url).hostname or "", last_attempt_at, failing_since)
-        for url, last_attempt_at, failing_since in rows
+        TriedEndpoint(_host_of(url), last_attempt_at, failing_since) for url, last_attempt_at, failing_since in rows
     )
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # an earlier version let such a URL in
+        return ""
 
 
 async def find_calls(reads: OperatorReads, now: EpochMs, _: int) -> list[OperatorWarning]:

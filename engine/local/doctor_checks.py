@@ -278,7 +278,8 @@ async def _numbers_by_state(settings: Settings) -> dict[str, int]:
 async def _who_may_take(settings: Settings, numbers: int) -> str | None:
     """Returns the name of a customer who may hold this many numbers; None if there is none, or only one customer."""
     async with Reads(settings.database) as reads:
-        customers = [account for account in await reads.accounts() if account["test_of"] is None]
+        accounts = await reads.accounts()
+    customers = [each for each in accounts if each["test_of"] is None and each["suspended_at"] is None]
     default = settings.max_bookings_per_account
     names = (each["name"] for each in customers if (each["max_bookings"] or default) >= numbers)
     return next(names, None) if len(customers) > 1 else None

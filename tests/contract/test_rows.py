@@ -170,7 +170,8 @@ def test_no_statement_selects_whatever_columns_there_are() -> None:
 
 def test_the_function_of_a_statement_demands_its_parameters_by_name() -> None:
     connection = sqlite3.connect(":memory:")
-    connection.execute("CREATE TABLE accounts (id, name, webhook_secret, created_at, test_of, events)")
+    columns = ("id", "name", "webhook_secret", "created_at", "test_of", "suspended_at", "suspended_reason", "closed_at")
+    connection.execute(f"CREATE TABLE accounts ({', '.join(columns)})")
     by_name: Callable[..., object] = SQL.account_by_name
     assert by_name(connection, name="Ann") is None
     with pytest.raises(TypeError, match="name"):
