@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.accounts.accounts import create_account
+from engine.accounts.standing import resume, suspend
 from engine.bookings import lifecycle as bookings
 from engine.bookings.adjustments import Adjustment, adjust_live
 from engine.bookings.blocked_callers import block, unblock
@@ -178,3 +179,7 @@ class Line:
                 self.policy = replace(self.policy, destinations=destinations)
             case ("adjust", seconds, calls):
                 self.adjust(seconds, calls)
+            case ("suspend",):
+                suspend(self.tx, self.account, None, self.now)
+            case ("resume",):
+                resume(self.tx, self.account)

@@ -34,6 +34,7 @@ STEPS = st.one_of(
     st.tuples(st.just("refuse anonymous"), st.booleans()),
     st.tuples(st.just("allow"), st.sampled_from([DEFAULT_DESTINATIONS, AllowedDestinations(frozenset({"FR"}))])),
     st.tuples(st.just("adjust"), st.sampled_from([-100, -3, 3]), st.sampled_from([-5, -1, 0, 1])),
+    st.tuples(st.sampled_from(["suspend", "resume", "resume"])),
     st.tuples(
         st.just("time"),
         st.sampled_from(
@@ -109,6 +110,9 @@ def check(line: Line, source: str) -> None:
         ([("refuse anonymous", True)], CALLER, Reason.PUT_THROUGH),
         ([("allow", AllowedDestinations(frozenset({"FR"})))], CALLER, Reason.DESTINATION_NOT_ALLOWED),
         ([("adjust", -300, 0)], CALLER, Reason.SECONDS_SPENT),
+        ([("adjust", -300, 0), ("suspend",)], CALLER, Reason.ACCOUNT_SUSPENDED),
+        ([("talk", CALLER), ("suspend",)], CALLER, Reason.ACCOUNT_SUSPENDED),
+        ([("suspend",), ("resume",)], CALLER, Reason.PUT_THROUGH),
         ([("adjust", 0, -10)], CALLER, Reason.CALLS_SPENT),
         ([("talk", CALLER), ("adjust", -300, 0)], CALLER, Reason.SECONDS_HELD),
         ([("talk", CALLER), ("adjust", 0, -10)], CALLER, Reason.CALLS_HELD),
