@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from engine.accounts.accounts import create_account
 from engine.control.operator import Operator
 from engine.control.server import ControlServer
 from engine.domain.booking import Booking
@@ -105,6 +106,25 @@ async def test_deleting_a_booking_ends_its_calls_and_no_others(world: World, ami
         assert (done["id"], done["callsEnded"]) == (exchange.booking.id, 2)
         assert sorted(hung_up(exchange)) == ["c1", "c2"]
         assert (await world.stored(exchange.booking)).gone_at is not None
+
+
+async def test_closing_an_account_by_force_ends_its_calls_and_no_others(
+    world: World, ami: FakeChannels, cli: Cli
+) -> None:
+    bob = await world.storage.run(create_account, "Bob", world.now)
+    async with at_work(world, ami) as exchange:
+        other, theirs = await world.book(), await world.book(account=bob.id)
+        await exchange.talk(CallId("c1"))
+        await exchange.incoming("c2")
+        await world.bridge(other, "c3")
+        await world.bridge(theirs, "c4")
+        async with an_engine(cli, exchange):
+            assert "3 calls of it are live" in await ran(cli.refused, "accounts", "close", "Ann", "--yes")
+            assert hung_up(exchange) == []
+            done = await ran(cli.json, "accounts", "close", "Ann", "--yes", "--force")
+        assert (done["state"], done["bookingsEnded"], done["callsEnded"]) == ("CLOSED", 2, 3)
+        assert sorted(hung_up(exchange)) == ["c1", "c2", "c3"]
+        assert (await world.stored(theirs)).gone_at is None
 
 
 async def test_without_an_engine_the_calls_of_a_deleted_booking_are_left_to_the_next_engine(
