@@ -19,6 +19,8 @@ COLUMNS = (
     *("accountcode", "src", "dst", "dcontext", "clid", "channel", "dstchannel", "lastapp", "lastdata"),
     *("start", "answer", "end", "duration", "billsec", "disposition", "amaflags", "uniqueid", "userfield"),
 )
+# What Asterisk adds with `newcdrcolumns`: here the account, the call's id in Asterisk, and always 0.
+NEW_COLUMNS = ("peeraccount", "linkedid", "sequence")
 # Asterisk has four dispositions. Our own goes into `userfield`.
 ANSWERED, BUSY, NO_ANSWER, FAILED = "ANSWERED", "BUSY", "NO ANSWER", "FAILED"
 WORDS: Mapping[Disposition, str] = {
@@ -35,6 +37,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def master_csv(records: Iterable[CallRecord]) -> str:
     """Returns one line for each record, each with a line end."""
     return "".join(f"{_line(record)}\n" for record in records)
+
+
+def master_csv_with_accounts(records: Iterable[CallRecord]) -> str:
+    """Returns the same lines with NEW_COLUMNS, for records of several accounts."""
+    return "".join(
+        f"{_line(record)},{_quoted(record.cdr.account_id)},{_quoted(record.cdr.call_id)},0\n" for record in records
+    )
 
 
 def _line(record: CallRecord) -> str:

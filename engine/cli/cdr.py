@@ -15,7 +15,7 @@ from api.schemas.cdrs import CdrBody
 from api.schemas.fields import BOOKING_ID
 from engine.accounts.accounts import account_of
 from engine.cdr.listing import position_of, record_batches
-from engine.cdr.master_csv import master_csv
+from engine.cdr.master_csv import master_csv_with_accounts
 from engine.cli.database import run_command
 from engine.cli.output import Json, complain, ending_with_its_reader, show, show_one
 from engine.config.policy import policy_of
@@ -58,7 +58,10 @@ def _of_account(cdr: Cdr) -> dict[str, Any]:
     return {"accountId": cdr.account_id, **_for_operator(cdr)}
 
 
-LINES: dict[Format, Callable[[list[CallRecord]], str]] = {Format.CSV: master_csv, Format.JSONL: json_lines}
+LINES: dict[Format, Callable[[list[CallRecord]], str]] = {
+    Format.CSV: master_csv_with_accounts,
+    Format.JSONL: json_lines,
+}
 
 Account = Annotated[str | None, typer.Option(help="Id or name of the account. Without it: all accounts but sandboxes.")]
 From = Annotated[
@@ -117,7 +120,8 @@ def export(
 ) -> None:
     """Export all call records with their hidden numbers, newest first, one account after the other.
 
-    The lines are those of `GET /cdr.csv` and `GET /cdr.jsonl`; the latter with account, trunk and SIP Call-IDs.
+    The lines are those of `GET /cdr.csv` with Asterisk's `newcdrcolumns` at their ends, the account's id in the first
+    of them; or those of `GET /cdr.jsonl`, with account, trunk and SIP Call-IDs.
     """
     settings = Settings()
     wanted = _wanted(settings, account, since, until, service, source, disposition, booking)

@@ -86,7 +86,7 @@ async def _write(
         async for sums, record in records:
             total += sums
             if as_csv:
-                writer.writerow(record)
+                writer.writerow(record | {"account": _as_text(record["account"])})
             elif as_json:
                 sys.stdout.write(f"{separator}  {json.dumps(record)}")
                 separator = ",\n"
@@ -97,6 +97,11 @@ async def _write(
     elif not as_csv:
         show(table, as_json=False)
     return total
+
+
+def _as_text(name: str) -> str:
+    """Returns a name that a spreadsheet does not read as a formula."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
 
 
 async def _records(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine.cdr.master_csv import COLUMNS
+from engine.cdr.master_csv import COLUMNS, NEW_COLUMNS
 from tests.integration.cli_runner import Cli
 from tests.programs import ended
 
@@ -113,9 +113,12 @@ def test_an_export_has_every_record_with_its_destination(cli: Cli) -> None:
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "rented-numbers: 6 call records written\n"
     assert file.stat().st_mode & 0o777 == 0o600
-    rows = [dict(zip(COLUMNS, row, strict=True)) for row in csv.reader(file.read_text().splitlines(), strict=True)]
+    columns = (*COLUMNS, *NEW_COLUMNS)
+    rows = [dict(zip(columns, row, strict=True)) for row in csv.reader(file.read_text().splitlines(), strict=True)]
     assert ids([{"id": row["uniqueid"]} for row in rows]) == ["01", "00", "13", "12", "11", "10"]
     assert {row["lastdata"] for row in rows} == {HIDDEN}
+    assert [row["peeraccount"] for row in rows] == ["acc_1"] * 2 + ["acc_2"] * 4
+    assert (rows[0]["linkedid"], rows[0]["sequence"]) == ("acc_1-1", "0")
     lines = cli("cdr", "export", "--format", "jsonl", "--account", "acc_2").stdout.splitlines()
     records = [json.loads(line) for line in lines]
     assert ids(records) == ["13", "12", "11", "10"]

@@ -43,6 +43,9 @@ def test_a_month_is_reported_in_every_form_with_the_same_sums(cli: CliInProcess)
     table = cli("report", "--month", "2026-03", "--account", "name of acc_2", **KEPT).stdout
     assert "+3225550001" in table
     assert "acc_1" not in table
+    cli.json("accounts", "rename", "acc_2", "=1+1")
+    assert ",'=1+1,+3225550001," in cli("report", "--month", "2026-03", "--csv", **KEPT).stdout
+    assert cli.json("report", "--month", "2026-03", **KEPT)[1]["account"] == "=1+1"
     for empty in ("2026-02", "2026-04"):
         assert cli.json("report", "--month", empty, **KEPT) == []
         assert cli("report", "--month", empty, "--csv", **KEPT).stdout.count("\n") == 1
