@@ -25,7 +25,7 @@ LEAST_USUAL = Fraction(5, 100)
 PUT_THROUGH = frozenset(
     {
         *(Disposition.ANSWERED, Disposition.BUSY, Disposition.NO_ANSWER, Disposition.CANCELLED),
-        *(Disposition.UNREACHABLE, Disposition.LOST),
+        *(Disposition.GAVE_WAY, Disposition.UNREACHABLE, Disposition.LOST),
     }
 )
 FAILED = frozenset({Disposition.UNREACHABLE, Disposition.LOST})
