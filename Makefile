@@ -1,7 +1,7 @@
 # `make help` lists the targets. Each target installs what it needs, into .venv and .tools.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run call test test-fast test-phones chaos fuzz bench soak check docs docs-reference format clean
+.PHONY: help run call test test-fast test-phones chaos fuzz bench soak check docs docs-reference format pins clean
 
 PYTHON := .venv/bin/python
 # Options for pytest, for example: make test PYTEST="-k lease -x"
@@ -58,6 +58,10 @@ docs-reference: venv ## Write the documents that are generated from the code.
 format: venv ## Format the code with ruff.
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+PINS ?=
+pins: ## Write deploy/requirements.txt and deploy/clients.txt anew, with hashes. PINS="--upgrade" takes new releases.
+	@deploy/pins.sh $(PINS)
 
 clean: ## Delete the database, the secrets and Asterisk's files. Refused while the system is running.
 	@if [ -x $(PYTHON) ]; then exec $(PYTHON) -m engine clean --yes; \

@@ -2,8 +2,8 @@
 # venv.sh: makes the Python environment in which the bench runs itself and the servers, and prints its interpreter.
 #
 # Users run the distribution's Python, which is optimised with a profile; one that pyenv has compiled usually is not, and
-# takes up to half as much CPU again. So the bench takes /usr/bin/python3 where it is new enough, with the packages that
-# the product itself needs, in .tools/bench-venv. Elsewhere it runs in .venv, and says so.
+# takes up to half as much CPU again. So the bench takes /usr/bin/python3 where it is new enough, with the same pinned
+# packages as .venv, in .tools/bench-venv. Elsewhere it runs in .venv, and says so.
 #
 #   BENCH_PYTHON   another interpreter
 set -euo pipefail
@@ -34,9 +34,9 @@ if [ "$(cat -- "$stamp" 2>/dev/null)" != "$(fingerprint)" ]; then
     printf '  .tools/bench-venv: creating, with %s\n' "$("$python" -V)" >&2
     rm -rf -- "$venv"
     "$python" -m venv "$venv"
-    # The pinned releases, but only of what the product needs: some of the developers' tools need a newer Python.
-    "$venv/bin/python" -m pip --disable-pip-version-check --no-input --quiet install --retries 5 \
-        --constraint "$requirements" --editable "$project" psutil >"$venv/pip.log" 2>&1 ||
+    pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input --quiet install)
+    { "${pip[@]}" --retries 5 --require-hashes --only-binary :all: --requirement "$requirements" &&
+        "${pip[@]}" --no-index --no-build-isolation --no-deps --editable "$project"; } >"$venv/pip.log" 2>&1 ||
         { tail -n 20 "$venv/pip.log" >&2; fail "pip failed"; }
     fingerprint >"$stamp"
 fi

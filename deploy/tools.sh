@@ -220,7 +220,7 @@ make_clients() {
         rm -rf -- "$clients"
         "${PYTHON:-python3}" -m venv "$clients"
         "$clients/bin/python" -m pip --disable-pip-version-check --no-input install --quiet --retries 5 --timeout 30 \
-            -r "$here/clients.txt" >&2
+            --require-hashes --only-binary :all: -r "$here/clients.txt" >&2
         printf '%s\n' "$wanted" >"$clients/.made"
     fi
     exec 9>&-

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # venv.sh: creates the project's Python environment in .venv, with the pinned packages of deploy/requirements.txt and
 # the project itself (editable). Works again only if the interpreter, pyproject.toml or deploy/requirements.txt has
-# changed.
+# changed. Every file that is installed has a SHA-256 in deploy/requirements.txt, also those that build the project;
+# `make pins` renews them.
 #
 #   PYTHON    the interpreter to use (default: python3), 3.11 or newer
 set -euo pipefail
@@ -80,6 +81,12 @@ pip_install() {
         if interruptible "${pip[@]}" install --retries 5 --timeout 30 "$@" >"$log" 2>&1; then return; fi
     done
     tail -n 20 "$log" >&2
+    if grep -q 'DO NOT MATCH THE HASHES' "$log"; then
+        fail "a package is not the file that deploy/requirements.txt names: its SHA-256 differs. It was not installed." \
+            "If another attempt says so too, the package index or the way to it is not to be trusted"
+    elif grep -q 'Hashes are required' "$log"; then
+        fail "a package has no SHA-256 in deploy/requirements.txt, so nothing was installed: run make pins"
+    fi
     fail "pip install $* failed after $attempt attempts"
 }
 
@@ -93,11 +100,13 @@ build() {
     rm -f -- "$stamp"    # if this run is interrupted from here on, the next one creates .venv again
     if [ -f "$requirements" ]; then
         say ".venv: installing deploy/requirements.txt"
-        pip_install -r "$requirements"
+        # Wheels only: nothing is built, so no build tool that has no hash is fetched, and no package's code runs.
+        pip_install --require-hashes --only-binary :all: -r "$requirements"
     fi
     if [ -f "$project/pyproject.toml" ]; then
         say ".venv: installing the project"
-        pip_install --no-deps -e "$project"
+        # Built with the hatchling of deploy/requirements.txt; nothing is fetched.
+        pip_install --no-index --no-build-isolation --no-deps -e "$project"
     fi
     fingerprint >"$stamp.partial"
     mv -f -- "$stamp.partial" "$stamp"

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from api.http.problems import INTERNAL, ProblemError, problem_response
 from api.http.responses import set_headers
@@ -109,10 +109,7 @@ class _Protocol(web.RequestHandler):
             problem = ProblemError(*INTERNAL)
         else:
             problem = ProblemError("malformed_request", "The request is not valid HTTP.")
-        response = problem_response(problem)
-        set_headers(response)
-        response.force_close()
-        return response
+        return _refusal(problem, close=True)
 
     def log_exception(self, *_args: object, **details: Any) -> None:  # noqa: ANN401  as aiohttp passes them on
         log.error("connection_failed", error=type(details.get("exc_info")).__name__)
@@ -149,22 +146,44 @@ class _Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        handler = _refuse_expectations(server.request_handler)
+        handler = _refuse_before_routing(server.request_handler)
         ours = _Server(handler, request_factory=server.request_factory, **self._kwargs)
         ours.max_connections = self._max_connections
         return ours
 
 
-def _refuse_expectations(handler: BaseHandler) -> BaseHandler:
-    """Answers unknown `Expect` headers with a problem: aiohttp refuses them in plain text before any middleware."""
+def _refuse_before_routing(handler: BaseHandler) -> BaseHandler:
+    """Refuses what no middleware sees, or sees too late.
+
+    aiohttp answers unknown `Expect` headers in plain text, before any middleware. And a proxy may see the end of a
+    request elsewhere than aiohttp does, so that a part of its body becomes a request of somebody else (RFC 9112,
+    section 6.1): that connection is closed.
+    """
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        if request.headers.get(hdrs.EXPECT, "100-continue").lower() == "100-continue":
-            return await handler(request)
-        response = problem_response(
-            ProblemError("expectation_failed", "The only expectation that is supported is 100-continue.")
-        )
-        set_headers(response)
-        return response
+        if _is_framed_ambiguously(request):
+            return _refusal(ProblemError("malformed_request", "The request is not valid HTTP."), close=True)
+        if request.headers.get(hdrs.EXPECT, "100-continue").lower() != "100-continue":
+            detail = "The only expectation that is supported is 100-continue."
+            return _refusal(ProblemError("expectation_failed", detail), close=False)
+        return await handler(request)
 
     return handle
+
+
+def _is_framed_ambiguously(request: web.BaseRequest) -> bool:
+    """Whether a proxy may disagree on the end of the request.
+
+    Chunks do not exist in HTTP/1.0, and a proxy may know other codings than aiohttp. aiohttp's parser refuses the other
+    cases: two lengths, a length and chunks, folded lines, line ends that are not CR and LF.
+    """
+    codings = request.headers.getall(hdrs.TRANSFER_ENCODING, [])
+    return bool(codings) and (request.version < HttpVersion11 or [each.lower() for each in codings] != ["chunked"])
+
+
+def _refusal(problem: ProblemError, *, close: bool) -> web.StreamResponse:
+    response = problem_response(problem)
+    set_headers(response)
+    if close:
+        response.force_close()
+    return response
