@@ -100,12 +100,20 @@ def test_it_starts_from_an_empty_directory_and_shows_what_to_try(running: Runnin
     assert body["lastCommit"]
     # The engine looks at trunks a moment later.
     assert body["trunks"] in ({"main": "up"}, {"main": "unknown"})
+    for process in (running.process.pid, running.child("engine").pid, running.child("asterisk").pid):
+        assert core_limit(process) == ("1", "1"), "its memory holds hidden numbers"
     assert running.end() == 0
     output = running.output.read_text()
     assert output.rstrip().endswith("stopped")
     assert "ami_down" not in output
     for name in ("HTTP", "FASTAGI", "AMI", "SIP"):
         assert not is_bound(int(environment[f"RENTED_NUMBERS_{name}_PORT"]), "tcp"), name
+
+
+def core_limit(process: int) -> tuple[str, str]:
+    """The soft and the hard limit of the size of a core dump, in bytes. At 1 the kernel neither writes nor pipes it."""
+    [line] = re.findall(r"^Max core file size +(\S+) +(\S+)", Path(f"/proc/{process}/limits").read_text(), re.MULTILINE)
+    return (line[0], line[1])
 
 
 def test_the_panel_fits_a_terminal_and_its_command_can_be_copied(running: Running, environment: dict[str, str]) -> None:

@@ -45,6 +45,10 @@ def test_the_unit_restarts_after_any_exit() -> None:
     assert values("Restart") == ["always"]
 
 
+def test_the_unit_lets_no_core_dump_be_written_or_piped() -> None:
+    assert values("LimitCORE") == ["1"]
+
+
 @pytest.mark.skipif(ANALYZE is None, reason="no systemd on this machine")
 def test_systemd_accepts_every_line_of_the_unit(tmp_path: Path) -> None:
     [start] = values("ExecStart")
