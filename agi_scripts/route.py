@@ -9,14 +9,15 @@ import structlog
 
 from agi_scripts import dialplan
 from agi_scripts.errors import CommandRefused, HungUp, UnsafeValue
-from agi_scripts.session import CallContext, Session
+from agi_scripts.session import CallContext, Environment, Session
 from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import abandon_call, route_call
 from engine.calls.reports import sip_call_id_from
 from engine.domain.ids import CallId
+from engine.domain.masking import masked, masked_text
 from engine.domain.number_plan import INTERNATIONAL, NumberPlan, caller_of
 from engine.domain.numbers import dialled, in_context
-from engine.domain.routing import UNKNOWN_NUMBER, EndRinging, MakeRoom, Preparation, Reject, RouteDecision
+from engine.domain.routing import UNKNOWN_NUMBER, Bridge, EndRinging, MakeRoom, Preparation, RouteDecision
 from engine.domain.trunks import plan_of_endpoint
 
 log = structlog.get_logger(__name__)
@@ -43,14 +44,8 @@ async def route(context: CallContext, session: Session) -> None:
         decision = told = await _tell(context, session, call_id)
     finally:
         context.tallies.note(told, time.perf_counter() - began)
-    if isinstance(decision, Reject):
-        log.info(
-            "call_rejected",
-            call=call_id,
-            sip_call_id=sip_call_id_from(session.environment.argument(8)),
-            cause=decision.cause,
-        )
-    elif decision.routes:
+    _log_decision(session.environment, call_id, decision)
+    if isinstance(decision, Bridge) and decision.routes:
         context.silent_trunks.watch(call_id)
 
 
@@ -75,6 +70,31 @@ async def _tell(context: CallContext, session: Session, call_id: CallId) -> Rout
             await _abandon(context, call_id, decision)
             raise
     return decision
+
+
+def _log_decision(call: Environment, call_id: CallId, decision: RouteDecision) -> None:
+    """Logs a decision with what `call_ended` has too: the ids, and the rented number, masked."""
+    sip_call_id = sip_call_id_from(call.argument(8))
+    if isinstance(decision, Bridge):
+        log.info(
+            "call_routed",
+            call=call_id,
+            sip_call_id=sip_call_id,
+            booking=decision.booking.id,
+            number=masked(decision.booking.service),
+            seconds=decision.seconds,
+        )
+    else:
+        log.info(
+            "call_rejected",
+            call=call_id,
+            sip_call_id=sip_call_id,
+            booking=decision.booking_id,
+            # As the carrier sent it: it may be no number at all.
+            number=masked_text(dialled(call.argument(0), call.argument(5))),
+            reason=decision.reason or "unknown_number",
+            cause=decision.cause,
+        )
 
 
 async def _abandon(context: CallContext, call_id: CallId, decision: RouteDecision | None) -> None:

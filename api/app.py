@@ -17,7 +17,7 @@ from api.http.parsing import check_parameters
 from api.http.problems import problem_of, problem_response
 from api.http.rate_limit import QUOTA, RateLimit, limit_requests, set_rate_limit_headers
 from api.http.read_turns import TURNS, ReadTurns, take_turns
-from api.http.responses import SANDBOX_HEADER, set_headers
+from api.http.responses import SANDBOX_HEADER, request_id_of, set_headers
 from api.http.routes import ROUTES_BY_HANDLER, Handler, Route
 from api.openapi import served
 from api.resources import (
@@ -123,7 +123,7 @@ async def on_response(request: web.Request, response: web.StreamResponse) -> Non
     """Sets the headers that every answer has, and counts it."""
     route = request.app[ROUTES_BY_HANDLER].get(request.match_info.handler)
     request.app[DEPENDENCIES].requests.note(route.path if route else None, request.method, response.status)
-    set_headers(response)
+    set_headers(request, response)
     set_rate_limit_headers(request, response)
     if SANDBOX in request:
         response.headers[SANDBOX_HEADER] = "test"
@@ -135,6 +135,7 @@ def _log_failure(request: web.Request, error: Exception) -> None:
     resource = request.match_info.route.resource
     log.error(
         "request_failed",
+        request_id=request_id_of(request),
         method=request.method,
         route=resource.canonical if resource else None,
         error=type(error).__name__,

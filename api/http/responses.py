@@ -1,18 +1,34 @@
 """The headers that all answers have, and answers that are not refusals."""
 
+import re
+
 from aiohttp import hdrs, web
 
 from api.schemas.common import Outgoing
+from engine.runtime.ids import new_id
 from engine.storage.kept_answers import KeptAnswer
 
 # aiohttp's own value has its version and Python's.
 SERVER = "rented-numbers"
 # On all answers to sandbox keys. The header had its name before sandboxes were called so.
 SANDBOX_HEADER = "RentedNumbers-World"
+# On all answers, and in the log lines that requests cause.
+REQUEST_ID_HEADER = "X-Request-Id"
+_REQUEST_ID = web.RequestKey("REQUEST_ID", str)
+_ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def set_headers(response: web.StreamResponse) -> None:
+def request_id_of(request: web.BaseRequest) -> str:
+    """Returns the request's id: the one that the client or the proxy sent if it can be used, else a new one."""
+    if _REQUEST_ID not in request:
+        sent = request.headers.get(REQUEST_ID_HEADER, "")
+        request[_REQUEST_ID] = sent if _ACCEPTED_REQUEST_ID.fullmatch(sent) else new_id("req")
+    return request[_REQUEST_ID]
+
+
+def set_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
     """Sets the headers of every answer. No cache may keep answers, because they contain hidden numbers."""
+    response.headers[REQUEST_ID_HEADER] = request_id_of(request)
     response.headers[hdrs.SERVER] = SERVER
     response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -14,7 +14,7 @@ import structlog
 from aiohttp import HttpVersion11, hdrs, web
 
 from api.http.problems import INTERNAL, ProblemError, problem_response
-from api.http.responses import set_headers
+from api.http.responses import request_id_of, set_headers
 
 log = structlog.get_logger(__name__)
 
@@ -105,11 +105,11 @@ class _Protocol(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun and cannot be replaced")
         if status >= 500:
-            log.error("connection_failed", error=type(exc).__name__)
+            log.error("connection_failed", request_id=request_id_of(request), error=type(exc).__name__)
             problem = ProblemError(*INTERNAL)
         else:
             problem = ProblemError("malformed_request", "The request is not valid HTTP.")
-        return _refusal(problem, close=True)
+        return _refusal(request, problem, close=True)
 
     def log_exception(self, *_args: object, **details: Any) -> None:  # noqa: ANN401  as aiohttp passes them on
         log.error("connection_failed", error=type(details.get("exc_info")).__name__)
@@ -162,10 +162,10 @@ def _refuse_before_routing(handler: BaseHandler) -> BaseHandler:
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         if _is_framed_ambiguously(request):
-            return _refusal(ProblemError("malformed_request", "The request is not valid HTTP."), close=True)
+            return _refusal(request, ProblemError("malformed_request", "The request is not valid HTTP."), close=True)
         if request.headers.get(hdrs.EXPECT, "100-continue").lower() != "100-continue":
             detail = "The only expectation that is supported is 100-continue."
-            return _refusal(ProblemError("expectation_failed", detail), close=False)
+            return _refusal(request, ProblemError("expectation_failed", detail), close=False)
         return await handler(request)
 
     return handle
@@ -181,9 +181,9 @@ def _is_framed_ambiguously(request: web.BaseRequest) -> bool:
     return bool(codings) and (request.version < HttpVersion11 or [each.lower() for each in codings] != ["chunked"])
 
 
-def _refusal(problem: ProblemError, *, close: bool) -> web.StreamResponse:
+def _refusal(request: web.BaseRequest, problem: ProblemError, *, close: bool) -> web.StreamResponse:
     response = problem_response(problem)
-    set_headers(response)
+    set_headers(request, response)
     if close:
         response.force_close()
     return response

@@ -15,9 +15,11 @@ Book a temporary number in front of a hidden one. Callers who dial the temporary
 number and never see it.
 
 Every `GET` also works as `HEAD`. Every error is a problem document (RFC 9457); programs should use its `code`. A
-problem with a body names everything that is wrong in `errors`. Unknown paths get 404 `not_found`, and other methods get
-405 `method_not_allowed` with `Allow`. Requests with unknown fields or parameters are refused. Answers may get more
-fields in the future. Times are RFC 3339, in UTC."""
+problem with a body names everything that is wrong in `errors`. Unknown paths get 404 `not_found`, and other methods
+get 405 `method_not_allowed` with `Allow`. Every answer has an `X-Request-Id`: the request's own if that has 1 to 64
+letters, digits, `.`, `_` or `-`, else a new one. The operator finds it in the log if the request failed. Requests
+with unknown fields or parameters are refused. Answers may get more fields in the future. Times are RFC 3339, in
+UTC."""
 
 HEADERS: Json = {
     "RetryAfter": {

@@ -6,11 +6,11 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, Dependencies, now_of
+from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, now_of
 from api.http.idempotency import answer_once, kept
 from api.http.paging import Listing, page_answer, requested_page
 from api.http.parsing import read_body
-from api.http.responses import json_answer
+from api.http.responses import json_answer, request_id_of
 from api.http.routes import Operation, Route
 from api.resources.booking_filters import PARAMETERS as FILTERS
 from api.resources.booking_filters import filter_of
@@ -134,17 +134,20 @@ async def cancel(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
     channels = await deps.run(bookings.cancel, request[ACCOUNT_ID], id_of(request), now_of(request), deps.policy)
     if channels:
-        await _hang_up(channels, deps)
+        await _hang_up(channels, request)
     return web.Response(status=204)
 
 
-async def _hang_up(channels: list[CallId], deps: Dependencies) -> None:
+async def _hang_up(channels: list[CallId], request: web.Request) -> None:
     """Ends live calls. Never raises, because the booking is gone already; the sweeps end the calls that remain."""
+    deps = request.app[DEPENDENCIES]
     try:
         async with asyncio.timeout(deps.limits.hang_up_seconds):
             await deps.hang_up(channels)
     except Exception as error:
-        log.warning("hang_up_failed", error=type(error).__name__, calls=len(channels))
+        log.warning(
+            "hang_up_failed", request_id=request_id_of(request), error=type(error).__name__, calls=len(channels)
+        )
 
 
 def id_of(request: web.Request) -> BookingId:

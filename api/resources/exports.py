@@ -16,6 +16,7 @@ from aiohttp import hdrs, web
 from api.http.auth import check_key_again
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, TIME_LIMIT
 from api.http.problems import ProblemError
+from api.http.responses import request_id_of
 from api.http.routes import Operation, Route
 from api.resources.cdr_filters import OF_ALL, wanted_records
 from api.schemas.cdrs import CdrBody
@@ -70,7 +71,7 @@ async def _export(
                         await response.write(lines.encode())
                     lines = await _next_lines(request, batches, lines_of)
             except Exception as error:  # an answer that has begun cannot become a problem
-                log.warning("export_aborted", error=type(error).__name__)
+                log.warning("export_aborted", request_id=request_id_of(request), error=type(error).__name__)
                 if request.transport is not None:
                     request.transport.abort()
     return response

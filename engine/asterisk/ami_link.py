@@ -131,7 +131,8 @@ class AmiLink:
                 await self._ping_until_lost(connection)
             except _LoginRefused:
                 after = LinkState.WRONG_SECRET
-                self._warn_once("ami_login_refused", user=self._user)
+                wait = self._limits.refused_retry_seconds
+                self._warn_once("ami_login_refused", user=self._user, next_attempt_seconds=wait)
             except (OSError, AmiError) as error:
                 self._warn_once("ami_down", reason=str(error) or type(error).__name__)
             finally:
@@ -180,7 +181,7 @@ class AmiLink:
             self._connection.close()
             self._connection = None
 
-    def _warn_once(self, event: str, **facts: str) -> None:
+    def _warn_once(self, event: str, **facts: object) -> None:
         """Logs a warning unless it is the same as the last one: an Asterisk may be away for days."""
         warning = f"{event} {facts}"
         if warning != self._last_warning:

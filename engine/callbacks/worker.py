@@ -30,13 +30,14 @@ import structlog
 from engine.callbacks import outbox
 from engine.callbacks.attempt import attempt, open_session
 from engine.callbacks.due_accounts import DueAccounts
+from engine.callbacks.failing_hosts import FailingHosts
 from engine.callbacks.fair_queue import FairQueue, Turn
 from engine.callbacks.outbox import DeliveryReport
 from engine.callbacks.receiver import receiver_of
 from engine.callbacks.tallies import DeliveryTallies
 from engine.domain.ids import AccountId
 from engine.domain.policy import DeliveryRules
-from engine.domain.retry import Delivered, GiveUp, HttpAnswer, RetryAfter, RetryDecision, decide
+from engine.domain.retry import Delivered, HttpAnswer, RetryAfter, RetryDecision, decide
 from engine.domain.times import EpochMs
 from engine.runtime.backoff import Backoff
 from engine.runtime.clock import Clock
@@ -87,6 +88,7 @@ class CallbackWorker:
         self._scanned_to = ""  # the last account of the last scan; empty if that was the last one of all
         self._wake = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
+        self._failing = FailingHosts()
 
     def wake(self, accounts: Collection[AccountId] | None = None) -> None:
         """Ends the worker's nap. To be called in the event loop after a commit that wrote to the outbox.
@@ -211,12 +213,32 @@ class CallbackWorker:
             is_quick, has_agreed = report.is_quick, report.has_agreed
             if not turn.callback.is_sandbox:
                 self.tallies.note(delivery, report)
-            _log_attempt(delivery, turn.callback.receiver.host, report, decision)
+            self._log_attempt(delivery, turn.callback.receiver.host, report, decision)
             await self._record(delivery, report, decision, claimed_until)
             self._retry_later(delivery, decision)
         finally:
             self._queue.release(turn, is_quick=is_quick, has_agreed=has_agreed)
             self._wake.set()
+
+    def _log_attempt(self, delivery: Delivery, host: str, report: DeliveryReport, decision: RetryDecision) -> None:
+        """Logs an attempt without the URL's path and query and without the body: they may contain telephone numbers."""
+        outcome, now = report.outcome, self._clock.now()
+        context = log.bind(
+            event_id=delivery.id,
+            host=host,
+            attempt=delivery.attempts,
+            outcome=str(outcome),
+            status=outcome.status if isinstance(outcome, HttpAnswer) else None,
+        )
+        if isinstance(decision, Delivered):
+            self._failing.succeeded(host, now)
+            context.info("callback_delivered")
+            return
+        self._failing.failed(host, now, outcome=str(outcome), event_id=delivery.id)
+        if isinstance(decision, RetryAfter):
+            context.debug("callback_postponed", retry_ms=decision.ms)
+        else:
+            context.warning("callback_given_up")
 
     def _retry_later(self, delivery: Delivery, decision: RetryDecision) -> None:
         """Remembers when the next attempt is due, earlier than the next scan would find it."""
@@ -261,22 +283,3 @@ class CallbackWorker:
             log.warning("callbacks_cut_off", attempts=len(late))
         for task in late:
             task.cancel()
-
-
-def _log_attempt(delivery: Delivery, host: str, report: DeliveryReport, decision: RetryDecision) -> None:
-    """Logs an attempt without the URL's path and query and without the body: they may contain telephone numbers."""
-    outcome = report.outcome
-    context = log.bind(
-        event_id=delivery.id,
-        host=host,
-        attempt=delivery.attempts,
-        outcome=str(outcome),
-        status=outcome.status if isinstance(outcome, HttpAnswer) else None,
-    )
-    match decision:
-        case Delivered():
-            context.info("callback_delivered")
-        case GiveUp():
-            context.warning("callback_given_up")
-        case RetryAfter(ms):
-            context.info("callback_postponed", retry_ms=ms)

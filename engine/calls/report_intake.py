@@ -15,6 +15,7 @@ from engine.calls.lifecycle import AnswerNoted, Settlement, call_ended, note_ans
 from engine.calls.reports import AnswerReport, BadReport, EndReport, Report, ReportReader
 from engine.domain.call_ends import DialplanEnd
 from engine.domain.ids import CallId
+from engine.domain.masking import masked
 from engine.domain.policy import Policy
 from engine.runtime.clock import Clock
 from engine.runtime.periodic import wait_for_any
@@ -146,6 +147,8 @@ class ReportIntake:
             call=cdr.call_id,
             sip_call_id=cdr.sip_call_id,
             cdr=cdr.id,
+            booking=cdr.booking_id,
+            number=masked(cdr.service),
             disposition=cdr.disposition,
             seconds=cdr.duration,
             trunk=cdr.end.trunk,

@@ -5,7 +5,7 @@ sentence to explanation.SENTENCES.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 
 from engine.domain.booking import Booking, BookingStatus, limits_in_force, shown_caller, status_at
@@ -84,11 +84,15 @@ class Reject:
         cause: Decides the caller's SIP answer.
         disposition: For the call record; None if the call concerns no account and is not recorded.
         notify_expired: Whether the customer gets the callback about calls to an expired booking.
+        reason: Why, for the log; None if the call was not judged.
+        booking_id: The booking that was called, for the log; None if there is none.
     """
 
     cause: Cause
     disposition: Disposition | None
     notify_expired: bool = False
+    reason: "Reason | None" = field(default=None, compare=False)
+    booking_id: BookingId | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,16 +277,20 @@ def decide(facts: Facts, now: EpochMs, policy: Policy, *, room_was_made: bool = 
     reason = judge(facts, now, policy)
     booking = facts.booking
     if booking is None or reason is not Reason.PUT_THROUGH:
-        return REJECTIONS[reason]
+        return _rejection(reason, booking)
     if facts.gives_way and (limit := limit_reached(facts, policy)):
-        return REJECTIONS[limit] if room_was_made else EndRinging(facts.gives_way[limit])
+        return _rejection(limit, booking) if room_was_made else EndRinging(facts.gives_way[limit])
     free = booking.seconds.remaining
     if facts.share > free and not room_was_made:
         return MakeRoom(booking.id, facts.share)
     seconds = min(facts.share, free)
     if not seconds:
-        return REJECTIONS[Reason.SECONDS_HELD]
+        return _rejection(Reason.SECONDS_HELD, booking)
     return bridge(booking, seconds, facts.source, policy, facts.dead_trunks)
+
+
+def _rejection(reason: Reason, booking: Booking | None) -> Reject:
+    return replace(REJECTIONS[reason], reason=reason, booking_id=None if booking is None else booking.id)
 
 
 def bridge(

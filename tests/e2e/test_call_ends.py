@@ -10,6 +10,7 @@ import pytest
 from engine.control.client import ask_engine, ask_trunks
 from engine.control.requests import HangUp
 from engine.domain.ids import CallId
+from engine.domain.masking import masked
 from phones.messages import by_call
 from phones.sipp import Sipp
 from tests.e2e.booking import Booking
@@ -106,6 +107,11 @@ def test_a_record_says_who_ended_the_call_and_how(
     assert shown["calleeSipCallId"] == (call_id_of(callee, booked.destination) if sip_code == 200 else None)
     logged = [json.loads(line) for line in system.engine_log.splitlines() if '"call_ended"' in line]
     [entry] = [each for each in logged if each["cdr"] == record["id"]]
+    lines = [json.loads(line) for line in system.engine_log.splitlines() if '"call_routed"' in line]
+    [routed] = [each for each in lines if each["call"] == shown["callId"]]
+    for each in (routed, entry):
+        assert (each["booking"], each["number"]) == (booked.id, masked(booked.service))
+        assert each["sip_call_id"] == shown["sipCallId"]
     assert (entry["call"], entry["trunk"], entry["sip_code"], entry["hung_up_by"]) == (
         shown["callId"],
         "main",
@@ -124,4 +130,6 @@ def test_a_rejected_call_has_its_sip_call_id_in_the_record_and_in_the_log(system
     shown = system.command("cdr", "show", record["id"], "--json")
     assert shown["sipCallId"] == call_id_of(callers, booked.service)
     [rejected] = [line for line in system.engine_log.splitlines() if shown["callId"] in line]
-    assert json.loads(rejected)["sip_call_id"]
+    entry = json.loads(rejected)
+    assert (entry["booking"], entry["reason"], entry["number"]) == (booked.id, "paused", masked(booked.service))
+    assert entry["sip_call_id"]

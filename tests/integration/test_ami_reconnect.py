@@ -37,7 +37,8 @@ async def test_a_wrong_secret_is_logged_once_and_retried_seldom(ami: FakeAmi) ->
     with structlog.testing.capture_logs() as logged:
         async with linked(ami, secret="wrong", wait=None, first_retry_seconds=0.001, refused_retry_seconds=0.3):
             await ami.wait_for("Login", 3)
-    assert len([entry for entry in logged if entry["event"] == "ami_login_refused"]) == 1
+    [refused] = [entry for entry in logged if entry["event"] == "ami_login_refused"]
+    assert refused["next_attempt_seconds"] == 0.3, "the operator must know how long to wait"
     assert ami.connections == 3
     assert AmiLimits().refused_retry_seconds >= 60
 

@@ -224,6 +224,9 @@ async def test_logs_contain_neither_the_body_nor_the_urls_path(outbox: Outbox, r
         if "status" in entry
     ]
     assert ["callback_postponed", event_id, 500, 1, "127.0.0.1"] in told
+    assert [entry["log_level"] for entry in logs if entry["event"] == "callback_postponed"] == ["debug"]
+    failing = [entry for entry in logs if entry["event"] == "callback_host_failing"]
+    assert [(entry["host"], entry["outcome"], entry["failures"]) for entry in failing] == [("127.0.0.1", "HTTP 500", 1)]
     assert ["callback_given_up", event_id, 410, 2, "127.0.0.1"] in told
     for secret in ("s3cret", "/callback", "+3225550", outbox.account.webhook_secret):
         assert secret not in repr(logs)

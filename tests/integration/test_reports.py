@@ -93,7 +93,7 @@ async def test_a_bad_report_is_counted_and_settles_nothing(agi: FastAgi, world: 
     assert await agi.parts.spool.take_in() == 0
     assert (agi.leases(), agi.parts.intake.refused) == (1, 1)
     spooled = ["end_spool_line_unreadable"] if report else []
-    assert [entry["event"] for entry in agi.logged] == ["report_refused", *spooled]
+    assert [entry["event"] for entry in agi.logged] == ["call_routed", "report_refused", *spooled]
 
 
 async def test_many_refused_reports_are_logged_once_a_minute(agi: FastAgi) -> None:
