@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tools.sh [asterisk] [phones] [fail2ban] [browser] [clients] [prometheus]         (without a name: all)
+# tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus]         (without a name: all)
 #
 # Installs the programs that the tests and the demo need into .tools/ of the project, which git ignores:
 #   asterisk   .tools/bin/asterisk               the machine's own if it is version 20 or newer and has chan_pjsip,
@@ -8,6 +8,7 @@
 #              and libfaketime, which lets tests set the wall clock of one program
 #   fail2ban   .tools/bin/fail2ban-regex .tools/bin/fail2ban-client       Debian 12's, in .tools/fail2ban-tree
 #              and .tools/bin/nft, for the firewall's test
+#   proxies    .tools/bin/nginx .tools/bin/caddy      Debian 12's, in .tools/proxies-tree
 #   browser    .tools/bin/chromium               Debian 12's headless Chromium, in .tools/browser-tree
 #   clients    .tools/clients/bin/python         a Python environment with deploy/clients.txt, what customers use
 #              .tools/bin/node                   that environment's Node.js
@@ -25,6 +26,7 @@ tools=$(dirname -- "$here")/.tools
 asterisk_tree=$tools/asterisk-tree
 phones_tree=$tools/phones-tree
 fail2ban_tree=$tools/fail2ban-tree
+proxies_tree=$tools/proxies-tree
 browser_tree=$tools/browser-tree
 prometheus_tree=$tools/prometheus-tree
 clients=$tools/clients
@@ -181,6 +183,14 @@ END
     say "fail2ban $("$tools/bin/fail2ban-regex" --version | sed 's/.* //')"
 }
 
+# The proxies of deploy/proxy.
+make_proxies() {
+    "$here/debian-tree.sh" bookworm "$proxies_tree" nginx caddy
+    wrap_from_tree nginx "$proxies_tree" usr/sbin/nginx
+    wrap_from_tree caddy "$proxies_tree" usr/bin/caddy
+    say "$("$tools/bin/nginx" -v 2>&1 | sed 's/.*: //'), caddy $("$tools/bin/caddy" version)"
+}
+
 # Chromium looks for its data in the directory of the running program, which is the loader; so a copy of the loader goes
 # there. The wrapper starts Chromium's other processes, too. Chromium's sandbox does not work from such a tree, so it is
 # off: open only our own pages with it.
@@ -233,15 +243,16 @@ END
     say "node $("$tools/bin/node" --version)"
 }
 
-[ $# -gt 0 ] || set -- asterisk phones fail2ban browser clients prometheus
+[ $# -gt 0 ] || set -- asterisk phones fail2ban proxies browser clients prometheus
 for tool in "$@"; do
     case $tool in
         asterisk) make_asterisk ;;
         phones) make_phones ;;
         fail2ban) make_fail2ban ;;
+        proxies) make_proxies ;;
         browser) make_browser ;;
         clients) make_clients ;;
         prometheus) make_prometheus ;;
-        *) fail "usage: tools.sh [asterisk] [phones] [fail2ban] [browser] [clients] [prometheus]" ;;
+        *) fail "usage: tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus]" ;;
     esac
 done
