@@ -4,13 +4,16 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from docs.generate import command_line, site
 from docs.generate.__main__ import DOCUMENTS as GENERATED
 from docs.generate.__main__ import stale
 from docs.generate.markdown import LINK, anchors, pieces
+from engine.cli import app
 from engine.config.settings import CONFIG_FILE, Settings
 from engine.config.sources import PREFIX
 
@@ -91,6 +94,41 @@ def test_every_command_in_the_operations_guide_exists() -> None:
     assert [each for each in used if each not in names and each.split()[0] not in names] == []
     groups = {name.split()[0] for name in names if " " in name}
     assert groups <= {each.split()[0] for each in used}
+
+
+def test_every_row_of_trouble_by_symptom_says_what_the_code_says() -> None:
+    """Commands and their options exist, and what they are said to print stands in the code."""
+    section = (
+        (ROOT / "docs" / "operations.md").read_text().partition("\n## Trouble by symptom\n")[2].partition("\n## ")[0]
+    )
+    rows = [line.strip("|").split(" | ") for line in section.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) >= 15
+    files = [path for room in ("engine", "api", "agi_scripts") for path in (ROOT / room).rglob("*.py")]
+    code = "\n".join(path.read_text() for path in files)
+    tree = typer.main.get_command(app)
+    unsaid: list[tuple[str, str]] = []
+    for symptom, command, says, _ in rows:
+        words = command.strip(" `").split()
+        match words[0]:
+            case "rented-numbers":
+                found: Any = tree
+                while words[1:] and words[1] in getattr(found, "commands", {}):
+                    found = found.commands[words.pop(1)]
+                assert found.callback, symptom
+                options = {name for parameter in found.params for name in parameter.opts}
+                assert {word for word in words if word.startswith("--")} <= options, symptom
+            case "log":
+                assert re.search(rf"\b{words[1]}\b", code), symptom
+            case other:
+                assert other in {"curl", "tail", "nft"}, symptom
+        unsaid += [(symptom, text) for text in re.findall(r"`([^`]+)`", says) if not is_said(text, code)]
+    assert unsaid == []
+
+
+def is_said(text: str, code: str) -> bool:
+    """Whether the code has a text: as it is, as a field that JSON spells in its own way, or as a setting."""
+    field = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text).lower()
+    return text in code or field in code or text.lower() in Settings.model_fields
 
 
 def test_every_link_leads_to_a_file() -> None:
