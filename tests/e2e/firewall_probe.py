@@ -4,8 +4,9 @@ It runs in a network namespace of its own, where it may load the rules:
 
     unshare --net python -m tests.e2e.firewall_probe NFT RULES
 
-It prints JSON: for each source address and port ("udp 5060"), whether an answer came back. Loopback stands for the
-network: the rule that accepts loopback is removed, and the carrier has an address of 127/8.
+It prints JSON: for each source address and port ("udp 5060"), whether an answer came back, and how many connections
+each source could have open at once ("connections"). Loopback stands for the network: the rule that accepts loopback
+is removed, and the carrier has an address of 127/8.
 """
 
 import fcntl
@@ -21,12 +22,15 @@ from threading import Thread
 
 SERVER = "127.0.0.1"
 CARRIER = "127.0.0.3"
+CARRIER_TOO = "127.0.0.4"
 UNKNOWN = "127.0.0.9"
 LOOPBACK_RULE = '        iifname "lo" accept\n'
 CARRIERS = "define carrier4 = { 192.0.2.10, 198.51.100.0/28 }"
 # Ports of the example: SIP, SIP over TLS, the first and the last RTP port; and two that Asterisk does not use.
 PORTS = [("udp", 5060), ("tcp", 5060), ("tcp", 5061), ("udp", 10000), ("udp", 10999), ("udp", 11000), ("tcp", 8443)]
 PATIENCE_SECONDS = 0.5
+# More than the rules allow at once.
+MANY_CONNECTIONS = 120
 SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1
 
 
@@ -39,7 +43,7 @@ def load(nft: Path, rules: Path) -> None:
     text = rules.read_text()
     assert LOOPBACK_RULE in text
     assert CARRIERS in text
-    text = text.replace(LOOPBACK_RULE, "").replace(CARRIERS, f"define carrier4 = {CARRIER}")
+    text = text.replace(LOOPBACK_RULE, "").replace(CARRIERS, f"define carrier4 = {{ {CARRIER}, {CARRIER_TOO} }}")
     # Answers pass the same chain; the clients' own ports are not named in it.
     subprocess.run([nft, "-f", "-"], input=text.encode(), check=True, timeout=20)
 
@@ -50,7 +54,7 @@ def answering(transport: str, port: int) -> Iterator[None]:
     with socket.socket(socket.AF_INET, kind) as server:
         server.bind((SERVER, port))
         if transport == "tcp":
-            server.listen()
+            server.listen(MANY_CONNECTIONS)
         Thread(target=_echo, args=(server, transport), daemon=True).start()
         yield
 
@@ -63,8 +67,13 @@ def _echo(server: socket.socket, transport: str) -> None:
                 server.sendto(data, peer)
             else:
                 connection, _ = server.accept()
-                with connection:
-                    connection.sendall(connection.recv(64))
+                Thread(target=_answer, args=(connection,), daemon=True).start()
+
+
+def _answer(connection: socket.socket) -> None:
+    with connection, suppress(OSError):
+        while data := connection.recv(64):
+            connection.sendall(data)
 
 
 def is_answered(source: str, transport: str, port: int) -> bool:
@@ -80,6 +89,20 @@ def is_answered(source: str, transport: str, port: int) -> bool:
             return False
 
 
+def open_at_once(source: str) -> int:
+    """Returns how many connections to the SIP port a source can have open."""
+    with ExitStack() as stack:
+        for count in range(MANY_CONNECTIONS):
+            client = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            client.settimeout(PATIENCE_SECONDS)
+            client.bind((source, 0))
+            try:
+                client.connect((SERVER, 5060))
+            except TimeoutError:
+                return count
+    return MANY_CONNECTIONS
+
+
 def main(nft: Path, rules: Path) -> None:
     bring_loopback_up()
     load(nft, rules)
@@ -90,7 +113,8 @@ def main(nft: Path, rules: Path) -> None:
             source: {f"{transport} {port}": is_answered(source, transport, port) for transport, port in PORTS}
             for source in (CARRIER, UNKNOWN)
         }
-    print(json.dumps(answered))  # noqa: T201
+        counted = {source: open_at_once(source) for source in (CARRIER, CARRIER_TOO)}
+    print(json.dumps({"answered": answered, "connections": counted}))  # noqa: T201
 
 
 if __name__ == "__main__":

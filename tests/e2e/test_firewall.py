@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 from functools import cache
+from typing import Any
 
 import pytest
 
 from engine.asterisk.config_files import ROOT
-from tests.e2e.firewall_probe import CARRIER, UNKNOWN
+from tests.e2e.firewall_probe import CARRIER, CARRIER_TOO, UNKNOWN
 
 NFT = ROOT / ".tools" / "bin" / "nft"
 RULES = ROOT / "deploy" / "firewall.nft"
@@ -24,8 +25,8 @@ def has_namespaces() -> bool:
 
 
 @pytest.fixture(scope="module")
-def answered() -> dict[str, dict[str, bool]]:
-    """Whether an answer came, by source and port; see firewall_probe.py."""
+def probed() -> dict[str, Any]:
+    """What firewall_probe.py finds."""
     if not has_namespaces():
         pytest.skip("this machine allows no network namespace")
     done = subprocess.run(
@@ -35,13 +36,17 @@ def answered() -> dict[str, dict[str, bool]]:
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
-    found: dict[str, dict[str, bool]] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
-def test_the_carrier_gets_an_answer_at_every_port(answered: dict[str, dict[str, bool]]) -> None:
-    assert set(answered[CARRIER].values()) == {True}
+def test_the_carrier_gets_an_answer_at_every_port(probed: dict[str, Any]) -> None:
+    assert set(probed["answered"][CARRIER].values()) == {True}
 
 
-def test_an_unknown_address_gets_no_answer_from_any_port_of_asterisk(answered: dict[str, dict[str, bool]]) -> None:
-    assert {port for port, came_back in answered[UNKNOWN].items() if came_back} == OTHERS
+def test_an_unknown_address_gets_no_answer_from_any_port_of_asterisk(probed: dict[str, Any]) -> None:
+    assert {port for port, came_back in probed["answered"][UNKNOWN].items() if came_back} == OTHERS
+
+
+def test_an_address_of_the_carrier_may_have_a_hundred_connections(probed: dict[str, Any]) -> None:
+    assert probed["connections"] == {CARRIER: 100, CARRIER_TOO: 100}
