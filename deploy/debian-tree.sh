@@ -6,6 +6,7 @@
 # tree's own loader (see tools.sh). A second run with the same arguments returns at once.
 #
 #   DEBIAN_MIRROR   where to download from (default: the mirror that apt uses on this machine)
+#   DEBIAN_STALE    `accept`: take packages from a mirror whose Release file has passed its date
 set -euo pipefail
 
 say() { printf '  %s\n' "$*" >&2; }
@@ -85,8 +86,8 @@ Dir::State::status "$apt/status";
 Dir::State::extended_states "$apt/extended_states";
 Dir::Cache "$apt/cache";
 Dir::Cache::archives "$apt/cache/archives";
-// A mirror may serve a Release file that has passed its date; its signature is still checked.
-Acquire::Check-Valid-Until "false";
+Acquire::Check-Valid-Until "true";
+Acquire::Check-Date "true";
 Acquire::Retries "3";
 Acquire::http::Timeout "30";
 Acquire::https::Timeout "30";
@@ -104,6 +105,30 @@ retry() {
     fail "failed: $*"
 }
 
+# A Release file that has passed its date may be an old one that somebody serves again, to withhold what was mended
+# since. It is taken only from a mirror that the machine's own apt takes it from, or if DEBIAN_STALE says so.
+accepts_stale() {
+    local until date
+    eval "$(apt-config shell until Acquire::Check-Valid-Until/b date Acquire::Check-Date/b)"
+    [ "${DEBIAN_STALE:-}" = accept ] || [ "${until:-true}" = false ] || [ "${date:-true}" = false ]
+}
+
+read_lists() {
+    local update=(env LC_ALL=C apt-get -c "$apt/apt.conf" -o APT::Update::Error-Mode=any update) since
+    if interruptible "${update[@]}" >"$apt/log" 2>&1; then return; fi
+    since=$(sed -nE 's/.*Release file .* is expired \(invalid since ([^)]*)\).*/\1/p' "$apt/log" | head -n 1)
+    if [ -z "$since" ]; then
+        retry "${update[@]}"
+        return
+    fi
+    accepts_stale ||
+        fail "the mirror's Release file of Debian $suite passed its date $since ago, so security updates may be missing." \
+            "Choose another mirror (DEBIAN_MIRROR=http://…/debian), or accept that: DEBIAN_STALE=accept"
+    say "WARNING: the mirror's Release file of Debian $suite passed its date $since ago. Its signature is right, and it is" \
+        "accepted, but security updates may be missing"
+    retry "${update[@]}" -o Acquire::Check-Valid-Until=false
+}
+
 build() {
     local count package
     mirror=${DEBIAN_MIRROR:-$(find_mirror)}
@@ -115,7 +140,7 @@ build() {
     write_apt_configuration
 
     say "$(basename -- "$dir"): reading the package list of Debian $suite"
-    retry apt-get -c "$apt/apt.conf" -o APT::Update::Error-Mode=any update
+    read_lists
     say "$(basename -- "$dir"): downloading $*"
     retry apt-get -c "$apt/apt.conf" -y --download-only install "$@"
     count=$(find "$apt/cache/archives" -maxdepth 1 -name '*.deb' | wc -l)
