@@ -1,8 +1,8 @@
 """Sets up logging: one line for each event, to standard error, without telephone numbers.
 
-The engine logs ids of calls and records instead of numbers. As a second line of defence, every text that reaches
-standard error has its numbers masked: at every log level, from other libraries too, and in tracebacks. No setting turns
-that off.
+The engine logs ids of calls and records instead of numbers, and rented numbers masked. As a second line of defence,
+every text that reaches standard error has its numbers masked: at every log level, from other libraries too, and in
+tracebacks. No setting turns that off.
 """
 
 import json
