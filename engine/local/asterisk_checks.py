@@ -83,6 +83,17 @@ async def version(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
         yield Finding(part, Verdict.OK, found[1])
 
 
+async def core_dumps(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
+    """Checks that a crash leaves no copy of Asterisk's memory. Older versions do not say."""
+    match asterisk.shown.get("Dump core on crash"):
+        case "Yes":
+            what = "a crash leaves a file with Asterisk's memory, hidden numbers included"
+            fix = f"start Asterisk without -g, and {asterisk.etc}/asterisk.conf: dumpcore = no; {RESTART}"
+            yield Finding(part, Verdict.WARNING, what, fix)
+        case "No":
+            yield Finding(part, Verdict.OK, "a crash leaves none")
+
+
 async def modules(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
     """Checks that the needed modules run and the harmful ones do not."""
     running = output.running_modules(await asterisk.console.run("module show"))

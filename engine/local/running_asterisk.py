@@ -31,6 +31,7 @@ REFUSED = "a module does not run, or cli_permissions.conf does not allow the com
 
 CHECKS: tuple[tuple[str, Callable[[AskedAsterisk, str], AsyncIterator[Finding]]], ...] = (
     ("asterisk version", checks.version),
+    ("asterisk core dumps", checks.core_dumps),
     ("asterisk modules", checks.modules),
     ("asterisk CDR", partial(checks.recorders, records=CDR)),
     ("asterisk CEL", partial(checks.recorders, records=CEL)),

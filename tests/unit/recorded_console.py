@@ -11,6 +11,7 @@ PBX Core settings
   Root console verbosity:      0
   Current console verbosity:   0
   Debug level:                 0
+  Dump core on crash:          No
   Startup time:                07:44:41
   System:                      Linux/unknown built by nobody on unknown 2026-07-20 21:35:32 UTC
   System name:                 

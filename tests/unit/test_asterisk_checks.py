@@ -189,6 +189,16 @@ async def test_a_fault_is_failed_and_names_what_mends_it(
     assert len({finding.part for finding in findings}) == len(CHECKS)
 
 
+@pytest.mark.parametrize(("shown", "verdicts"), [("No", [Verdict.OK]), ("Yes", [Verdict.WARNING]), (None, [])])
+async def test_core_dumps_are_a_warning(tmp_path: Path, shown: str | None, verdicts: list[Verdict]) -> None:
+    line = "  Dump core on crash:          No\n"
+    assert line in recorded.CORE_SETTINGS
+    settings = recorded.CORE_SETTINGS.replace(line, "" if shown is None else line.replace("No", shown))
+    findings = await examined(tmp_path, {"core show settings": settings})
+    assert [finding.verdict for finding in findings if finding.part == "asterisk core dumps"] == verdicts
+    assert {finding.part for finding in findings if finding.verdict is not Verdict.OK} <= {"asterisk core dumps"}
+
+
 @pytest.mark.parametrize(
     ("transports", "verify", "said"),
     [
