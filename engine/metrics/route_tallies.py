@@ -41,4 +41,4 @@ def _result(decision: RouteDecision | None) -> RouteResult:
         return RouteResult.FAILED
     if isinstance(decision, Bridge):
         return RouteResult.BRIDGED
-    return RouteResult.UNKNOWN_NUMBER if decision is UNKNOWN_NUMBER else RouteResult.REFUSED
+    return RouteResult.UNKNOWN_NUMBER if decision == UNKNOWN_NUMBER else RouteResult.REFUSED
