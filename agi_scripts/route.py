@@ -26,7 +26,7 @@ from engine.domain.routing import (
     Reject,
     RouteDecision,
 )
-from engine.domain.trunks import plan_of_endpoint
+from engine.domain.trunks import trunk_of_endpoint
 
 log = structlog.get_logger(__name__)
 
@@ -122,7 +122,8 @@ async def _abandon(context: CallContext, call_id: CallId, decision: RouteDecisio
 
 async def _decide(context: CallContext, session: Session) -> RouteDecision:
     call = session.environment
-    plan = plan_of_endpoint(call.argument(7), context.policy.trunks)
+    trunk = trunk_of_endpoint(call.argument(7), context.policy.trunks)
+    plan = INTERNATIONAL if trunk is None else trunk.plan
     service = plan.read(dialled(call.argument(0), call.argument(5)))
     if service is None:
         return UNKNOWN_NUMBER
@@ -133,9 +134,13 @@ async def _decide(context: CallContext, session: Session) -> RouteDecision:
         party=call.argument(4),
         plan=plan,
     )
-    sip_call_id = sip_call_id_from(call.argument(8))
     incoming = IncomingCall(
-        CallId(call.unique_id), service, source, sip_call_id=sip_call_id, dead_trunks=context.trunks.dead
+        CallId(call.unique_id),
+        service,
+        source,
+        sip_call_id=sip_call_id_from(call.argument(8)),
+        dead_trunks=context.trunks.dead,
+        trunk=None if trunk is None else trunk.name,
     )
     decision = await _route(context, incoming)
     for attempt in range(1, ROOM_ATTEMPTS + 1):

@@ -32,6 +32,7 @@ from api.resources import (
     exports,
     health,
     sandbox,
+    traces,
     webhook_secret,
 )
 
@@ -44,6 +45,7 @@ ROUTES: tuple[Route, ...] = (
     *blocked_callers.ROUTES,
     *explanations.ROUTES,
     *cdrs.ROUTES,
+    *traces.ROUTES,
     *exports.ROUTES,
     *catalogue.ROUTES,
     *callback_endpoints.ROUTES,

@@ -8,7 +8,6 @@ from api.openapi import callback_examples as story
 from api.openapi.callback_examples import (
     ACCOUNT_ID,
     BOOKING_ID,
-    CALL_ENDED,
     CALLBACK,
     CALLBACKS,
     CALLER,
@@ -16,6 +15,7 @@ from api.openapi.callback_examples import (
     HIDDEN,
     SERVICE,
 )
+from api.openapi.delivery_examples import CALLBACK_LOG, CALLBACK_SENT, CALLED_AT, TRACE
 from api.resources.account import AccountBody, AccountChange
 from api.resources.catalogue import CountryBody, NumbersBody, PlanBody, PlansBody
 from api.resources.health import HealthBody
@@ -30,11 +30,9 @@ from api.schemas.bookings import (
     NewBooking,
 )
 from api.schemas.callbacks import (
-    CallbackAttemptBody,
     CallbackBody,
     CallbackDetailBody,
     CallbackPage,
-    CallbackRequestBody,
     EndpointBody,
     EndpointPage,
     NewWebhookSecret,
@@ -46,15 +44,14 @@ from api.schemas.cdrs import CdrBody, CdrPage
 from api.schemas.common import Outgoing, Page
 from api.schemas.explanations import ExplanationBody
 from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
-from engine.callbacks.attempt import HEADERS
+from api.schemas.traces import TraceBody
 from engine.domain.account_state import AccountState
 from engine.domain.booking import BookingStatus, CallerId
 from engine.domain.call_ends import HungUpBy
-from engine.domain.events import as_json
 from engine.domain.explanation import LimitedBy
 from engine.domain.notifications import EventType
 from engine.domain.policy import UsagePlan
-from engine.domain.retry import CallbackState, WhyDisabled
+from engine.domain.retry import WhyDisabled
 from engine.domain.routing import Disposition, Reason
 from engine.domain.times import EpochMs, rfc3339
 from engine.storage.webhook_secrets import SigningSecrets
@@ -63,7 +60,6 @@ CURSOR = "eyJ2ZXJzaW9uIjoxLCJsaXN0IjoiYm9va2luZ3MiLCJhZnRlciI6ImJrZ18wMWEyMDZiZj
 PARTS = ("database", "ami", "asterisk")
 
 BOOKED_AT = rfc3339(story.BOOKED_AT)
-CALLED_AT = rfc3339(story.CALLED_AT)
 ENDS_AT = rfc3339(story.BOOKING.end_at)
 
 
@@ -128,40 +124,6 @@ EXPLANATION = ExplanationBody(
     max_concurrent_calls=5,
     max_calls_per_caller_per_hour=60,
     max_call_seconds=14400,
-)
-CALLBACK_FACTS: dict[str, Any] = {
-    "id": "evt_01a206bf8c3e7b4480c7d2b5f1e0a9c3",
-    "booking_id": BOOKING_ID,
-    "url": CALLBACK,
-    "state": CallbackState.DELIVERED,
-    "created_at": "2026-03-01T12:00:17.000Z",
-    "attempt_count": 2,
-    "next_attempt_at": None,
-    "finished_at": "2026-03-01T12:00:22.480Z",
-    "last_outcome": "HTTP 204",
-}
-CALLBACK_SENT = CallbackBody(**CALLBACK_FACTS)
-CALLBACK_LOG = CallbackDetailBody(
-    **CALLBACK_FACTS,
-    request=CallbackRequestBody(
-        method="POST",
-        url=CALLBACK,
-        headers=HEADERS | {"webhook-id": CALLBACK_FACTS["id"]},
-        body=as_json(CALL_ENDED),
-    ),
-    attempts=[
-        CallbackAttemptBody(
-            attempt=1,
-            began_at="2026-03-01T12:00:17.010Z",
-            took_ms=84,
-            status=503,
-            trouble=None,
-            response="upstream is down",
-        ),
-        CallbackAttemptBody(
-            attempt=2, began_at="2026-03-01T12:00:22.410Z", took_ms=70, status=204, trouble=None, response=""
-        ),
-    ],
 )
 ENDPOINT = EndpointBody(
     id="cep_01a206bf8c4f7d2290b1e3a5c7d9f0b2",
@@ -228,6 +190,7 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     BlockedCallerBody: [shown(BLOCKED)],
     BlockedCallerPage: [shown(Page(data=[BLOCKED], has_more=False, next_cursor=None))],
     CdrBody: [shown(CDR)],
+    TraceBody: [shown(TRACE)],
     CdrPage: [shown(Page(data=[CDR], has_more=False, next_cursor=None))],
     ExplanationBody: [shown(EXPLANATION)],
     PlansBody: [shown(PLANS)],

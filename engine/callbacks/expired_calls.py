@@ -78,4 +78,4 @@ def notify_expired_call(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochM
         service=cdr.service,
         not_reported=not_reported,
     )
-    post(tx, booking, body, now)
+    post(tx, booking, body, now, call_id=cdr.call_id)

@@ -67,7 +67,7 @@ def notify_call_started(tx: Transaction, called: Called, answered_at: EpochMs, n
             booking_id=booking.id,
             service=booking.service,
         )
-        post(tx, booking, body, now)
+        post(tx, booking, body, now, call_id=call.call_id)
 
 
 def notify_call_missed(tx: Transaction, called: Called, cdr: Cdr, now: EpochMs) -> None:
@@ -84,7 +84,7 @@ def notify_call_missed(tx: Transaction, called: Called, cdr: Cdr, now: EpochMs) 
             service=booking.service,
             end=cdr.end,
         )
-        post(tx, booking, body, now)
+        post(tx, booking, body, now, call_id=cdr.call_id)
 
 
 def notify_credit_changed(
@@ -252,4 +252,4 @@ def notify_call_ended(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs,
         service=cdr.service,
         end=cdr.end,
     )
-    post(tx, booking, body, now, sequence=sequence)
+    post(tx, booking, body, now, call_id=cdr.call_id, sequence=sequence)

@@ -11,7 +11,7 @@ from engine.callbacks.receiver import KnownReceiver, Receiver, receiver_of
 from engine.callbacks.slots import QueuedCallback
 from engine.domain.booking import Booking
 from engine.domain.events import EventBody, as_json, in_envelope
-from engine.domain.ids import AccountId
+from engine.domain.ids import AccountId, CallId
 from engine.domain.retry import (
     AttemptOutcome,
     CallbackState,
@@ -208,7 +208,15 @@ def _logged(delivery: Delivery, report: DeliveryReport) -> AttemptRecord:
     )
 
 
-def post(tx: Transaction, booking: Booking, body: EventBody, now: EpochMs, *, sequence: int | None = None) -> None:
+def post(
+    tx: Transaction,
+    booking: Booking,
+    body: EventBody,
+    now: EpochMs,
+    *,
+    call_id: CallId | None = None,
+    sequence: int | None = None,
+) -> None:
     """Adds a callback to the outbox. The worker is woken after the commit.
 
     Args:
@@ -216,6 +224,7 @@ def post(tx: Transaction, booking: Booking, body: EventBody, now: EpochMs, *, se
         booking: The booking that the callback is about.
         body: The callback's body, without `sequence` and `metadata`.
         now: The present time by the account's clock.
+        call_id: The call that the callback is about; None if it is about the booking.
         sequence: The callback's number, if `tx.bookings.update_credit_and_count` has counted it in this transaction.
     """
     if not booking.callback:
@@ -227,6 +236,7 @@ def post(tx: Transaction, booking: Booking, body: EventBody, now: EpochMs, *, se
         event_id=new_id("evt"),
         account_id=booking.account_id,
         booking_id=booking.id,
+        call_id=call_id,
         url=booking.callback,
         body=as_json(in_envelope(body, sequence=sequence, metadata=booking.metadata)),
         now=now,

@@ -28,6 +28,7 @@ class IncomingCall:
         sandbox: The account whose sandbox simulates the call; None for a real call.
         sip_call_id: The SIP Call-ID of the caller's leg; None if it is not known.
         dead_trunks: The names of trunks that are known to be down.
+        trunk: The name of the trunk over which the call came in; None if it came from something else.
     """
 
     call_id: CallId
@@ -36,6 +37,7 @@ class IncomingCall:
     sandbox: AccountId | None = None
     sip_call_id: str | None = None
     dead_trunks: frozenset[str] = frozenset()
+    trunk: str | None = None
 
 
 def asked_for(tx: Transaction, incoming: IncomingCall, now: EpochMs) -> Asked | None:

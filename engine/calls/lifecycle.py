@@ -96,7 +96,8 @@ def route_call(
         tx.calls.insert(_new_call(incoming, decision.booking, at, CallState.RINGING, seconds_leased=decision.seconds))
     elif booking is not None and decision.disposition is not None and not was_rejected:
         rejected = _new_call(incoming, booking, at, CallState.VOIDED)
-        cdr = record_refused(tx, booking, rejected, decision.disposition)
+        outcome = CallOutcome(decision.disposition, reason=decision.reason)
+        cdr = record_refused(tx, booking, rejected, outcome)
         if decision.notify_expired:
             expired_calls.count_expired_call(tx, booking, cdr, at.wall_ms, policy)
     return decision
@@ -184,13 +185,18 @@ def call_ended(
 def _outcome(report: EndReport, called: Called, talked_ms: int, at: Timestamp) -> CallOutcome:
     """Returns how a call ended by Asterisk's report."""
     if not talked_ms:
-        disposition = unanswered_disposition(report.end)
-        return CallOutcome(disposition, end=unanswered_end(report.end), ring_ms=report.ring_ms)
+        disposition, end = unanswered_disposition(report.end), unanswered_end(report.end)
+        return CallOutcome(disposition, end=end, ring_ms=report.ring_ms, tried=report.end.tried)
     unused_ms = called.call.seconds_leased * 1000 - talked_ms
     left_ms = min(unused_ms, called.booking.end_at - at.wall_ms)
-    end = answered_end(report.end, reached_limit=left_ms <= LIMIT_TOLERANCE_MS)
-    duration = seconds_charged(talked_ms, called.call.seconds_leased)
-    return CallOutcome(Disposition.ANSWERED, duration, end, report.ring_ms, max(0, -unused_ms))
+    return CallOutcome(
+        Disposition.ANSWERED,
+        seconds_charged(talked_ms, called.call.seconds_leased),
+        answered_end(report.end, reached_limit=left_ms <= LIMIT_TOLERANCE_MS),
+        report.ring_ms,
+        max(0, -unused_ms),
+        tried=report.end.tried,
+    )
 
 
 def abandon_call(tx: Transaction, call_id: CallId, now: EpochMs, policy: Policy) -> Settlement | None:
@@ -276,4 +282,5 @@ def _new_call(
         answered=None,
         seen_ticks=None,
         sip_call_id=incoming.sip_call_id,
+        incoming_trunk=incoming.trunk,
     )

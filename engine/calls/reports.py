@@ -14,13 +14,13 @@ sends each report as an event of its manager interface, and also writes the repo
 
 import datetime as dt
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import unquote
 
-from engine.domain.call_ends import Attempt, DialplanEnd
+from engine.domain.call_ends import Attempt, DialplanEnd, attempts_from, cause_from
 from engine.domain.ids import BookingId, CallId
 from engine.domain.times import EpochMs
 from engine.runtime.authentication import is_authentic
@@ -33,13 +33,8 @@ CALL_ID = r"[A-Za-z0-9._-]{1,128}"
 _ANSWERED = re.compile(rf"answered ({CALL_ID}) ([a-z0-9_]*) ({CALL_ID}) ([0-9]{{1,9}}) ([0-9]*)(?: ([!-~ ]*))?")
 _ENDED = re.compile(rf"ended ({CALL_ID}) ([a-z0-9_]*) (-?[0-9]{{1,12}}|) ([A-Z]{{0,32}}) ([0-9]*)(?: ([!-~ ]*))?")
 _TRUNK = re.compile(r"[a-z][a-z0-9-]{0,30}")
-_ATTEMPT = re.compile(r"([a-z0-9-]{0,31}):([A-Z]{0,32}):([1-6][0-9]{2})?:([0-9]{1,3})?")
-_CAUSE = re.compile(r"[0-9]{1,3}")
 _MILLISECONDS_DIGITS = 9
 _SOURCES = ("caller", "callee")
-# Provisional answers, such as 180, and 2xx do not end an attempt that failed.
-_LEAST_FINAL = 300
-_MOST_CAUSE = 127
 _WALL_CLOCK = re.compile(r"[0-9]{17}")
 # The dialplan cuts longer ones.
 MAX_SIP_CALL_ID = 128
@@ -152,9 +147,9 @@ def _end(dial_status: str, trunk: str, tried: str, source: str, cause: str) -> D
     return DialplanEnd(
         dial_status,
         trunk if _TRUNK.fullmatch(trunk) else None,
-        tuple(_attempts(tried)) if tried else (),
+        _attempts(tried) if tried else (),
         source if source in _SOURCES else "",
-        _cause(cause),
+        cause_from(cause),
     )
 
 
@@ -167,19 +162,9 @@ def _first_of(ring: str, progress: str) -> int | None:
     return int(progress) if rang is None else min(rang, int(progress))
 
 
-def _attempts(tried: str) -> Iterator[Attempt]:
+def _attempts(tried: str) -> tuple[Attempt, ...]:
     # Its beginning is cut off where it would be too long, perhaps within a name.
-    whole = tried.partition("/")[2] if len(tried) >= _MOST_TRIED else tried
-    for text in whole.split("/"):
-        if match := _ATTEMPT.fullmatch(text):
-            trunk, dial_status, sip_code, cause = match.groups()
-            is_final = sip_code is not None and int(sip_code) >= _LEAST_FINAL
-            yield Attempt(trunk, dial_status, int(sip_code) if is_final else None, _cause(cause))
-
-
-def _cause(text: str | None) -> int | None:
-    """Returns a hangup cause; None for 0, which Asterisk uses for none, and for what is no cause."""
-    return int(text) if text and _CAUSE.fullmatch(text) and 0 < int(text) <= _MOST_CAUSE else None
+    return attempts_from(tried.partition("/")[2] if len(tried) >= _MOST_TRIED else tried)
 
 
 def sip_call_id_from(encoded: str) -> str | None:

@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 from engine.domain.booking import Booking
-from engine.domain.call_ends import NOT_PUT_THROUGH, CallEnd, EndedCall
+from engine.domain.call_ends import NOT_PUT_THROUGH, Attempt, CallEnd, EndedCall
 from engine.domain.numbers import is_simulated
-from engine.domain.routing import Disposition
+from engine.domain.routing import Disposition, Reason
 from engine.runtime.ids import new_id
 from engine.storage.calls import Call
 from engine.storage.cdrs import Cdr
@@ -21,6 +21,8 @@ class CallOutcome(NamedTuple):
         end: What is known of its end besides.
         ring_ms: How long the last trunk took to ring, for the metrics; None if it did not ring, or it is not known.
         overrun_ms: For how long it talked beyond its lease, for the metrics.
+        reason: Why it was refused; None if it was put through.
+        tried: The attempts to reach the hidden number that failed.
     """
 
     disposition: Disposition
@@ -28,6 +30,8 @@ class CallOutcome(NamedTuple):
     end: CallEnd = NOT_PUT_THROUGH
     ring_ms: int | None = None
     overrun_ms: int = 0
+    reason: Reason | None = None
+    tried: tuple[Attempt, ...] = ()
 
 
 def record_call(tx: Transaction, booking: Booking, call: Call, outcome: CallOutcome) -> Cdr:
@@ -55,6 +59,9 @@ def record_of(booking: Booking, call: Call, outcome: CallOutcome, *, cdr_id: str
         end=outcome.end,
         sip_call_id=call.sip_call_id,
         callee_sip_call_id=call.callee_sip_call_id,
+        incoming_trunk=call.incoming_trunk,
+        reason=outcome.reason,
+        tried=outcome.tried,
     )
 
 

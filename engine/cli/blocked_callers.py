@@ -7,6 +7,7 @@ import typer
 from engine.bookings import blocked_callers
 from engine.cli.booking_rows import now_of, owned_booking
 from engine.cli.database import run_command
+from engine.cli.given_numbers import booking_named
 from engine.cli.options import BookingIdArgument
 from engine.cli.output import Json, show, show_one, with_times
 from engine.config.policy import policy_of
@@ -23,17 +24,20 @@ CallerArgument = Annotated[str, typer.Argument(help="The caller's number, E.164.
 @app.command("list")
 def list_(booking_id: BookingIdArgument, as_json: Json = False) -> None:
     """List the callers that a booking refuses, in the order of their numbers."""
+    settings = Settings()
+    booking_id = booking_named(settings, booking_id)
 
     def read(tx: Transaction) -> list[BlockedCaller]:
         return tx.blocked.all(owned_booking(tx, booking_id).booking.id)
 
-    show([_shown(each) for each in run_command(Settings(), read)], as_json=as_json)
+    show([_shown(each) for each in run_command(settings, read)], as_json=as_json)
 
 
 @app.command()
 def add(booking_id: BookingIdArgument, caller: CallerArgument, as_json: Json = False) -> None:
     """Refuse a caller's calls to a booking from now on. Live calls go on. Adding a caller again changes nothing."""
     settings, at = Settings(), SystemClock().timestamp()
+    booking_id = booking_named(settings, booking_id)
     policy = policy_of(settings)
 
     def block(tx: Transaction) -> BlockedCaller:
@@ -48,6 +52,7 @@ def add(booking_id: BookingIdArgument, caller: CallerArgument, as_json: Json = F
 def remove(booking_id: BookingIdArgument, caller: CallerArgument, as_json: Json = False) -> None:
     """Let a caller's calls to a booking through again."""
     settings, at = Settings(), SystemClock().timestamp()
+    booking_id = booking_named(settings, booking_id)
     policy = policy_of(settings)
 
     def unblock(tx: Transaction) -> None:

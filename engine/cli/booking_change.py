@@ -11,6 +11,7 @@ from engine.bookings.lifecycle import BookingPatch
 from engine.cli.booking_create import checked_metadata
 from engine.cli.booking_rows import check_callback, now_of, owned_booking, row_of
 from engine.cli.database import run_command
+from engine.cli.given_numbers import booking_named
 from engine.cli.options import BookingIdArgument
 from engine.cli.output import Json, show_one
 from engine.config.policy import policy_of
@@ -79,6 +80,7 @@ def change(
 ) -> None:
     """Change a booking without renewing it. What is not given stays as it is; live calls go on."""
     settings = Settings()
+    booking_id = booking_named(settings, booking_id)
     if callback is not None:
         check_callback(callback, settings)
     patch = BookingPatch(

@@ -13,6 +13,7 @@ from engine.bookings.adjustments import MAX_REASON, Adjustment, adjust
 from engine.bookings.lifecycle import Renewal
 from engine.cli.booking_rows import check_callback, credit_of, grant_row, now_of, owned_booking, row_of
 from engine.cli.database import run_command
+from engine.cli.given_numbers import booking_named
 from engine.cli.options import BookingIdArgument, PlanOption, YesOption
 from engine.cli.output import Json, complain, show_one
 from engine.config.policy import policy_of
@@ -44,6 +45,7 @@ def renew(
 ) -> None:
     """Add a usage plan to a booking, also in its grace period. Its live calls may last longer at once."""
     settings = Settings()
+    booking_id = booking_named(settings, booking_id)
     if callback is not None:
         check_callback(callback, settings)
     renewal, at, policy = Renewal(plan, callback=callback), SystemClock().timestamp(), policy_of(settings)
@@ -73,6 +75,7 @@ def adjust_booking(
     calls. The output says how much was really taken.
     """
     settings = Settings()
+    booking_id = booking_named(settings, booking_id)
     adjustment = Adjustment(new_id("grt"), BookingId(booking_id), seconds, calls, reason)
     require_database(settings)
     grant = ask_to_adjust(settings.data_dir, adjustment)
@@ -89,6 +92,7 @@ def adjust_booking(
 def delete(booking_id: BookingIdArgument, yes: YesOption = False, as_json: Json = False) -> None:
     """End a booking and its live calls for good; its number goes into quarantine. Call records stay."""
     settings = Settings()
+    booking_id = booking_named(settings, booking_id)
     at, policy = SystemClock().timestamp(), policy_of(settings)
     owned = run_command(settings, owned_booking, booking_id)
     if not yes:

@@ -6,11 +6,14 @@ import typer
 
 from engine.accounts.accounts import account_of
 from engine.cli.booking_rows import grant_row, now_of, owned_booking, record_of, row_of
+from engine.cli.completion import complete_accounts, complete_services
 from engine.cli.database import run_command
+from engine.cli.given_numbers import booking_named, number_of
 from engine.cli.options import BookingIdArgument
 from engine.cli.output import Json, complain, show, show_one
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
+from engine.domain.errors import InvalidInput
 from engine.domain.times import EpochMs
 from engine.runtime.clock import SystemClock
 from engine.storage.bookings import Grant
@@ -26,7 +29,16 @@ NOT_IN_TABLES = {"usagePlan", "secondsRemaining", "callsRemaining", "callsUp"}
 
 @list_app.command()
 def list_bookings(
-    account: Annotated[str | None, typer.Option(help="Id or name: only that account's.")] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Id or name: only that account's.", autocompletion=complete_accounts)
+    ] = None,
+    service: Annotated[
+        str | None,
+        typer.Option(
+            help="Only the booking that holds this number; with --gone, also those that held it.",
+            autocompletion=complete_services,
+        ),
+    ] = None,
     expired: Annotated[bool, typer.Option("--expired", help="Also bookings in their grace period.")] = False,
     gone: Annotated[bool, typer.Option("--gone", help="All bookings that are still known, also gone ones.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=MAX_LISTED, help="The most bookings to list.")] = 100,
@@ -36,6 +48,9 @@ def list_bookings(
     """List bookings, newest first. Their hidden numbers are not shown."""
     settings = Settings()
     policy, at = policy_of(settings), SystemClock().timestamp()
+    number = None if service is None else number_of(settings, service)
+    if service is not None and number is None:
+        raise InvalidInput(["--service is not a telephone number"])
 
     def page(tx: Transaction) -> list[dict[str, Any]]:
         account_id = account_of(tx, account).id if account else None
@@ -46,6 +61,7 @@ def list_bookings(
             gone=gone,
             before_id=before,
             limit=limit + 1,
+            service=number,
         )
         return [row_of(tx, each, at, policy) for each in found]
 
@@ -63,9 +79,10 @@ def show_booking(booking_id: BookingIdArgument, as_json: Json = False) -> None:
     """Show one booking, and everything that it was ever granted. The hidden number is not shown."""
     settings = Settings()
     policy, at = policy_of(settings), SystemClock().timestamp()
+    wanted = booking_named(settings, booking_id)
 
     def look_up(tx: Transaction) -> tuple[dict[str, Any], list[Grant]]:
-        owned = owned_booking(tx, booking_id)
+        owned = owned_booking(tx, wanted)
         record = record_of(owned.booking, owned.account, now_of(tx, owned.booking.account_id, at), policy)
         return record, tx.bookings.grants_of(owned.booking.id, MAX_GRANTS_SHOWN)
 

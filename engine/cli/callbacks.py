@@ -14,7 +14,9 @@ from rich.markup import escape
 
 from engine.accounts.accounts import account_of
 from engine.callbacks import redelivery
+from engine.cli.completion import complete_services
 from engine.cli.database import run_command
+from engine.cli.given_numbers import booking_named
 from engine.cli.options import DEMO_PROFILE, AccountOption
 from engine.cli.output import Json, complain, console, show, show_one
 from engine.config.settings import Settings
@@ -94,14 +96,20 @@ async def _receive(settings: Settings, account_id: AccountId, port: int, show_re
 def list_callbacks(
     account: AccountOption,
     state: Annotated[CallbackState | None, typer.Option(help="Only callbacks in this state.")] = None,
-    booking: Annotated[str | None, typer.Option(help="Only callbacks about the booking with this id.")] = None,
+    booking: Annotated[
+        str | None,
+        typer.Option(
+            help="Only callbacks about the booking with this id, or that holds this rented number now.",
+            autocompletion=complete_services,
+        ),
+    ] = None,
     limit: LimitOption = 20,
     as_json: Json = False,
 ) -> None:
     """List an account's callbacks, newest first."""
     settings = Settings()
     owner = run_command(settings, account_of, account).id
-    booking_id = None if booking is None else BookingId(booking)
+    booking_id = None if booking is None else booking_named(settings, booking)
     records = asyncio.run(_newest(settings, owner, state, booking_id, limit))
     show([_callback_row(record) for record in records], as_json=as_json)
 

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -13,17 +14,18 @@ import typer
 
 from api.schemas.cdrs import CdrBody
 from api.schemas.fields import BOOKING_ID
-from engine.accounts.accounts import account_of
-from engine.cdr.listing import position_of, record_batches
+from engine.cdr.listing import record_batches
 from engine.cdr.master_csv import master_csv_with_accounts
 from engine.cli.database import run_command
+from engine.cli.given_numbers import booking_named, number_of
+from engine.cli.options import AccountFilter, BookingFilter, ServiceFilter
 from engine.cli.output import Json, complain, ending_with_its_reader, show, show_one
+from engine.cli.record_search import accounts_wanted, newest_records
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput, NotFound
-from engine.domain.ids import BookingId
+from engine.domain.ids import AccountId
 from engine.domain.number_plan import caller_of, is_caller
-from engine.domain.numbers import E164, is_e164
 from engine.domain.routing import Disposition
 from engine.domain.times import NO_INSTANT, EpochMs, instant_from, rfc3339
 from engine.domain.trunks import typed_plan
@@ -63,33 +65,30 @@ LINES: dict[Format, Callable[[list[CallRecord]], str]] = {
     Format.JSONL: json_lines,
 }
 
-Account = Annotated[str | None, typer.Option(help="Id or name of the account. Without it: all accounts but sandboxes.")]
 From = Annotated[
     str | None, typer.Option("--from", help="Only calls that came in at this instant (RFC 3339) or later.")
 ]
 To = Annotated[str | None, typer.Option("--to", help="Only calls that came in before this instant.")]
-Service = Annotated[str | None, typer.Option(help="Only calls to this rented number.")]
 Source = Annotated[str | None, typer.Option(help="Only calls of this caller, or of `anonymous` callers.")]
 Ended = Annotated[Disposition | None, typer.Option(case_sensitive=False, help="Only calls that ended like this.")]
-Booking = Annotated[str | None, typer.Option(help="Only calls to the booking with this id.")]
 
 
 @app.command("list")
 def list_(
-    account: Account = None,
+    account: AccountFilter = None,
     since: From = None,
     until: To = None,
-    service: Service = None,
+    service: ServiceFilter = None,
     source: Source = None,
     disposition: Ended = None,
-    booking: Booking = None,
+    booking: BookingFilter = None,
     limit: Annotated[int, typer.Option(min=1, max=MAX_SHOWN, help="The most records to list.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List the newest call records. Hidden numbers are not shown."""
     settings = Settings()
     wanted = _wanted(settings, account, since, until, service, source, disposition, booking)
-    rows = [_shown(record.cdr) for record in asyncio.run(_newest(settings, wanted, limit))]
+    rows = [_shown(record.cdr) for record in newest_records(settings, *wanted, limit)]
     if not as_json:
         rows = [{name: row[name] for name in IN_TABLE} for row in rows]
     show(rows, as_json=as_json)
@@ -106,13 +105,13 @@ def show_(cdr_id: Annotated[str, typer.Argument(help="Id of the call record.")],
 
 @app.command("export")
 def export(
-    account: Account = None,
+    account: AccountFilter = None,
     since: From = None,
     until: To = None,
-    service: Service = None,
+    service: ServiceFilter = None,
     source: Source = None,
     disposition: Ended = None,
-    booking: Booking = None,
+    booking: BookingFilter = None,
     format_: Annotated[
         Format, typer.Option("--format", case_sensitive=False, help="Asterisk's Master.csv, or one JSON object a line.")
     ] = Format.CSV,
@@ -124,7 +123,8 @@ def export(
     of them; or those of `GET /cdr.jsonl`, with account, trunk and SIP Call-IDs.
     """
     settings = Settings()
-    wanted = _wanted(settings, account, since, until, service, source, disposition, booking)
+    accounts, filtered = _wanted(settings, account, since, until, service, source, disposition, booking)
+    wanted = [replace(filtered, account_id=each) for each in accounts]
     if output is not None:
         with output.open("w", encoding="utf-8", newline="") as file:
             written = asyncio.run(_write(settings, wanted, LINES[format_], file))
@@ -143,49 +143,29 @@ def _wanted(
     source: str | None,
     disposition: Disposition | None,
     booking: str | None,
-) -> list[WantedRecords]:
-    """Returns the filter of each account. Raises InvalidInput with everything that is wrong."""
+) -> tuple[list[AccountId], WantedRecords]:
+    """Returns the accounts, and the filter for each. Raises InvalidInput with everything that is wrong."""
     earliest, latest = _instant(since, EARLIEST), _instant(until, LATEST)
     problems = [
         f"{option} {NO_INSTANT}" for option, instant in (("--from", earliest), ("--to", latest)) if instant is None
     ]
-    if service is not None and not is_e164(service):
-        problems.append("--service is not an E.164 number")
+    number = None if service is None else number_of(settings, service)
+    if service is not None and number is None:
+        problems.append("--service is not a telephone number")
     if source is not None and not is_caller(source):
         problems.append("--source is neither a telephone number nor `anonymous`")
-    if booking is not None and not BOOKING_ID.fullmatch(booking):
-        problems.append("--booking is not the id of a booking")
+    if booking is not None and not BOOKING_ID.fullmatch(booking) and number_of(settings, booking) is None:
+        problems.append("--booking is neither the id of a booking nor a rented number")
     if earliest is None or latest is None or problems:
         raise InvalidInput(problems)
-    if account is None:
-        # Without sandboxes: their calls are simulated, and their clocks run ahead.
-        rows = run_command(settings, lambda tx: tx.accounts.all())
-        accounts = [row["id"] for row in rows if row["test_of"] is None]
-    else:
-        accounts = [run_command(settings, account_of, account).id]
     caller = None if source is None else caller_of(source, typed_plan(policy_of(settings).trunks))
-    booking_id = None if booking is None else BookingId(booking)
-    number = None if service is None else E164(service)
-    return [WantedRecords(each, earliest, latest, booking_id, number, caller, disposition) for each in accounts]
+    booking_id = None if booking is None else booking_named(settings, booking)
+    wanted = WantedRecords(AccountId(""), earliest, latest, booking_id, number, caller, disposition)
+    return accounts_wanted(settings, account), wanted
 
 
 def _instant(text: str | None, otherwise: EpochMs) -> EpochMs | None:
     return otherwise if text is None else instant_from(text)
-
-
-async def _newest(settings: Settings, wanted: list[WantedRecords], limit: int) -> list[CallRecord]:
-    """Returns the newest records of all accounts together."""
-    found: list[CallRecord] = []
-    async with Reads(settings.database) as reads:
-        for each in wanted:
-            of_account = 0
-            async for batch in record_batches(reads, each, limit):
-                found += batch
-                of_account += len(batch)
-                if of_account >= limit:
-                    break
-            found = sorted(found, key=position_of, reverse=True)[:limit]
-    return found
 
 
 async def _write(

@@ -20,6 +20,7 @@ EXPECTED = (ValidationError, SettingsError, TOMLDecodeError, RentedNumbersError,
 LISTED_BY = {
     "there is no such booking": "`bookings list --gone`",
     "there is no such callback": "`callbacks list`",
+    "there is no such call": "`calls live` or `cdr list`",
     "there is no such endpoint": "`callbacks endpoints`",
 }
 

@@ -8,6 +8,7 @@ from api.schemas.explanations import ExplanationBody
 from engine.bookings.explain import explain as explain_booking
 from engine.cli.booking_rows import owned_booking
 from engine.cli.database import run_command
+from engine.cli.given_numbers import booking_named
 from engine.cli.options import BookingIdArgument
 from engine.cli.output import Json, show_one
 from engine.config.policy import policy_of
@@ -37,6 +38,7 @@ def explain(
     if not is_caller(source):
         raise InvalidInput(["--source must be a telephone number, such as +3225551234, or anonymous"])
     settings = Settings()
+    booking_id = booking_named(settings, booking_id)
     policy = policy_of(settings)
     caller = caller_of(source, typed_plan(policy.trunks))
     explanation = run_command(settings, _explain, booking_id, caller, SystemClock().timestamp(), policy)

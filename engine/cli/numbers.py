@@ -17,6 +17,7 @@ from engine.bookings import number_pool
 from engine.bookings.pool_forecast import PACE_DAYS, PoolForecast, pool_forecast, pool_forecasts
 from engine.bookings.retirement import Retirement, retire_listed, retire_matching
 from engine.cli.database import open_database, run_command
+from engine.cli.given_numbers import number_of
 from engine.cli.options import YesOption
 from engine.cli.output import Json, progress, show, show_one
 from engine.config.policy import policy_of
@@ -39,7 +40,7 @@ SHOWN_DAYS = (1, 2, 7, 14, 30, 60, 90)
 MAX_BYTES = 64 * 1024 * 1024
 HEADERS = {"number", "e164", "numbers"}
 
-NumberArgument = Annotated[str, typer.Argument(help="The number, E.164.")]
+NumberArgument = Annotated[str, typer.Argument(help="The number: E.164, or as the carriers' country dials it.")]
 
 
 @app.command("import")
@@ -111,7 +112,8 @@ def quarantine(
     settings = Settings()
     rest_ms = policy_of(settings).quarantine_ms if days is None else days * DAY_MS
     until = SystemClock().now() + rest_ms
-    show_one(_shown(run_command(settings, number_pool.quarantine, number, EpochMs(until))), as_json=as_json)
+    wanted = number_of(settings, number) or number
+    show_one(_shown(run_command(settings, number_pool.quarantine, wanted, EpochMs(until))), as_json=as_json)
 
 
 @app.command()
@@ -128,7 +130,7 @@ def summary(as_json: Json = False) -> None:
 @app.command()
 def retire(
     number: Annotated[
-        str | None, typer.Argument(help="The number, E.164. Without it: give --file, --prefix or --country.")
+        str | None, typer.Argument(help="The number. Without it: give --file, --prefix or --country.")
     ] = None,
     file: Annotated[
         Path | None,
@@ -147,6 +149,8 @@ def retire(
     """
     settings = Settings()
     ways = [number is not None, file is not None, prefix is not None or country is not None]
+    if number is not None:
+        number = number_of(settings, number) or number
     if sum(ways) != 1:
         raise InvalidInput(["give a number, or --file, or --prefix and --country, or one of these two"])
     if str(file) == "-" and not (yes or dry_run):
@@ -173,7 +177,9 @@ def retire(
 @app.command()
 def restore(number: NumberArgument, as_json: Json = False) -> None:
     """Bring a retired number back into the pool. The rest of its quarantine still applies."""
-    show_one(_shown(run_command(Settings(), number_pool.restore, number)), as_json=as_json)
+    settings = Settings()
+    wanted = number_of(settings, number) or number
+    show_one(_shown(run_command(settings, number_pool.restore, wanted)), as_json=as_json)
 
 
 async def _forecast(settings: Settings, quarantine_ms: int) -> PoolForecast:

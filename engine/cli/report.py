@@ -13,6 +13,7 @@ import typer
 from engine.accounts.accounts import account_of
 from engine.cdr.report import report_lines
 from engine.cli.database import run_command
+from engine.cli.options import AccountFilter
 from engine.cli.output import Json, complain, ending_with_its_reader, show
 from engine.config.policy import retention_of
 from engine.config.settings import Settings
@@ -31,9 +32,7 @@ COLUMNS = ("accountId", "account", "number", "calls", "answeredCalls", "seconds"
 @app.command()
 def report(
     month: Annotated[str, typer.Option(help="The month, in UTC, such as 2026-11.")],
-    account: Annotated[
-        str | None, typer.Option(help="Id or name of the account. Without it: all accounts but sandboxes.")
-    ] = None,
+    account: AccountFilter = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
     as_json: Json = False,
 ) -> None:

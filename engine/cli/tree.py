@@ -9,7 +9,7 @@ tables' help with that of the commands.
 import gc
 import importlib
 from collections.abc import Iterator, Mapping, MutableMapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -53,7 +53,7 @@ ENTRIES: dict[str, Entry] = {
     "blocked-callers": Entry("blocked_callers", "app", "The callers whose calls a booking refuses."),
     "cdr": Entry("cdr", "app", "Call records."),
     "report": Entry("report", "app", "Sum up the calls of a month, by account and rented number."),
-    "calls": Entry("calls", "app", "Live calls of all accounts."),
+    "calls": Entry("calls", "app", "Calls of all accounts."),
     "trunks": Entry("trunks", "app", "The lines to the carriers."),
     "ledger": Entry("ledger", "app", "Proof that the credit of every booking adds up."),
     "callbacks": Entry("callbacks", "app", "Callbacks to customers: their deliveries and their receivers."),
@@ -171,5 +171,25 @@ def lazy_app(entries: Mapping[str, Entry], help_text: str, *, add_completion: bo
     return lazy
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        # Imported late: few starts need it.
+        from importlib.metadata import version  # noqa: PLC0415
+
+        typer.echo(f"rented-numbers {version('rented-numbers')}")
+        raise typer.Exit
+
+
 app = lazy_app(ENTRIES, "Hides a telephone number behind a rented one.", add_completion=True)
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Has the options of the program itself."""
+
+
 bookings_app = lazy_app(BOOKINGS, "Bookings of all accounts.")

@@ -1,6 +1,7 @@
 """How a call that was put through ended: its disposition, the carrier's answer, and who hung up."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -55,6 +56,11 @@ GIVES_WAY = Cause.USER_BUSY
 # Asterisk cuts a call at its limit, but measures it as a few milliseconds shorter or longer.
 LIMIT_TOLERANCE_MS = 500
 
+_ATTEMPT = re.compile(r"([a-z0-9-]{0,31}):([A-Z]{0,32}):([1-6][0-9]{2})?:([0-9]{1,3})?")
+# Provisional answers, such as 180, and 2xx do not end an attempt that failed.
+_LEAST_FINAL = 300
+_MOST_CAUSE = 127
+
 
 class HungUpBy(StrEnum):
     """Who ended a call.
@@ -94,6 +100,30 @@ class Attempt:
     def failed(self) -> bool:
         """Whether the attempt failed at the trunk, and not because of the two who wanted to talk."""
         return self.dial_status != FULL and _disposition(self.dial_status, self) is Disposition.UNREACHABLE
+
+
+def attempts_from(text: str) -> tuple[Attempt, ...]:
+    """Reads attempts, each `TRUNK:DIALSTATUS:SIP-STATUS:CAUSE`, joined by `/`. What is no attempt is left out."""
+    found = map(_ATTEMPT.fullmatch, text.split("/"))
+    return tuple(
+        Attempt(trunk, dial_status, int(sip_code) if _is_final(sip_code) else None, cause_from(cause))
+        for trunk, dial_status, sip_code, cause in (match.groups() for match in found if match)
+    )
+
+
+def attempts_as_text(attempts: Sequence[Attempt]) -> str:
+    """Writes attempts as `attempts_from` reads them."""
+    return "/".join(f"{a.trunk}:{a.dial_status}:{a.sip_code or ''}:{a.cause or ''}" for a in attempts)
+
+
+def cause_from(text: str | None) -> int | None:
+    """Returns a hangup cause; None for 0, which Asterisk uses for none, and for what is no cause."""
+    is_number = text is not None and text.isascii() and text.isdecimal()
+    return int(text) if text and is_number and 0 < int(text) <= _MOST_CAUSE else None
+
+
+def _is_final(sip_code: str | None) -> bool:
+    return sip_code is not None and int(sip_code) >= _LEAST_FINAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ class Reject:
         cause: Decides the caller's SIP answer.
         disposition: For the call record; None if the call concerns no account and is not recorded.
         notify_expired: Whether the customer gets the callback about calls to an expired booking.
-        reason: Why, for the log; None if the call was not judged.
+        reason: Which rule rejected the call, for its record and the log; None if it was not judged.
         booking_id: The booking that was called, for the log; None if there is none.
     """
 
@@ -188,7 +188,7 @@ FORBIDDEN = Reject(Cause.CALL_REJECTED, Disposition.FORBIDDEN)
 # SIP 503, as if the trunk had been tried: the caller's carrier may try another route.
 NO_TRUNK = Reject(Cause.NO_CIRCUIT, Disposition.UNREACHABLE)
 
-REJECTIONS: dict[Reason, Reject] = {
+_ANSWERS: dict[Reason, Reject] = {
     Reason.NO_BOOKING: UNKNOWN_NUMBER,
     Reason.ACCOUNT_SUSPENDED: ACCOUNT_SUSPENDED,
     Reason.END_REACHED: BOOKING_EXPIRED,
@@ -207,6 +207,7 @@ REJECTIONS: dict[Reason, Reject] = {
     Reason.SECONDS_HELD: ALL_SLOTS_HELD,
     Reason.NO_TRUNK: NO_TRUNK,
 }
+REJECTIONS: dict[Reason, Reject] = {reason: replace(answer, reason=reason) for reason, answer in _ANSWERS.items()}
 
 
 def judge(facts: Facts, now: EpochMs, policy: Policy) -> Reason:

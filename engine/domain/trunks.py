@@ -69,14 +69,14 @@ def routes_to(destination: E164, shown: str, trunks: Sequence[Trunk]) -> tuple[T
     )
 
 
-def plan_of_endpoint(endpoint: str, trunks: Sequence[Trunk]) -> NumberPlan:
-    """Returns how numbers are written by whoever calls by one of Asterisk's endpoints.
+def trunk_of_endpoint(endpoint: str, trunks: Sequence[Trunk]) -> Trunk | None:
+    """Returns the trunk whose carrier calls by one of Asterisk's endpoints.
 
-    Softphones, and carriers that an Asterisk has under a name of its own, write international numbers.
+    None for softphones, and for carriers that an Asterisk has under a name of its own: they write international
+    numbers.
     """
     name = endpoint.removeprefix(CARRIER_PREFIX)
-    found = (trunk.plan for trunk in trunks if trunk.name == name and endpoint.startswith(CARRIER_PREFIX))
-    return next(found, INTERNATIONAL)
+    return next((trunk for trunk in trunks if trunk.name == name and endpoint.startswith(CARRIER_PREFIX)), None)
 
 
 def typed_plan(trunks: Sequence[Trunk]) -> NumberPlan:

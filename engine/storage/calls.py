@@ -29,6 +29,7 @@ class Call:
         seen_ticks: When Asterisk last listed the call as up.
         sip_call_id: The SIP Call-ID of the caller's leg; None if it is not known.
         callee_sip_call_id: The SIP Call-ID of the callee's leg; None before its answer is reported.
+        incoming_trunk: The trunk over which the call came in; None if it came from something else.
     """
 
     call_id: CallId
@@ -46,6 +47,7 @@ class Call:
     seen_ticks: BootMs | None
     sip_call_id: str | None = None
     callee_sip_call_id: str | None = None
+    incoming_trunk: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class Calls(Table):
             seen_ticks=call.seen_ticks,
             sip_call_id=call.sip_call_id,
             callee_sip_call_id=call.callee_sip_call_id,
+            incoming_trunk=call.incoming_trunk,
         )
 
     def update(self, call: Call) -> None:
@@ -188,6 +191,7 @@ def call_from_row(row: Iterable[Any]) -> Call:
         seen_ticks,
         sip_call_id,
         callee_sip_call_id,
+        incoming_trunk,
     ) = row
     return Call(
         call_id,
@@ -205,4 +209,5 @@ def call_from_row(row: Iterable[Any]) -> Call:
         seen_ticks,
         sip_call_id,
         callee_sip_call_id,
+        incoming_trunk,
     )

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from engine.domain.call_ends import NOT_PUT_THROUGH, CallEnd, HungUpBy
+from engine.domain.call_ends import NOT_PUT_THROUGH, Attempt, CallEnd, HungUpBy, attempts_as_text, attempts_from
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.numbers import E164
-from engine.domain.routing import Disposition
+from engine.domain.routing import Disposition, Reason
 from engine.domain.times import EpochMs
 from engine.storage.columns import COLUMNS
 from engine.storage.filters import EARLIEST, LATEST
@@ -15,6 +15,7 @@ from engine.storage.table import Row, Table
 # Looking a member up by its value in an enumeration itself takes several times as long.
 _DISPOSITIONS = {disposition.value: disposition for disposition in Disposition}
 _HUNG_UP_BY = {by.value: by for by in HungUpBy}
+_REASONS = {reason.value: reason for reason in Reason}
 _WIDTH = len(COLUMNS["cdrs"])
 
 
@@ -29,6 +30,9 @@ class Cdr:
         sip_call_id: The SIP Call-ID of the caller's leg; None if it is not known.
         callee_sip_call_id: The SIP Call-ID of the leg to the hidden number, if it was answered.
         further_calls: Refused calls of the same booking, disposition and minute that have no record of their own.
+        incoming_trunk: The trunk over which the call came in; None if it came from something else, or is not known.
+        reason: Why the call was refused; None if it was put through, and in records of earlier versions.
+        tried: The attempts to reach the hidden number that failed, in their order.
     """
 
     id: str
@@ -45,6 +49,9 @@ class Cdr:
     sip_call_id: str | None = None
     callee_sip_call_id: str | None = None
     further_calls: int = 0
+    incoming_trunk: str | None = None
+    reason: Reason | None = None
+    tried: tuple[Attempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,9 @@ class WantedRecords:
     """Which call records of an account to list: calls that came in from `since` on and before `until`.
 
     A filter that is None lets everything through.
+
+    Attributes:
+        party: The caller or the rented number.
     """
 
     account_id: AccountId
@@ -94,11 +104,12 @@ class WantedRecords:
     service: E164 | None = None
     source: str | None = None
     disposition: Disposition | None = None
+    party: str | None = None
 
     @property
     def is_filtered(self) -> bool:
         """Whether the list may leave out records of the range."""
-        return any((self.booking_id, self.service, self.source, self.disposition))
+        return any((self.booking_id, self.service, self.source, self.disposition, self.party))
 
     def parameters(self) -> dict[str, Any]:
         """Returns the parameters of cdrs.sql."""
@@ -108,6 +119,7 @@ class WantedRecords:
             "service": self.service,
             "source": self.source,
             "disposition": self.disposition,
+            "party": self.party,
         }
 
 
@@ -135,6 +147,9 @@ class Cdrs(Table):
             sip_call_id=cdr.sip_call_id,
             callee_sip_call_id=cdr.callee_sip_call_id,
             further_calls=cdr.further_calls,
+            incoming_trunk=cdr.incoming_trunk,
+            reason=cdr.reason and str(cdr.reason),
+            tried=attempts_as_text(cdr.tried) if cdr.tried else None,
         )
 
     def by_id(self, cdr_id: str) -> Cdr | None:
@@ -163,6 +178,9 @@ def cdr_from_row(row: Row) -> Cdr:
         sip_call_id,
         callee_sip_call_id,
         further_calls,
+        incoming_trunk,
+        reason,
+        tried,
     ) = row[:_WIDTH]
     return Cdr(
         cdr_id,
@@ -179,6 +197,9 @@ def cdr_from_row(row: Row) -> Cdr:
         sip_call_id,
         callee_sip_call_id,
         further_calls,
+        incoming_trunk,
+        reason and _REASONS[reason],
+        attempts_from(tried) if tried else (),
     )
 
 

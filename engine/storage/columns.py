@@ -54,6 +54,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "seen_ticks",
         "sip_call_id",
         "callee_sip_call_id",
+        "incoming_trunk",
     ),
     "cdrs": (
         "id",
@@ -73,6 +74,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "sip_call_id",
         "callee_sip_call_id",
         "further_calls",
+        "incoming_trunk",
+        "reason",
+        "tried",
     ),
     "grants": ("id", "booking_id", "usage_plan", "seconds", "calls", "granted_at", "reason"),
 }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from engine.domain.ids import AccountId, BookingId
+from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs
 from engine.storage import scanning
@@ -120,7 +120,15 @@ class Outbox(Table):
         return int(sequence)
 
     def insert(
-        self, *, event_id: str, account_id: AccountId, booking_id: BookingId, url: str, body: str, now: EpochMs
+        self,
+        *,
+        event_id: str,
+        account_id: AccountId,
+        booking_id: BookingId,
+        call_id: CallId | None = None,
+        url: str,
+        body: str,
+        now: EpochMs,
     ) -> None:
         """Adds a callback that is due at once. `now` is by the account's clock; later instants are by the machine's."""
         self._sql.insert_callback(
@@ -128,6 +136,7 @@ class Outbox(Table):
             id=event_id,
             account_id=account_id,
             booking_id=booking_id,
+            call_id=call_id,
             url=url,
             body=body,
             created_at=now,

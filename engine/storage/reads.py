@@ -19,6 +19,7 @@ from engine.storage.accounts import (
 )
 from engine.storage.blocked_callers import BlockedCaller
 from engine.storage.bookings import booking_from_row
+from engine.storage.calls import Call, call_from_row
 from engine.storage.cdrs import Between, CallRecord, Cdr, CdrPosition, WantedRecords, call_record_from_row, cdr_from_row
 from engine.storage.endpoints import Endpoint, endpoint_from_row
 from engine.storage.filters import LAST_ID, BookingFilter
@@ -163,6 +164,16 @@ class Reads:
         )
         return [CdrPosition(row["started_at"], row["id"]) for row in rows]
 
+    async def record_named(self, named: str) -> Cdr | None:
+        """Returns the call record that has this id, or whose call has it, of any account."""
+        row = await self._keys.run(self._sql.cdr_named, named=named)
+        return cdr_from_row(row) if row else None
+
+    async def call(self, call_id: CallId) -> Call | None:
+        """Returns the call with that id, whether it is up or has ended."""
+        row = await self._keys.run(self._sql.call_by_id, call_id=call_id)
+        return call_from_row(row) if row else None
+
     async def numbers_by_state(self) -> dict[str, int]:
         """Counts the numbers of the pool in each state."""
         return {row["state"]: row["numbers"] for row in await self._counts.run(self._sql.numbers_by_state)}
@@ -202,6 +213,7 @@ class Reads:
         *,
         state: CallbackState | None,
         booking_id: BookingId | None,
+        call_id: CallId | None = None,
         since: EpochMs,
         before: CallbackPosition,
         limit: int,
@@ -212,6 +224,7 @@ class Reads:
             account_id: The account.
             state: Only callbacks in this state. None: any.
             booking_id: Only callbacks about this booking. None: any.
+            call_id: Only callbacks about this call; needs its booking. None: any.
             since: Only callbacks created at or after this instant.
             before: Only callbacks created before this position.
             limit: The most callbacks to return.
@@ -225,7 +238,7 @@ class Reads:
         if booking_id is None and state in indexed:
             rows = await self._lists.run(indexed[state], **bounds, **_before(before), at_most=limit)
             return ScannedPage([callback_from_row(row) for row in rows])
-        wanted = {"booking_id": booking_id, "state": None if state is None else state.value}
+        wanted = {"booking_id": booking_id, "call_id": call_id, "state": None if state is None else state.value}
 
         async def read(begin: CallbackPosition, count: int, most: int) -> Slice[CallbackRecord, CallbackPosition]:
             end = await self._lists.run(self._sql.callback_place_before, **bounds, **_before(begin), skipped=count - 1)

@@ -50,6 +50,7 @@ WANTED = st.builds(
     booking_id=MAYBE_WORD,
     service=MAYBE_WORD,
     source=MAYBE_WORD,
+    party=MAYBE_WORD,
     disposition=st.sampled_from([None, None, Disposition.ANSWERED]),
 )
 # What happens between two pages: new records, and which ones are deleted (by position).
@@ -73,7 +74,7 @@ class Books:
         if cdr.id not in self.kept:
             self.kept[cdr.id] = cdr
             row = asdict(replace(cdr, call_id=CallId(f"call of {cdr.id}")))
-            del row["end"]
+            del row["end"], row["tried"]
             columns = ", ".join(row)
             self.db.execute(f"INSERT INTO cdrs ({columns}) VALUES ({', '.join('?' * len(row))})", [*row.values()])  # noqa: S608
 
@@ -91,8 +92,11 @@ class Books:
 
 def fits(cdr: Cdr, wanted: WantedRecords) -> bool:
     asked = {name: value for name, value in wanted.parameters().items() if value is not None}
-    return wanted.since <= cdr.started_at < wanted.until and all(
-        getattr(cdr, name) == value for name, value in asked.items()
+    party = asked.pop("party", None)
+    return (
+        wanted.since <= cdr.started_at < wanted.until
+        and all(getattr(cdr, name) == value for name, value in asked.items())
+        and (party is None or party in {cdr.source, cdr.service})
     )
 
 

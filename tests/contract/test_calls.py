@@ -77,6 +77,7 @@ async def test_an_answered_call_writes_debit_record_and_callback(world: World) -
             "sip_call_id": "c1@host",
             "callee_sip_call_id": "c1-callee@host",
             "further_calls": 0,
+            **dict.fromkeys(("incoming_trunk", "reason", "tried")),
         }
     ]
     [callback] = world.rows("SELECT * FROM outbox")

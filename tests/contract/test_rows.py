@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from engine.domain.booking import Booking, CallerId
-from engine.domain.call_ends import CallEnd, HungUpBy
+from engine.domain.call_ends import Attempt, CallEnd, HungUpBy
 from engine.domain.ids import BookingId, CallId
 from engine.domain.metering import CallState, Credit
 from engine.domain.numbers import E164
 from engine.domain.policy import BookingLimits, UsagePlan
-from engine.domain.routing import Disposition
+from engine.domain.routing import Disposition, Reason
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage import queries
 from engine.storage.bookings import Grant
@@ -67,6 +67,7 @@ CALL = Call(
     seen_ticks=BootMs(16),
     sip_call_id="17@caller",
     callee_sip_call_id="18@callee",
+    incoming_trunk="north",
 )
 
 
@@ -87,6 +88,10 @@ async def test_every_value_of_a_row_comes_back_in_its_own_field(world: World) ->
         CallEnd("main", 404, 1, HungUpBy.CALLEE),
         "1@caller",
         "2@callee",
+        7,
+        "south",
+        Reason.NO_TRUNK,
+        (Attempt("first", "CONGESTION", 503, 34), Attempt("main", "CHANUNAVAIL")),
     )
 
     def write_and_read(tx: Transaction) -> tuple[object, ...]:

@@ -13,7 +13,7 @@ from engine.bookings import lifecycle as bookings
 from engine.domain.account_limits import AccountLimits
 from engine.domain.errors import TooMuchStored
 from engine.domain.ids import AccountId, BookingId, CallId
-from engine.domain.policy import RetentionPeriods
+from engine.domain.policy import RetentionPeriods, UsagePlan
 from engine.domain.retry import HttpAnswer
 from engine.domain.spellings import Spellings
 from engine.domain.times import EpochMs
@@ -105,7 +105,8 @@ async def test_the_sum_is_that_of_the_rows_after_every_way_to_write_and_to_delet
 @pytest.mark.parametrize("way", ["simulated call", "booking", "keyed request"])
 async def test_an_account_stores_no_more_than_it_may_until_it_is_deleted(trial: Trial, way: str) -> None:
     world = trial.around
-    booking = await trial.book(metadata=FAT) if way == "simulated call" else None
+    # With credit for all of its calls: refused ones soon share a record and a callback.
+    booking = await trial.book(UsagePlan.LARGE, metadata=FAT) if way == "simulated call" else None
 
     async def request(number: int) -> None:
         if booking:

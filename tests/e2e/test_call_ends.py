@@ -120,15 +120,16 @@ def test_a_record_says_who_ended_the_call_and_how(
     )
 
 
-def test_a_rejected_call_has_its_sip_call_id_in_the_record_and_in_the_log(system: System, caller: Caller) -> None:
+def test_a_rejected_call_has_its_sip_call_id_in_its_trace_and_in_the_log(system: System, caller: Caller) -> None:
     booked = system.book("LARGE")
     system.request("PATCH", f"/bookings/{booked.id}", {"paused": True})
     with caller.dialling(booked.service, "uac_rejected") as callers:
         callers.wait()
     [record] = booked.wait_settled()
     assert (record["disposition"], record["hungUpBy"], record["sipCode"]) == ("PAUSED", None, None)
-    shown = system.command("cdr", "show", record["id"], "--json")
-    assert shown["sipCallId"] == call_id_of(callers, booked.service)
+    shown = system.command("calls", "trace", record["id"], "--json")
+    assert (shown["sipCallId"], shown["incomingTrunk"]) == (call_id_of(callers, booked.service), "main")
+    assert shown["message"] == "Refused: the booking was paused. The caller got SIP 480."
     [rejected] = [line for line in system.engine_log.splitlines() if shown["callId"] in line]
     entry = json.loads(rejected)
     assert (entry["booking"], entry["reason"], entry["number"]) == (booked.id, "paused", masked(booked.service))

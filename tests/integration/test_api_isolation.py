@@ -24,6 +24,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 UNKNOWN = {
     "bookings": UNKNOWN_BOOKING,
     "cdr": UNKNOWN_CDR,
+    "calls": UNKNOWN_CDR,
     "callbacks": "evt_" + "0" * 32,
     "callbacks/endpoints": "cep_" + "0" * 32,
 }
@@ -69,6 +70,7 @@ async def ids_after_a_call(api: Api, account: str, booking_id: str) -> dict[str,
     return {
         "bookings": booking_id,
         "cdr": records[0]["id"],
+        "calls": records[0]["id"],
         "callbacks": callback_id,
         "callbacks/endpoints": endpoint_id,
     }

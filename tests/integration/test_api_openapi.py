@@ -60,8 +60,8 @@ SCHEMA_NAMES = """
     Callback CallbackAttempt CallbackDetail CallbackPage CallbackRequest CallbackState CallerId Cdr CdrPage
     Clock ClockChange Country Disposition Endpoint EndpointPage EventType ExpiredCall Explanation FieldError
     Health HungUpBy LimitedBy NewBlockedCaller NewBooking NewSimulatedCall NewWebhookSecret Numbers OpenApiDocument
-    Outcome Plan Plans Problem Reason Redelivered Redelivery SimulatedCall Status Trouble UsagePlan
-    WebhookSecret WhyDisabled WhyGone
+    Outcome Plan Plans Problem Reason Redelivered Redelivery SimulatedCall Status Trace TraceEvent TraceState
+    TraceStep TracedCallback Trouble UsagePlan WebhookSecret WhyDisabled WhyGone
 """
 
 

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from engine.asterisk.config_files import ROOT
+from tests.integration.cli_runner import CliInProcess
 
 PROGRAM = Path(sys.executable).parent / "rented-numbers"
 
@@ -18,10 +20,12 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 def completed(home: Path, typed: str) -> list[str]:
-    """Return the completions for what was typed."""
+    """Return the completions for what was typed in `home`."""
     words = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split(" ")) - 1)}
     told = environment(home, _RENTED_NUMBERS_COMPLETE="complete_bash", **words)
-    return subprocess.run([PROGRAM], env=told, capture_output=True, text=True, timeout=60, check=True).stdout.split()
+    done = subprocess.run([PROGRAM], cwd=home, env=told, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == ""
+    return [line for line in done.stdout.splitlines() if line]
 
 
 def test_completion_installs_itself_into_the_current_shell(tmp_path: Path) -> None:
@@ -43,3 +47,38 @@ def test_completion_installs_itself_into_the_current_shell(tmp_path: Path) -> No
 )
 def test_commands_are_completed(tmp_path: Path, typed: str, offered: str) -> None:
     assert completed(tmp_path, typed) == [offered]
+
+
+@pytest.fixture(scope="module")
+def with_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo with its two booked numbers, and a further account whose name is two words."""
+    cli = CliInProcess(tmp_path_factory.mktemp("completion"))
+    cli.set_up("demo")
+    cli.json("accounts", "create", "Two Words")
+    return cli.directory
+
+
+def test_accounts_and_rented_numbers_are_completed(with_data: Path) -> None:
+    """In one test, because each completion starts a process."""
+    cli = CliInProcess(with_data)
+    accounts = {row["name"]: row["id"] for row in cli.json("accounts", "list")}
+    booked = sorted(row["service"] for row in cli.json("bookings", "list"))
+    assert len(booked) == 2
+    for typed, offered in (
+        ("rented-numbers accounts limits de", ["demo"]),
+        ("rented-numbers bookings list --account acc_", sorted(accounts.values())),
+        ("rented-numbers explain ", booked),
+        (f"rented-numbers cdr list --service {booked[1]}", [booked[1]]),
+    ):
+        assert sorted(completed(with_data, typed)) == offered, typed
+    assert set(completed(with_data, "rented-numbers keys create ")) == {"demo", "softphones", accounts["Two Words"]}
+
+
+def test_without_a_database_nothing_is_offered(tmp_path: Path) -> None:
+    assert completed(tmp_path, "rented-numbers explain +32") == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    done = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == f"rented-numbers {version('rented-numbers')}\n"

@@ -54,6 +54,12 @@ SELECT {bookings} FROM bookings WHERE id = :id;
 -- name: booking_by_service^
 SELECT {bookings} FROM bookings WHERE service = :service AND gone_at IS NULL;
 
+-- name: services_held
+-- The numbers that bookings hold, from `begin` on and before `end`.
+SELECT service FROM bookings WHERE gone_at IS NULL AND service >= :begin AND service < :end
+ORDER BY service
+LIMIT :at_most;
+
 -- name: bookings_expired_before
 -- Not those of sandboxes, which have their own clocks: see sandboxes.sql.
 SELECT {b.bookings} FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id

@@ -7,6 +7,10 @@ SELECT {cdrs} FROM cdrs WHERE account_id = :account_id AND id = :id;
 -- name: cdr_of_any_account^
 SELECT {cdrs} FROM cdrs WHERE id = :id;
 
+-- name: cdr_named^
+-- By its own id, or by that of its call.
+SELECT {cdrs} FROM cdrs WHERE id = :named OR call_id = :named;
+
 -- name: cdr_places
 -- The two positions after the first `skipped` records of a range, newest first. Reads only the index.
 SELECT started_at, id FROM cdrs
@@ -21,6 +25,7 @@ WHERE r.account_id = :account_id
     AND (r.started_at, r.id) < (:before_at, :before_id) AND (r.started_at, r.id) >= (:last_at, :last_id)
     AND r.booking_id = COALESCE(:booking_id, r.booking_id) AND r.service = COALESCE(:service, r.service)
     AND r.source = COALESCE(:source, r.source) AND r.disposition = COALESCE(:disposition, r.disposition)
+    AND (:party IS NULL OR r.source = :party OR r.service = :party)
 ORDER BY r.started_at DESC, r.id DESC
 LIMIT :at_most;
 

@@ -5,9 +5,9 @@ UPDATE bookings SET callbacks_posted = callbacks_posted + 1 WHERE id = :booking_
 -- name: insert_callback!
 -- `created_at` is by the account's clock, `due_at` by the machine's.
 INSERT INTO outbox (
-    id, account_id, booking_id, url, body, state, attempts, created_at, due_at, finished_at, last_outcome
+    id, account_id, booking_id, call_id, url, body, state, attempts, created_at, due_at, finished_at, last_outcome
 ) VALUES (
-    :id, :account_id, :booking_id, :url, :body, 'PENDING', 0, :created_at,
+    :id, :account_id, :booking_id, :call_id, :url, :body, 'PENDING', 0, :created_at,
     :created_at - (SELECT a.clock_ahead_ms FROM accounts AS a WHERE a.id = :account_id), NULL, NULL
 );
 
@@ -172,5 +172,6 @@ FROM outbox
 WHERE account_id = :account_id AND (created_at, id) < (:before_at, :before_id)
     AND (created_at, id) >= (:last_at, :last_id)
     AND (:booking_id IS NULL OR booking_id = :booking_id) AND (:state IS NULL OR state = :state)
+    AND (:call_id IS NULL OR call_id = :call_id)
 ORDER BY created_at DESC, id DESC
 LIMIT :at_most;

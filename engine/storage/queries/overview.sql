@@ -4,7 +4,7 @@
 -- Newest first. `expires_after` is as in bookings_page. With `gone` = 1 every booking, whether it is gone or not.
 SELECT {b.bookings}, a.name AS account FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
 WHERE b.id < :before_id
-    AND (:account_id = '' OR b.account_id = :account_id)
+    AND (:account_id = '' OR b.account_id = :account_id) AND (:service = '' OR b.service = :service)
     AND (:gone = 1 OR (b.gone_at IS NULL AND COALESCE(b.exhausted_at, b.end_at) > :expires_after))
 ORDER BY b.id DESC
 LIMIT :at_most;
@@ -15,8 +15,12 @@ SELECT c.booking_id FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id
 WHERE c.ended_at IS NULL AND b.account_id = :account_id;
 
 -- name: overview_live_calls
+-- A filter that is NULL lets everything through. `party`: the caller or the rented number.
 SELECT {c.calls}, b.service, a.name AS account
 FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id JOIN accounts AS a ON a.id = b.account_id
 WHERE c.ended_at IS NULL
+    AND (:account_id IS NULL OR b.account_id = :account_id) AND (:booking_id IS NULL OR b.id = :booking_id)
+    AND (:service IS NULL OR b.service = :service)
+    AND (:party IS NULL OR c.source = :party OR b.service = :party)
 ORDER BY c.started_at, c.call_id
 LIMIT :at_most;
