@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import quantiles
 
@@ -18,6 +18,7 @@ import structlog
 from engine.asterisk.ami_connection import AmiConnection, AmiProtocol
 from engine.asterisk.ami_link import LinkState
 from engine.calls.report_intake import MAX_QUEUED
+from engine.domain.account_limits import AccountLimits
 from engine.domain.policy import UsagePlan
 from tests.contract.samples import START
 from tests.contract.world import POOL, World
@@ -223,6 +224,7 @@ async def test_reports_are_taken_far_faster_than_they_come(world: World) -> None
 
 async def test_five_hundred_reports_a_second_are_settled_without_falling_behind(world: World) -> None:
     """Answer and end of two hundred calls. Their settling is measured as well, which the queue must not wait for."""
+    world.policy = replace(world.policy, account_limits=AccountLimits(calls_at_once=200))
     bookings = [await world.book(UsagePlan.LARGE) for _ in POOL]
     texts = []
     for number in range(200):
