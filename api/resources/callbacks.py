@@ -159,7 +159,7 @@ ROUTES = (
             TAG,
             "Send the callbacks of a time span again",
             answers={202: RedeliveredBody},
-            problems=("invalid_cursor",),
+            problems=("invalid_cursor", "too_many_redeliveries"),
             detail=f"Oldest first, up to {redelivery.BATCH} for each request. Continue with `nextCursor` as long as "
             "`hasMore` is true, also if a request has scheduled none. Callbacks that were sent again within the last "
             f"{REDELIVERY_COOLDOWN_MS // 1000} seconds are skipped.",
@@ -182,7 +182,7 @@ ROUTES = (
             TAG,
             "Send a callback again",
             answers={200: CallbackBody, 202: CallbackBody},
-            problems=("redelivered_too_soon",),
+            problems=("redelivered_too_soon", "too_many_redeliveries"),
             detail="It keeps its id, and its retry schedule starts again. 200: an attempt is under way, and "
             f"nothing changes. A callback can be sent again once in {REDELIVERY_COOLDOWN_MS // 1000} seconds.",
         ),

@@ -8,17 +8,21 @@ engine/domain/pacing.py). Otherwise requests that cost nothing could flood a hos
 
 from dataclasses import dataclass
 
-from engine.domain.errors import NotFound, RedeliveredTooSoon
+from engine.domain.errors import NotFound, RedeliveredTooSoon, TooManyRedeliveries
 from engine.domain.ids import AccountId
 from engine.domain.pacing import REDELIVERY_COOLDOWN_MS
 from engine.domain.retry import CallbackState
-from engine.domain.times import EpochMs
+from engine.domain.times import MINUTE_MS, EpochMs
 from engine.storage.endpoints import Endpoint
 from engine.storage.outbox import CallbackPosition, CallbackRecord
 from engine.storage.transaction import Transaction
 
 # Callbacks that one request sends again, so that no call waits long for the database.
 BATCH = 200
+# Nothing more is sent again while so many of the account's callbacks are due within a minute. The worker looks at what
+# is due again and again until its turn comes, so a backlog without bounds would keep calls waiting.
+MOST_DUE = 2_000
+DUE_WITHIN_MS = MINUTE_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,9 @@ def redeliver(tx: Transaction, account_id: AccountId, callback_id: str, now: Epo
     Raises:
         NotFound: The account has no such callback.
         RedeliveredTooSoon: It was sent again moments ago.
+        TooManyRedeliveries: Many callbacks of the account wait to be sent.
     """
+    _check_backlog(tx, account_id, now)
     found = _callback(tx, account_id, callback_id)
     endpoint = tx.endpoints.of_url(account_id, found.url)
     held = endpoint is not None and endpoint.disabled_at is not None
@@ -78,7 +84,11 @@ def redeliver_all(
         until: Only callbacks created before this instant.
         now: The present time.
         limit: The most callbacks to send again.
+
+    Raises:
+        TooManyRedeliveries: Many callbacks of the account wait to be sent.
     """
+    _check_backlog(tx, account_id, now)
     found = tx.outbox.to_redeliver(account_id, state, after, until, limit + 1)
     chosen = found.records[:limit]
     # The worker holds those whose endpoint is disabled.
@@ -101,6 +111,11 @@ def enable(tx: Transaction, account_id: AccountId, endpoint_id: str) -> Endpoint
         tx.endpoints.enable(endpoint_id)
         tx.posted_for |= {account_id}
     return _endpoint(tx, account_id, endpoint_id)
+
+
+def _check_backlog(tx: Transaction, account_id: AccountId, now: EpochMs) -> None:
+    if tx.outbox.due_count(account_id, EpochMs(now + DUE_WITHIN_MS), MOST_DUE) == MOST_DUE:
+        raise TooManyRedeliveries("many callbacks of the account wait to be sent")
 
 
 def _cooled_since(now: EpochMs) -> EpochMs:

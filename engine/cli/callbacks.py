@@ -6,6 +6,7 @@ Numbers are masked wherever they may occur: an operator sees how a delivery went
 import asyncio
 import json
 import signal
+import time
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -20,17 +21,21 @@ from engine.cli.given_numbers import booking_named
 from engine.cli.options import DEMO_PROFILE, AccountOption
 from engine.cli.output import Json, complain, console, show, show_one
 from engine.config.settings import Settings
-from engine.domain.errors import InvalidInput, NotFound, RentedNumbersError
+from engine.domain.errors import InvalidInput, NotFound, RentedNumbersError, TooManyRedeliveries
 from engine.domain.ids import AccountId, BookingId
 from engine.domain.masking import masked_text
 from engine.domain.retry import CallbackState
 from engine.domain.times import NO_INSTANT, EpochMs, instant_from, rfc3339
+from engine.local.doctor_checks import is_running
 from engine.runtime.clock import SystemClock
 from engine.storage.endpoints import Endpoint
 from engine.storage.filters import EARLIEST, LATEST
 from engine.storage.outbox import AttemptRecord, CallbackPosition, CallbackRecord
 from engine.storage.reads import Reads
 from engine.storage.transaction import Transaction
+
+# How long `callbacks redeliver` waits for the engine to send what is due.
+WAIT_SECONDS = 30.0
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Callbacks to customers: their deliveries and their receivers."
@@ -167,7 +172,7 @@ def redeliver(
     first, end = _instant(since), _instant(until) if until else LATEST
     if first > end:
         raise InvalidInput(["--from must not be later than --to"])
-    show_one({"redelivered": _redeliver_all(account, state, first, end, now)}, as_json=as_json)
+    show_one({"redelivered": _redeliver_all(account, state, first, end)}, as_json=as_json)
 
 
 @app.command()
@@ -196,12 +201,22 @@ def enable(
     show_one(_endpoint_row(run_command(Settings(), carry_out)), as_json=as_json)
 
 
-def _redeliver_all(account: str, state: CallbackState, since: EpochMs, until: EpochMs, now: EpochMs) -> int:
-    """Redelivers in short transactions, and returns how many callbacks there were."""
+def _redeliver_all(account: str, state: CallbackState, since: EpochMs, until: EpochMs) -> int:
+    """Redelivers in short transactions, and returns how many callbacks there were.
+
+    Waits while many callbacks of the account are due, until the engine has sent them.
+    """
     settings, count, after = Settings(), 0, CallbackPosition(since, "")
     owner = run_command(settings, account_of, account).id
     while True:
-        done = run_command(settings, redelivery.redeliver_all, owner, state, after, until, now)
+        try:
+            done = run_command(settings, redelivery.redeliver_all, owner, state, after, until, SystemClock().now())
+        except TooManyRedeliveries as error:
+            if not is_running(settings):
+                raise
+            complain(f"{count} callbacks so far; {error}: waiting, Ctrl-C ends it")
+            time.sleep(WAIT_SECONDS)
+            continue
         count += done.count
         if done.last is None:
             return count

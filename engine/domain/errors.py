@@ -19,6 +19,7 @@ RentedNumbersError
 │   ├── ClockTooFar
 │   ├── IdempotencyKeyReused
 │   ├── RedeliveredTooSoon (retryable)
+│   ├── TooManyRedeliveries (retryable)
 │   ├── NotFound
 │   └── BookingGone
 ├── InvalidInput
@@ -157,6 +158,13 @@ class RedeliveredTooSoon(Refusal):
     def __init__(self, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class TooManyRedeliveries(Refusal):
+    """Many callbacks of the account wait to be sent by now."""
+
+    code = "too_many_redeliveries"
+    retryable = True
 
 
 class NotFound(Refusal):

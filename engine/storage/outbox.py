@@ -255,6 +255,10 @@ class Outbox(Table):
             )
         )
 
+    def due_count(self, account_id: AccountId, until: EpochMs, most: int) -> int:
+        """Counts callbacks of an account that are due up to `until`; `most` stands for this many or more."""
+        return int(self._sql.callbacks_due(self._db, account_id=account_id, until=until, at_most=most))
+
     def redelivered_at(self, callback_id: str) -> EpochMs | None:
         """Returns when a callback was last sent again on request; None if it never was."""
         at: EpochMs | None = self._sql.callback_redelivered_at(self._db, id=callback_id)

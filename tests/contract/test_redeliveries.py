@@ -7,7 +7,7 @@ import pytest
 
 from engine.callbacks import redelivery, secrets
 from engine.callbacks.outbox import post
-from engine.domain.errors import InvalidInput, NotFound
+from engine.domain.errors import InvalidInput, NotFound, TooManyRedeliveries
 from engine.domain.ids import AccountId, CallId
 from engine.domain.pacing import REDELIVERY_COOLDOWN_MS
 from engine.domain.policy import RetentionPeriods, UsagePlan
@@ -131,6 +131,30 @@ async def test_callbacks_of_a_period_are_redelivered_once_each_in_bounded_steps(
         after = done.last
     assert counts == [2, 1]
     assert states(world) == ["FAILED", "PENDING", "PENDING", "PENDING"]
+
+
+async def test_nothing_more_is_sent_again_while_many_callbacks_are_due(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of other accounts, and those whose next attempt is later, do not count."""
+    monkeypatch.setattr(redelivery, "MOST_DUE", 2)
+    for _ in range(3):
+        await posted(world)
+        await tried_once(world, BAD, GiveUp())
+
+    async def again() -> int:
+        arguments = world.account, CallbackState.FAILED, FIRST, LATEST, world.now, 1
+        return (await world.storage.run(redelivery.redeliver_all, *arguments)).count
+
+    assert [await again(), await again()] == [1, 1]
+    with pytest.raises(TooManyRedeliveries):
+        await again()
+    [failed] = world.rows("SELECT id FROM outbox WHERE state = 'FAILED'")
+    with pytest.raises(TooManyRedeliveries):
+        await world.storage.run(redelivery.redeliver, world.account, failed["id"], world.now)
+    for delivery in await begun(world):
+        await recorded(world, delivery, BAD, RetryAfter(redelivery.DUE_WITHIN_MS + 1))
+    assert await again() == 1
 
 
 async def test_endpoints_and_callbacks_are_deleted_with_their_attempts(world: World) -> None:

@@ -3,10 +3,12 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from unittest.mock import patch
 
 from api.http.idempotency import UNDER_WAY
 from engine.accounts.accounts import set_limits
 from engine.accounts.standing import suspend
+from engine.callbacks import redelivery
 from engine.sandbox.clock import MAX_AHEAD_MS
 from engine.storage.transaction import Transaction
 from tests.integration.api_helpers import (
@@ -61,6 +63,12 @@ async def too_many_new_bookings(api: Api) -> Answer:
 async def account_suspended(api: Api) -> Answer:
     await api.storage.run(suspend, "ours", "unpaid", api.clock.now())
     return await book(api)
+
+
+async def too_many_redeliveries(api: Api) -> Answer:
+    await book(api)
+    with patch.object(redelivery, "MOST_DUE", 0):
+        return await api.call("POST", "/callbacks/redeliver", {"from": "2026-03-01T00:00:00Z"})
 
 
 async def redelivered_too_soon(api: Api) -> Answer:
@@ -185,6 +193,7 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "too_many_new_bookings": too_many_new_bookings,
     "too_much_stored": too_much_stored,
     "redelivered_too_soon": redelivered_too_soon,
+    "too_many_redeliveries": too_many_redeliveries,
     "too_many_requests": too_many_requests,
     "too_many_failures": too_many_failures,
     "expectation_failed": lambda api: api.call("GET", "/bookings", headers={"Expect": "the-unexpected"}),

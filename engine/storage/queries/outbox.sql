@@ -88,6 +88,11 @@ UPDATE outbox SET state = :state, due_at = :now, finished_at = :finished_at, att
 WHERE id = :id AND (state <> 'PENDING' OR claimed = 0)
     AND (redelivered_at IS NULL OR redelivered_at <= :unless_since);
 
+-- name: callbacks_due$
+SELECT COUNT(*) FROM (
+    SELECT 1 FROM outbox WHERE state = 'PENDING' AND account_id = :account_id AND due_at <= :until LIMIT :at_most
+);
+
 -- name: callback_redelivered_at$
 SELECT redelivered_at FROM outbox WHERE id = :id;
 
