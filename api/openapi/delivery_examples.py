@@ -61,7 +61,7 @@ STEPS = (
     (ANSWERED_AT, TraceEvent.ANSWERED, "The hidden number's side answered."),
     (ENDED_AT, TraceEvent.ENDED, "The call ended: the caller hung up, SIP 200, cause 16 (normal call clearing)."),
     (ENDED_AT, TraceEvent.SETTLED, "12 s of 895 s were charged."),
-    (ENDED_AT, TraceEvent.CALLBACK, f"Callback {CALL_ENDED_TYPE} was posted: {CALLBACK_FACTS['id']}."),
+    (ENDED_AT, TraceEvent.CALLBACK, f"Callback {CALL_ENDED_TYPE} was created: {CALLBACK_FACTS['id']}."),
     (ATTEMPTS[0].began_at, TraceEvent.CALLBACK_ATTEMPT, "Attempt 1: HTTP 503 after 84 ms."),
     (ATTEMPTS[1].began_at, TraceEvent.CALLBACK_ATTEMPT, "Attempt 2: HTTP 204 after 70 ms."),
 )

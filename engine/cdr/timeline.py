@@ -234,7 +234,7 @@ def _codes(sip_code: int | None, cause: int | None) -> str:
 
 def _steps_of_callback(callback: TracedCallback) -> Iterator[Step]:
     record = callback.record
-    yield Step(record.created_at, TraceEvent.CALLBACK, f"Callback {callback.kind} was posted: {record.id}.")
+    yield Step(record.created_at, TraceEvent.CALLBACK, f"Callback {callback.kind} was created: {record.id}.")
     for attempt in callback.attempts:
         yield Step(attempt.began_at, TraceEvent.CALLBACK_ATTEMPT, f"Attempt {attempt.attempt}: {_outcome(attempt)}.")
     if record.state is CallbackState.PENDING:
