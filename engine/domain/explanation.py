@@ -20,7 +20,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.CALLER_BLOCKED: "This caller is blocked on the booking.",
     Reason.ANONYMOUS_REFUSED: "The booking refuses callers who withhold their number.",
     Reason.CALLER_LIMIT: "This caller has made {caller_calls} calls within an hour; {caller_limit} are allowed.",
-    Reason.CALLER_RINGING: "Calls of this caller that ring already: {caller_ringing}; allowed at once: {ringing_limit}.",
+    Reason.CALLER_RINGING: "Ringing calls of this caller: {caller_ringing}; allowed at once: {ringing_limit}.",
     Reason.CONCURRENCY_LIMIT: "{calls_up} calls are up; {concurrency_limit} are allowed at once.",
     Reason.ACCOUNT_LIMIT: "{account_calls} calls are up on the account; {account_limit} are allowed at once.",
     Reason.CALLS_HELD: "The {calls_up} calls that are up hold all remaining calls of the booking.",
