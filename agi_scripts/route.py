@@ -17,15 +17,8 @@ from engine.domain.ids import CallId
 from engine.domain.masking import masked, masked_text
 from engine.domain.number_plan import INTERNATIONAL, NumberPlan, caller_of
 from engine.domain.numbers import dialled, in_context
-from engine.domain.routing import (
-    UNKNOWN_NUMBER,
-    Bridge,
-    EndRinging,
-    MakeRoom,
-    Preparation,
-    Reject,
-    RouteDecision,
-)
+from engine.domain.rejections import UNKNOWN_NUMBER, Reject
+from engine.domain.routing import Bridge, EndRinging, MakeRoom, Preparation, RouteDecision
 from engine.domain.trunks import trunk_of_endpoint
 
 log = structlog.get_logger(__name__)

@@ -11,6 +11,7 @@ from api.openapi.callback_bodies import BODIES
 from engine.domain import events
 from engine.domain.booking import Booking
 from engine.domain.call_ends import CallEnd, HungUpBy
+from engine.domain.dispositions import Disposition
 from engine.domain.event_kinds import (
     BookingExpired,
     BookingExpiringSoon,
@@ -28,7 +29,6 @@ from engine.domain.metering import Credit
 from engine.domain.notes import Metadata
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
-from engine.domain.routing import Disposition
 from engine.domain.times import DAY_MS, EpochMs, instant_from
 
 ACCOUNT_ID = AccountId("acc_01a206bf6f0e7c3b8a3f5b6c7d8e9f01")

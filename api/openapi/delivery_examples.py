@@ -10,9 +10,10 @@ from engine.callbacks.attempt import HEADERS
 from engine.cdr.timeline import TraceEvent, TraceState
 from engine.cdr.trace import CALL_ENDED as CALL_ENDED_TYPE
 from engine.domain.call_ends import HungUpBy
+from engine.domain.dispositions import Disposition
 from engine.domain.events import as_json
+from engine.domain.rejections import Reason
 from engine.domain.retry import CallbackState
-from engine.domain.routing import Disposition, Reason
 from engine.domain.times import rfc3339
 
 CALLED_AT = rfc3339(story.CALLED_AT)

@@ -48,11 +48,12 @@ from api.schemas.traces import TraceBody
 from engine.domain.account_state import AccountState
 from engine.domain.booking import BookingStatus, CallerId
 from engine.domain.call_ends import HungUpBy
+from engine.domain.dispositions import Disposition
 from engine.domain.explanation import LimitedBy
 from engine.domain.notifications import EventType
 from engine.domain.policy import UsagePlan
+from engine.domain.rejections import Reason
 from engine.domain.retry import WhyDisabled
-from engine.domain.routing import Disposition, Reason
 from engine.domain.times import EpochMs, rfc3339
 from engine.storage.webhook_secrets import SigningSecrets
 

@@ -14,10 +14,10 @@ from api.openapi.examples import STREAMED
 from api.openapi.refusals import QUOTA_HEADERS, codes_of, refusals
 from api.schemas.fields import BOOKING_ID, CALLER, CURSOR, LABEL, VALUE, whole
 from engine.domain import notes
+from engine.domain.dispositions import Disposition
 from engine.domain.numbers import ANONYMOUS, E164_PATTERN
 from engine.domain.policy import UsagePlan
 from engine.domain.retry import CallbackState
-from engine.domain.routing import Disposition
 from engine.storage.filters import MAX_PAIRS
 
 JSON = "application/json"

@@ -4,8 +4,8 @@ from aiohttp import web
 
 from api.http.dependencies import ACCOUNT_ID
 from api.http.parsing import booking_id_of, caller_from, span_of, unacceptable, with_plus
+from engine.domain.dispositions import Disposition
 from engine.domain.numbers import E164, is_e164
-from engine.domain.routing import Disposition
 from engine.domain.times import EpochMs
 from engine.storage.cdrs import WantedRecords
 from engine.storage.filters import EARLIEST, LATEST

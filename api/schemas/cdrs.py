@@ -13,7 +13,7 @@ from api.schemas.fields import (
     SipCode,
 )
 from engine.domain.call_ends import HungUpBy
-from engine.domain.routing import Disposition
+from engine.domain.dispositions import Disposition
 from engine.domain.times import rfc3339
 from engine.storage.cdrs import Cdr
 

@@ -5,7 +5,7 @@ from api.schemas.fields import BookingIdField, Caller, Count, Instant, Phone
 from engine.domain.booking import BookingStatus, limits_in_force, longest_call, status_at
 from engine.domain.explanation import Explanation, LimitedBy
 from engine.domain.policy import Policy
-from engine.domain.routing import Reason
+from engine.domain.rejections import Reason
 from engine.domain.times import EpochMs, rfc3339
 
 

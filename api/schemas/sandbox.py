@@ -12,7 +12,7 @@ from api.schemas.fields import CALLER, MAX_NUMBER, WHOLE, Instant, Number, SipCo
 from engine.domain.number_plan import is_caller
 from engine.domain.numbers import is_e164
 from engine.domain.policy import MAX_CALL_SECONDS, Policy
-from engine.domain.routing import Reason
+from engine.domain.rejections import Reason
 from engine.domain.simulation import Outcome
 from engine.domain.times import rfc3339
 from engine.sandbox.simulation import Simulation

@@ -6,7 +6,8 @@ from api.schemas.fields import BookingIdField, CdrIdField, Count, HangupCause, I
 from engine.cdr.timeline import TraceEvent, TraceState, state_of, timeline_of, verdict_of, wait_ms_of
 from engine.cdr.trace import CallTrace, TracedCallback
 from engine.domain.call_ends import HungUpBy
-from engine.domain.routing import Disposition, Reason
+from engine.domain.dispositions import Disposition
+from engine.domain.rejections import Reason
 from engine.domain.times import EpochMs, rfc3339
 
 

@@ -8,7 +8,8 @@ from engine.calls.facts import IncomingCall, asked_for, facts_of, sandbox_of
 from engine.domain.explanation import Explanation, limited_by
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.policy import Policy
-from engine.domain.routing import Reason, judge
+from engine.domain.rejections import Reason
+from engine.domain.routing import judge
 from engine.domain.times import Timestamp
 from engine.storage.transaction import Transaction
 

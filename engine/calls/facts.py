@@ -8,8 +8,9 @@ from engine.domain.ids import AccountId, CallId
 from engine.domain.metering import CallState
 from engine.domain.numbers import ANONYMOUS, E164, is_simulated
 from engine.domain.policy import Policy
+from engine.domain.rejections import Reason
 from engine.domain.ringing import RingingCall, gives_way
-from engine.domain.routing import Facts, Reason, limit_reached
+from engine.domain.routing import Facts, limit_reached
 from engine.domain.sharing import Holding, newcomers_share
 from engine.domain.times import HOUR_MS, BootMs, EpochMs, Timestamp
 from engine.storage.call_path import Asked

@@ -16,6 +16,7 @@ from engine.domain import booking as bookings
 from engine.domain import routing
 from engine.domain.booking import Booking
 from engine.domain.call_ends import LIMIT_TOLERANCE_MS, answered_end, unanswered_disposition, unanswered_end
+from engine.domain.dispositions import Disposition
 from engine.domain.ids import CallId
 from engine.domain.metering import (
     CallEvent,
@@ -26,7 +27,8 @@ from engine.domain.metering import (
 )
 from engine.domain.numbers import ERASED
 from engine.domain.policy import Policy
-from engine.domain.routing import Bridge, Disposition, Preparation, Reject, RouteDecision
+from engine.domain.rejections import UNKNOWN_NUMBER, Reject
+from engine.domain.routing import Bridge, Preparation, RouteDecision
 from engine.domain.times import EpochMs, Timestamp
 from engine.storage.call_path import Called
 from engine.storage.calls import Call
@@ -88,7 +90,7 @@ def route_call(
     decision = routing.decide(facts, at.wall_ms, policy, room_was_made=room_was_made)
     was_rejected = asked is not None and asked.call_has_record
     if was_rejected and not isinstance(decision, Reject):
-        return routing.UNKNOWN_NUMBER  # it has its one record already
+        return UNKNOWN_NUMBER  # it has its one record already
     if isinstance(decision, Preparation):
         return decision
     if isinstance(decision, Bridge):
@@ -258,7 +260,7 @@ def _repeated_decision(tx: Transaction, booking: Booking, incoming: IncomingCall
     called = called_by(tx, incoming.call_id)
     is_other = called.booking.id != booking.id
     if is_other or called.call.ended_at is not None or _has_no_destination(called):
-        return routing.UNKNOWN_NUMBER
+        return UNKNOWN_NUMBER
     # The destination of the first decision, which the call record will have: the booking's may have changed meanwhile.
     as_routed = replace(booking, destination=called.call.destination)
     return routing.bridge(as_routed, called.call.seconds_leased, called.call.source, policy, incoming.dead_trunks)

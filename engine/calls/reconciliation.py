@@ -12,10 +12,10 @@ from engine.callbacks import notifications
 from engine.calls.lifecycle import Settlement, called_by, settle
 from engine.cdr.write import CallOutcome
 from engine.domain.call_ends import LOST
+from engine.domain.dispositions import Disposition
 from engine.domain.ids import BookingId, CallId
 from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged
 from engine.domain.policy import Policy
-from engine.domain.routing import Disposition
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.calls import Call
 from engine.storage.transaction import Transaction

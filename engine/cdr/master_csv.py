@@ -11,7 +11,7 @@ are only numbers, ids, instants and fixed words.
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from engine.domain.routing import Disposition
+from engine.domain.dispositions import Disposition
 from engine.domain.times import EpochMs
 from engine.storage.cdrs import CallRecord
 

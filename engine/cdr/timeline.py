@@ -7,8 +7,9 @@ from enum import StrEnum
 
 from engine.cdr.trace import CallTrace, TracedCallback
 from engine.domain.call_ends import Attempt, HungUpBy
+from engine.domain.dispositions import Disposition
+from engine.domain.rejections import REJECTIONS, Reason, Reject
 from engine.domain.retry import CallbackState
-from engine.domain.routing import REJECTIONS, Disposition, Reason, Reject
 from engine.domain.simulation import SIP_OF_CAUSE
 from engine.domain.times import EpochMs
 from engine.storage.calls import Call

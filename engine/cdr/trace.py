@@ -8,11 +8,11 @@ The index that is scanned for them has the booking as well, so that no others ar
 import json
 from dataclasses import dataclass
 
+from engine.domain.dispositions import Disposition
 from engine.domain.errors import NotFound
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.numbers import E164
 from engine.domain.policy import Policy
-from engine.domain.routing import Disposition
 from engine.domain.times import EpochMs
 from engine.storage.calls import Call
 from engine.storage.cdrs import Cdr

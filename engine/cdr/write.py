@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 from engine.domain.booking import Booking
 from engine.domain.call_ends import NOT_PUT_THROUGH, Attempt, CallEnd, EndedCall
+from engine.domain.dispositions import Disposition
 from engine.domain.numbers import is_simulated
-from engine.domain.routing import Disposition, Reason
+from engine.domain.rejections import Reason
 from engine.runtime.ids import new_id
 from engine.storage.calls import Call
 from engine.storage.cdrs import Cdr

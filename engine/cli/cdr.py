@@ -23,10 +23,10 @@ from engine.cli.output import Json, complain, ending_with_its_reader, show, show
 from engine.cli.record_search import accounts_wanted, newest_records
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
+from engine.domain.dispositions import Disposition
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.ids import AccountId
 from engine.domain.number_plan import caller_of, is_caller
-from engine.domain.routing import Disposition
 from engine.domain.times import NO_INSTANT, EpochMs, instant_from, rfc3339
 from engine.domain.trunks import typed_plan
 from engine.storage.cdrs import CallRecord, Cdr, WantedRecords

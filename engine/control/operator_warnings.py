@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from engine.bookings.pool_forecast import pool_forecasts
+from engine.domain.dispositions import Disposition
 from engine.domain.operator_warnings import (
     OperatorWarning,
     PoolLeft,
@@ -17,7 +18,6 @@ from engine.domain.operator_warnings import (
     callback_warnings,
     pool_warnings,
 )
-from engine.domain.routing import Disposition
 from engine.domain.times import DAY_MS, HOUR_MS, EpochMs, Span
 from engine.runtime.clock import Clock
 from engine.runtime.periodic import wait_for

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from engine.domain.routing import Cause, Disposition
+from engine.domain.dispositions import Cause, Disposition
 
 # Asterisk's DIALSTATUS (application Dial) of a call that was not answered. Any other value means UNREACHABLE.
 UNANSWERED: Mapping[str, Disposition] = {

@@ -10,11 +10,12 @@ from types import NoneType
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args, get_origin, get_type_hints
 
 from engine.domain.call_ends import HungUpBy
+from engine.domain.dispositions import Disposition
 from engine.domain.ids import BookingId
 from engine.domain.notes import Metadata
 from engine.domain.notifications import EventType
 from engine.domain.numbers import E164
-from engine.domain.routing import Disposition, Reason
+from engine.domain.rejections import Reason
 from engine.domain.times import EpochMs
 
 ExpiredMessage: TypeAlias = Literal["Incoming call for expired booking"]

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, cast
 
 from engine.domain.booking import Booking
 from engine.domain.call_ends import NOT_PUT_THROUGH, CallEnd
+from engine.domain.dispositions import Disposition
 from engine.domain.event_kinds import (
     EXPIRED_MESSAGE,
     FIELDS,
@@ -30,7 +31,7 @@ from engine.domain.event_kinds import (
 from engine.domain.ids import BookingId
 from engine.domain.notes import Metadata
 from engine.domain.numbers import E164
-from engine.domain.routing import Disposition, why_expired
+from engine.domain.routing import why_expired
 from engine.domain.times import EpochMs, rfc3339
 
 __all__ = [

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from engine.domain.booking import Booking, limits_in_force, longest_call, room_for_call
 from engine.domain.policy import Policy
-from engine.domain.routing import Reason
+from engine.domain.rejections import Reason
 from engine.domain.times import EpochMs, rfc3339
 
 SENTENCES: dict[Reason, str] = {

@@ -9,7 +9,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
 
-from engine.domain.routing import Disposition
+from engine.domain.dispositions import Disposition
 from engine.domain.times import EpochMs, rfc3339
 
 # The pool of a country is low if it has free numbers for fewer days.

@@ -1,60 +1,19 @@
 """Decides what happens to an incoming call: facts in, decision out.
 
-To add a reason to reject a call: add it to `Reason`, its rule to `_judge_active`, its answer to `REJECTIONS`, and its
-sentence to explanation.SENTENCES.
+To add a reason to reject a call: add it with its answer to rejections.py, its rule to `_judge_active` here, and its
+sentence to explanation.SENTENCES. docs/architecture.md lists the other places.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import IntEnum, StrEnum
 
 from engine.domain.booking import Booking, BookingStatus, limits_in_force, shown_caller, status_at
 from engine.domain.ids import BookingId, CallId
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import Policy
+from engine.domain.rejections import REJECTIONS, Reason, Reject
 from engine.domain.times import EpochMs
 from engine.domain.trunks import Trunk, TrunkRoute, routes_to
-
-
-class Disposition(StrEnum):
-    """How a call ended, as its CDR records it.
-
-    The engine rejected the call for EXPIRED to FORBIDDEN. GAVE_WAY means that it rang, and the engine ended it because
-    another call came in at a limit. LOST means that no report of its end arrived.
-    """
-
-    ANSWERED = "ANSWERED"
-    BUSY = "BUSY"
-    NO_ANSWER = "NO_ANSWER"
-    CANCELLED = "CANCELLED"
-    UNREACHABLE = "UNREACHABLE"
-    EXPIRED = "EXPIRED"
-    ACCOUNT_SUSPENDED = "ACCOUNT_SUSPENDED"
-    PAUSED = "PAUSED"
-    ALL_SLOTS_HELD = "ALL_SLOTS_HELD"
-    CONCURRENCY_LIMIT = "CONCURRENCY_LIMIT"
-    ACCOUNT_LIMIT = "ACCOUNT_LIMIT"
-    CALLER_LIMIT = "CALLER_LIMIT"
-    CALLER_RINGING = "CALLER_RINGING"
-    CALLER_BLOCKED = "CALLER_BLOCKED"
-    ANONYMOUS_REFUSED = "ANONYMOUS_REFUSED"
-    FORBIDDEN = "FORBIDDEN"
-    GAVE_WAY = "GAVE_WAY"
-    LOST = "LOST"
-
-
-class Cause(IntEnum):
-    """Hangup causes of ITU-T Q.850.
-
-    Asterisk turns them into SIP answers: 1→404, 17→486, 19→480, 21→403, 22→410, 34→503.
-    """
-
-    UNALLOCATED = 1
-    USER_BUSY = 17
-    NO_ANSWER = 19
-    CALL_REJECTED = 21
-    NUMBER_CHANGED = 22
-    NO_CIRCUIT = 34
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +33,6 @@ class Bridge:
     ring_seconds: int
     shown: str
     routes: tuple[TrunkRoute, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """End the call without ringing anybody.
-
-    Attributes:
-        cause: Decides the caller's SIP answer.
-        disposition: For the call record; None if the call concerns no account and is not recorded.
-        notify_expired: Whether the customer gets the callback about calls to an expired booking.
-        reason: Which rule rejected the call, for its record and the log; None if it was not judged.
-        booking_id: The booking that was called, for the log; None if there is none.
-    """
-
-    cause: Cause
-    disposition: Disposition | None
-    notify_expired: bool = False
-    reason: "Reason | None" = field(default=None, compare=False)
-    booking_id: BookingId | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,71 +83,10 @@ class Facts:
     caller_ringing: int = 0
     account_calls: int = 0
     account_limit: int | None = None
-    gives_way: Mapping["Reason", CallId] = field(default_factory=dict)
+    gives_way: Mapping[Reason, CallId] = field(default_factory=dict)
     share: int = 0
     dead_trunks: frozenset[str] = frozenset()
     account_suspended: bool = False
-
-
-class Reason(StrEnum):
-    """Why a call is put through or rejected, in the order in which the rules are checked."""
-
-    NO_BOOKING = "no_booking"
-    ACCOUNT_SUSPENDED = "account_suspended"
-    END_REACHED = "end_reached"
-    SECONDS_SPENT = "seconds_spent"
-    CALLS_SPENT = "calls_spent"
-    PAUSED = "paused"
-    DESTINATION_IS_OURS = "destination_is_ours"
-    DESTINATION_NOT_ALLOWED = "destination_not_allowed"
-    CALLER_BLOCKED = "caller_blocked"
-    ANONYMOUS_REFUSED = "anonymous_refused"
-    CALLER_LIMIT = "caller_limit"
-    CALLER_RINGING = "caller_ringing"
-    CONCURRENCY_LIMIT = "concurrency_limit"
-    ACCOUNT_LIMIT = "account_limit"
-    CALLS_HELD = "calls_held"
-    SECONDS_HELD = "seconds_held"
-    NO_TRUNK = "no_trunk"
-    PUT_THROUGH = "put_through"
-
-
-UNKNOWN_NUMBER = Reject(Cause.UNALLOCATED, None)
-BOOKING_EXPIRED = Reject(Cause.NUMBER_CHANGED, Disposition.EXPIRED, notify_expired=True)
-# SIP 480 "Temporarily Unavailable": the number is neither wrong nor busy.
-ACCOUNT_SUSPENDED = Reject(Cause.NO_ANSWER, Disposition.ACCOUNT_SUSPENDED)
-BOOKING_PAUSED = Reject(Cause.NO_ANSWER, Disposition.PAUSED)
-ALL_SLOTS_HELD = Reject(Cause.USER_BUSY, Disposition.ALL_SLOTS_HELD)
-CONCURRENCY_LIMIT = Reject(Cause.USER_BUSY, Disposition.CONCURRENCY_LIMIT)
-ACCOUNT_LIMIT = Reject(Cause.USER_BUSY, Disposition.ACCOUNT_LIMIT)
-CALLER_LIMIT = Reject(Cause.CALL_REJECTED, Disposition.CALLER_LIMIT)
-CALLER_RINGING = Reject(Cause.USER_BUSY, Disposition.CALLER_RINGING)
-CALLER_BLOCKED = Reject(Cause.CALL_REJECTED, Disposition.CALLER_BLOCKED)
-ANONYMOUS_REFUSED = Reject(Cause.CALL_REJECTED, Disposition.ANONYMOUS_REFUSED)
-FORBIDDEN = Reject(Cause.CALL_REJECTED, Disposition.FORBIDDEN)
-# SIP 503, as if the trunk had been tried: the caller's carrier may try another route.
-NO_TRUNK = Reject(Cause.NO_CIRCUIT, Disposition.UNREACHABLE)
-
-_ANSWERS: dict[Reason, Reject] = {
-    Reason.NO_BOOKING: UNKNOWN_NUMBER,
-    Reason.ACCOUNT_SUSPENDED: ACCOUNT_SUSPENDED,
-    Reason.END_REACHED: BOOKING_EXPIRED,
-    Reason.SECONDS_SPENT: BOOKING_EXPIRED,
-    Reason.CALLS_SPENT: BOOKING_EXPIRED,
-    Reason.PAUSED: BOOKING_PAUSED,
-    Reason.DESTINATION_IS_OURS: FORBIDDEN,
-    Reason.DESTINATION_NOT_ALLOWED: FORBIDDEN,
-    Reason.CALLER_BLOCKED: CALLER_BLOCKED,
-    Reason.ANONYMOUS_REFUSED: ANONYMOUS_REFUSED,
-    Reason.CALLER_LIMIT: CALLER_LIMIT,
-    Reason.CALLER_RINGING: CALLER_RINGING,
-    Reason.CONCURRENCY_LIMIT: CONCURRENCY_LIMIT,
-    Reason.ACCOUNT_LIMIT: ACCOUNT_LIMIT,
-    Reason.CALLS_HELD: ALL_SLOTS_HELD,
-    Reason.SECONDS_HELD: ALL_SLOTS_HELD,
-    Reason.NO_TRUNK: NO_TRUNK,
-}
-REJECTIONS: dict[Reason, Reject] = {reason: replace(answer, reason=reason) for reason, answer in _ANSWERS.items()}
 
 
 def judge(facts: Facts, now: EpochMs, policy: Policy) -> Reason:

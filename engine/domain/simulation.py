@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.domain.call_ends import Attempt, DialplanEnd
+from engine.domain.dispositions import Cause
 from engine.domain.numbers import E164
-from engine.domain.routing import Bridge, Cause, RouteDecision
+from engine.domain.routing import Bridge, RouteDecision
 
 
 class Outcome(StrEnum):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from engine.domain.call_ends import EndedCall
-from engine.domain.routing import Disposition
+from engine.domain.dispositions import Disposition
 from engine.runtime.tallies import Histogram
 
 # In seconds.

@@ -2,7 +2,8 @@
 
 from enum import StrEnum
 
-from engine.domain.routing import UNKNOWN_NUMBER, Bridge, RouteDecision
+from engine.domain.rejections import UNKNOWN_NUMBER
+from engine.domain.routing import Bridge, RouteDecision
 from engine.runtime.tallies import Histogram
 
 # In seconds. Most take a few milliseconds, and none more than CALL_DEADLINE_SECONDS.

@@ -15,7 +15,8 @@ from engine.domain.errors import InvariantBroken
 from engine.domain.ids import AccountId, CallId
 from engine.domain.metering import talk_limit_ms
 from engine.domain.policy import Policy
-from engine.domain.routing import Bridge, Preparation, Reason, judge
+from engine.domain.rejections import Reason
+from engine.domain.routing import Bridge, Preparation, judge
 from engine.domain.simulation import CUT_AT_LIMIT, REPORTED, Outcome, SimulatedCall, lasts_ms, sip_status
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.runtime.ids import new_id

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engine.domain.call_ends import NOT_PUT_THROUGH, Attempt, CallEnd, HungUpBy, attempts_as_text, attempts_from
+from engine.domain.dispositions import Disposition
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.numbers import E164
-from engine.domain.routing import Disposition, Reason
+from engine.domain.rejections import Reason
 from engine.domain.times import EpochMs
 from engine.storage.columns import COLUMNS
 from engine.storage.filters import EARLIEST, LATEST

@@ -4,9 +4,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from engine.domain.dispositions import Disposition
 from engine.domain.ids import AccountId, BookingId
 from engine.domain.numbers import E164
-from engine.domain.routing import Disposition
 from engine.domain.times import EpochMs, Span
 from engine.runtime.ids import first_id
 from engine.storage.reads import Reads

@@ -2,8 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
+from engine.domain.dispositions import Disposition
 from engine.domain.ids import BookingId, CallId
-from engine.domain.routing import Disposition
 from engine.domain.times import EpochMs
 from engine.storage.table import Table
 

@@ -4,8 +4,8 @@ from collections import Counter
 from typing import Any
 
 from engine.domain.booking import Booking, BookingStatus, status_at
+from engine.domain.dispositions import Disposition
 from engine.domain.metering import CallState
-from engine.domain.routing import Disposition
 from tests.contract.ledger import broken_rules
 from tests.contract.ledger_machine import Machine
 from tests.contract.model_leg import CALLED, Leg, Phase

@@ -16,7 +16,8 @@ from engine.domain.account_state import TRANSITIONS, AccountEvent, AccountState
 from engine.domain.errors import AccountSuspended, InvalidInput
 from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
-from engine.domain.routing import ACCOUNT_SUSPENDED, UNKNOWN_NUMBER, Bridge, Reason
+from engine.domain.rejections import ACCOUNT_SUSPENDED, UNKNOWN_NUMBER, Reason
+from engine.domain.routing import Bridge
 from engine.domain.simulation import Outcome, SimulatedCall
 from engine.domain.times import DAY_MS, EpochMs
 from engine.sandbox.simulation import simulate_call

@@ -16,7 +16,8 @@ from engine.domain.booking import Booking
 from engine.domain.ids import CallId
 from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.policy import NO_BOOKING_LIMITS, BookingLimits, UsagePlan
-from engine.domain.routing import CALLER_LIMIT, CONCURRENCY_LIMIT, Bridge, Preparation, RouteDecision
+from engine.domain.rejections import CALLER_LIMIT, CONCURRENCY_LIMIT
+from engine.domain.routing import Bridge, Preparation, RouteDecision
 from engine.domain.times import HOUR_MS
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, OTHER_HIDDEN, SECOND
 from tests.contract.world import World, outsider

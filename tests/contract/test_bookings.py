@@ -8,12 +8,14 @@ import pytest
 from engine.accounts.accounts import create_account
 from engine.bookings.lifecycle import SweepResult
 from engine.bookings.number_pool import import_numbers
+from engine.domain.dispositions import Disposition
 from engine.domain.errors import BookingGone, DestinationIsOurs, DestinationNotAllowed, NoNumberFree, NotFound
 from engine.domain.ids import CallId
 from engine.domain.metering import Credit
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
-from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, UNKNOWN_NUMBER, Bridge, Disposition
+from engine.domain.rejections import ALL_SLOTS_HELD, BOOKING_EXPIRED, UNKNOWN_NUMBER
+from engine.domain.routing import Bridge
 from engine.domain.times import EpochMs
 from tests.contract.samples import CALLBACK, DAY, HIDDEN, OTHER_HIDDEN, SECOND, START
 from tests.contract.world import POOL, World

@@ -15,8 +15,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from engine.cdr.listing import record_batches, record_page
+from engine.domain.dispositions import Disposition
 from engine.domain.ids import CallId
-from engine.domain.routing import Disposition
 from engine.storage.cdrs import CallRecord, Cdr, CdrPosition, WantedRecords
 from engine.storage.filters import EARLIEST, LATEST
 from engine.storage.reads import Reads

@@ -17,11 +17,12 @@ from engine.cdr.timeline import REFUSED, verdict_of
 from engine.cdr.trace import CallTrace, trace_call
 from engine.domain.booking import Booking
 from engine.domain.call_ends import GIVES_WAY, Attempt, DialplanEnd
+from engine.domain.dispositions import Disposition
 from engine.domain.errors import NotFound
 from engine.domain.ids import AccountId, CallId
 from engine.domain.policy import NotificationRules, UsagePlan
+from engine.domain.rejections import REJECTIONS, Reason
 from engine.domain.retry import HttpAnswer
-from engine.domain.routing import REJECTIONS, Disposition, Reason
 from engine.domain.times import EpochMs
 from engine.storage.reads import Reads
 from tests.contract.notifying import sweep

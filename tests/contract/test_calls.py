@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 
 from engine.calls.lifecycle import AnswerNoted, call_ended, note_answer
+from engine.domain.dispositions import Disposition
 from engine.domain.ids import CallId
 from engine.domain.metering import Credit
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
-from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, BOOKING_PAUSED, UNKNOWN_NUMBER, Bridge, Disposition
+from engine.domain.rejections import ALL_SLOTS_HELD, BOOKING_EXPIRED, BOOKING_PAUSED, UNKNOWN_NUMBER
+from engine.domain.routing import Bridge
 from engine.domain.times import EpochMs
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import (

@@ -12,7 +12,8 @@ from engine.domain.booking import Booking, CallerId
 from engine.domain.errors import BookingGone, DestinationIsOurs, InvalidDestination, NotFound
 from engine.domain.ids import AccountId, CallId
 from engine.domain.policy import BookingLimits, UsagePlan
-from engine.domain.routing import BOOKING_EXPIRED, BOOKING_PAUSED, Bridge
+from engine.domain.rejections import BOOKING_EXPIRED, BOOKING_PAUSED
+from engine.domain.routing import Bridge
 from tests.contract.samples import CALLBACK, DAY, HIDDEN, OTHER_HIDDEN, SECOND
 from tests.contract.world import POOL, World
 

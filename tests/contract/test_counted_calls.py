@@ -10,9 +10,9 @@ from engine.calls.reconciliation import settle_vanished
 from engine.calls.reports import EndReport
 from engine.cdr.refused import OWN_RECORDS
 from engine.domain.call_ends import DialplanEnd, EndedCall
+from engine.domain.dispositions import Disposition
 from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
-from engine.domain.routing import Disposition
 from engine.metrics.database_figures import DatabaseFigures, DatabaseReader
 from engine.storage.errors import StorageUnavailable
 from engine.storage.gauges import BookingCounts, GaugeReads, LiveSums

@@ -10,12 +10,14 @@ from engine.accounts.standing import suspend
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
 from engine.calls import lifecycle as calls
+from engine.domain.dispositions import Disposition
 from engine.domain.errors import InvalidInput
 from engine.domain.ids import CallId
 from engine.domain.numbers import E164, ERASED
 from engine.domain.policy import UsagePlan
+from engine.domain.rejections import Reject
 from engine.domain.retry import HttpAnswer
-from engine.domain.routing import Bridge, Disposition, Reject
+from engine.domain.routing import Bridge
 from engine.domain.times import EpochMs
 from engine.privacy.erasure import check
 from engine.privacy.findings import Receiver

@@ -13,7 +13,7 @@ from engine.cdr.refused import OWN_RECORDS
 from engine.domain.booking import Booking
 from engine.domain.ids import AccountId
 from engine.domain.policy import NotificationRules
-from engine.domain.routing import BOOKING_EXPIRED
+from engine.domain.rejections import BOOKING_EXPIRED
 from engine.domain.times import EpochMs, rfc3339
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import DAY, HOUR, POLICY, SECOND

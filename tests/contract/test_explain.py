@@ -16,7 +16,8 @@ from engine.domain.errors import BookingGone, NotFound
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import BookingLimits, UsagePlan
-from engine.domain.routing import REJECTIONS, Bridge, Reason
+from engine.domain.rejections import REJECTIONS, Reason
+from engine.domain.routing import Bridge
 from engine.domain.times import HOUR_MS
 from tests.contract.line import CALLERS, TIGHT, Line
 from tests.contract.samples import CALLER, DAY, HIDDEN, POLICY, SECOND

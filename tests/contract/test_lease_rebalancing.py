@@ -10,7 +10,8 @@ from engine.domain.booking import Booking
 from engine.domain.ids import CallId
 from engine.domain.metering import Credit
 from engine.domain.policy import UsagePlan
-from engine.domain.routing import ALL_SLOTS_HELD, Bridge
+from engine.domain.rejections import ALL_SLOTS_HELD
+from engine.domain.routing import Bridge
 from tests.contract.samples import HOUR, SECOND
 from tests.contract.world import World
 

@@ -7,9 +7,10 @@ import pytest
 from engine.calls import lifecycle as calls
 from engine.calls.reconciliation import FoundTalking, begin_found, settle_vanished
 from engine.domain.booking import Booking
+from engine.domain.dispositions import Disposition
 from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
-from engine.domain.routing import ALL_SLOTS_HELD, Disposition
+from engine.domain.rejections import ALL_SLOTS_HELD
 from engine.domain.times import EpochMs, rfc3339
 from tests.contract.notifying import Body, kinds, reported
 from tests.contract.samples import CALLER, DAY, HIDDEN, HOUR, SECOND, START, answer_report, end_report

@@ -9,10 +9,10 @@ from engine.bookings.number_pool import import_numbers
 from engine.calls import reconciliation
 from engine.calls.lease_rebalancing import bookings_to_share
 from engine.calls.reconciliation import Comparison, FoundTalking, LiveChannels
+from engine.domain.dispositions import Disposition
 from engine.domain.ids import CallId
 from engine.domain.metering import CallState
 from engine.domain.policy import UsagePlan
-from engine.domain.routing import Disposition
 from engine.domain.times import BootMs, EpochMs
 from tests.contract.samples import DAY, HOUR, SECOND, START
 from tests.contract.world import World, outsider

@@ -6,9 +6,9 @@ import pytest
 
 from engine.cdr.refused import OWN_RECORDS, REPEATED_MS
 from engine.domain.booking import Booking
+from engine.domain.dispositions import Disposition
 from engine.domain.ids import CallId
 from engine.domain.policy import RetentionPeriods
-from engine.domain.routing import Disposition
 from engine.domain.times import DAY_MS, MINUTE_MS, EpochMs
 from engine.privacy.retention import delete_batch
 from tests.contract.world import World, outsider

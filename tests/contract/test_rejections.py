@@ -10,7 +10,8 @@ from engine.bookings.number_pool import import_numbers
 from engine.domain.booking import Booking
 from engine.domain.ids import CallId
 from engine.domain.numbers import E164
-from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER, Reject, RouteDecision
+from engine.domain.rejections import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER, Reject
+from engine.domain.routing import RouteDecision
 from tests.contract.samples import CALLER, HIDDEN, SECOND
 from tests.contract.world import POOL, World, outsider
 

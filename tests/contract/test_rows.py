@@ -10,11 +10,12 @@ import pytest
 
 from engine.domain.booking import Booking, CallerId
 from engine.domain.call_ends import Attempt, CallEnd, HungUpBy
+from engine.domain.dispositions import Disposition
 from engine.domain.ids import BookingId, CallId
 from engine.domain.metering import CallState, Credit
 from engine.domain.numbers import E164
 from engine.domain.policy import BookingLimits, UsagePlan
-from engine.domain.routing import Disposition, Reason
+from engine.domain.rejections import Reason
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage import queries
 from engine.storage.bookings import Grant

@@ -15,7 +15,7 @@ from engine.domain.ids import AccountId, CallId
 from engine.domain.notifications import EventType
 from engine.domain.numbers import ERASED
 from engine.domain.policy import UsagePlan
-from engine.domain.routing import Reason
+from engine.domain.rejections import Reason
 from engine.domain.spellings import Spellings
 from engine.domain.times import EpochMs, rfc3339
 from engine.privacy.erasure import erase

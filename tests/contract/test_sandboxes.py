@@ -17,7 +17,7 @@ from engine.domain.errors import BookingGone, InvalidDestination, InvalidInput
 from engine.domain.ids import AccountId, CallId
 from engine.domain.numbers import ANONYMOUS, E164, is_e164, is_simulated
 from engine.domain.policy import BookingLimits, UsagePlan
-from engine.domain.routing import UNKNOWN_NUMBER, Reason
+from engine.domain.rejections import UNKNOWN_NUMBER, Reason
 from engine.domain.simulation import Outcome
 from engine.domain.times import BootMs, EpochMs, rfc3339
 from engine.storage.blocked_callers import BlockedCaller

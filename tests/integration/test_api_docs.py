@@ -35,9 +35,9 @@ from engine.callbacks.redelivery import BATCH
 from engine.callbacks.secrets import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
 from engine.config.policy import delivery_rules_of
 from engine.config.settings import Settings
+from engine.domain.dispositions import Disposition
 from engine.domain.policy import UsagePlan
 from engine.domain.retry import CallbackState, Trouble, WhyDisabled
-from engine.domain.routing import Disposition
 from engine.domain.times import DAY_MS
 from engine.storage.outbox import MAX_LOGGED
 

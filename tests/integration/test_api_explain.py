@@ -11,7 +11,7 @@ from api.schemas.explanations import ExplanationBody
 from engine.bookings.number_pool import import_numbers
 from engine.domain.explanation import LimitedBy
 from engine.domain.ids import CallId
-from engine.domain.routing import Reason
+from engine.domain.rejections import Reason
 from tests.integration.api_helpers import CALLER, DAY, HIDDEN, POLICY, START, UNKNOWN_BOOKING, Answer, Api
 
 pytest_plugins = ["tests.integration.api_fixtures"]

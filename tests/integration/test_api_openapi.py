@@ -18,8 +18,8 @@ from api.openapi.webhooks import SIGNATURE
 from engine.callbacks.signing import signature_headers
 from engine.domain import events
 from engine.domain.call_ends import CallEnd, HungUpBy
+from engine.domain.dispositions import Disposition
 from engine.domain.events import WhyGone
-from engine.domain.routing import Disposition
 from tests.contract.samples import BOOKING as RECORD
 from tests.contract.samples import CALLER, HIDDEN, START
 from tests.integration.api_helpers import UNKNOWN_BOOKING, Api

@@ -17,12 +17,12 @@ from engine.config.settings import Settings
 from engine.config.tuning import Tuning
 from engine.domain import events
 from engine.domain.call_ends import CallEnd, HungUpBy
+from engine.domain.dispositions import Disposition
 from engine.domain.errors import CallbackNotAcceptable
 from engine.domain.events import WhyGone
 from engine.domain.notifications import EventType
 from engine.domain.pacing import DEFAULT_PACES, MINUTE_MS, REDELIVERY_COOLDOWN_MS
 from engine.domain.retry import JITTER, MAY_ASK_FOR_TIME, Delivered, GiveUp, HttpAnswer, RetryAfter, decide
-from engine.domain.routing import Disposition
 from tests.contract.samples import BOOKING, HOUR, START
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")

@@ -8,7 +8,8 @@ import pytest
 from engine.asterisk.ami_link import LinkState
 from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
-from engine.domain.routing import ALL_SLOTS_HELD, Bridge, RouteDecision
+from engine.domain.rejections import ALL_SLOTS_HELD
+from engine.domain.routing import Bridge, RouteDecision
 from tests.contract.samples import SECOND
 from tests.contract.world import World
 from tests.integration import fake_reports

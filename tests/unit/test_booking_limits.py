@@ -12,9 +12,7 @@ from engine.domain.metering import Credit
 from engine.domain.number_plan import caller_of, is_caller
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import NO_BOOKING_LIMITS, BookingLimits
-from engine.domain.routing import (
-    Reason,
-)
+from engine.domain.rejections import Reason
 from engine.domain.times import EpochMs
 from tests.contract.samples import CALLER, HIDDEN, POLICY, SECOND, START, a_booking
 

@@ -13,8 +13,9 @@ from engine.domain.call_ends import (
     unanswered_disposition,
     unanswered_end,
 )
+from engine.domain.dispositions import Disposition
 from engine.domain.event_kinds import Unanswered
-from engine.domain.routing import REJECTIONS, Disposition
+from engine.domain.rejections import REJECTIONS
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from engine.domain.destinations import (
 )
 from engine.domain.errors import DestinationNotAllowed, InvalidDestination
 from engine.domain.numbers import E164
-from engine.domain.routing import Facts, Reason, judge
+from engine.domain.rejections import Reason
+from engine.domain.routing import Facts, judge
 from engine.local.demo import POOL
 from tests.contract.samples import POLICY, START, a_booking
 from tests.unit.test_numbers import ARABIC, MALFORMED

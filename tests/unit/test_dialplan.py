@@ -11,7 +11,8 @@ from engine.asterisk.limit_keeper import SECONDS, VERDICT
 from engine.asterisk.ringing_ends import DIALED_PEER
 from engine.asterisk.silent_trunks import CONTEXT, EXTENSION, LABEL, TRIED
 from engine.domain.failover import FINAL_ANSWERS, NOT_FINAL, ends_search, final_answers_pattern
-from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER, Bridge
+from engine.domain.rejections import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER
+from engine.domain.routing import Bridge
 from tests.contract.samples import BOOKING, CALLER
 from tests.unit.dialplan_text import (
     AGIS,

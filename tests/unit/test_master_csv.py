@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.cdr.master_csv import COLUMNS, master_csv
-from engine.domain.routing import Disposition
+from engine.domain.dispositions import Disposition
 from engine.domain.times import EpochMs
 from engine.storage.cdrs import CallRecord, Cdr
 

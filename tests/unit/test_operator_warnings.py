@@ -2,6 +2,7 @@
 
 import pytest
 
+from engine.domain.dispositions import Disposition
 from engine.domain.operator_warnings import (
     LEAST_CALLS,
     LEAST_FAILED,
@@ -13,7 +14,6 @@ from engine.domain.operator_warnings import (
     callback_warnings,
     pool_warnings,
 )
-from engine.domain.routing import Disposition
 from engine.domain.times import EpochMs
 from tests.contract.samples import START
 

@@ -7,8 +7,9 @@ import pytest
 from engine.domain.ids import CallId
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import BookingLimits
+from engine.domain.rejections import REJECTIONS, Reason
 from engine.domain.ringing import SPARED_MS, RingingCall, gives_way
-from engine.domain.routing import REJECTIONS, Bridge, EndRinging, Facts, Reason, decide, judge
+from engine.domain.routing import Bridge, EndRinging, Facts, decide, judge
 from engine.domain.times import BootMs
 from tests.contract.samples import CALLER, POLICY, SECOND, START, a_booking
 from tests.unit.test_routing import up

@@ -6,23 +6,12 @@ from typing import Any
 import pytest
 
 from engine.domain.booking import Booking
+from engine.domain.dispositions import Cause, Disposition
 from engine.domain.metering import Credit
 from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.policy import NO_BOOKING_LIMITS, BookingLimits
-from engine.domain.routing import (
-    REJECTIONS,
-    Bridge,
-    Cause,
-    Disposition,
-    Facts,
-    MakeRoom,
-    Preparation,
-    Reason,
-    Reject,
-    RouteDecision,
-    decide,
-    judge,
-)
+from engine.domain.rejections import REJECTIONS, Reason, Reject
+from engine.domain.routing import Bridge, Facts, MakeRoom, Preparation, RouteDecision, decide, judge
 from engine.domain.times import EpochMs
 from engine.domain.trunks import Trunk, routes_to
 from tests.contract.samples import CALLER, POLICY, START, a_booking

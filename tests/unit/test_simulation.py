@@ -3,7 +3,9 @@
 import pytest
 
 from engine.domain.call_ends import unanswered_disposition
-from engine.domain.routing import REJECTIONS, Bridge, Cause, Disposition, Reason, Reject
+from engine.domain.dispositions import Cause, Disposition
+from engine.domain.rejections import REJECTIONS, Reason, Reject
+from engine.domain.routing import Bridge
 from engine.domain.simulation import REPORTED, Outcome, lasts_ms, sip_status
 from tests.contract.samples import BOOKING, CALLER
 

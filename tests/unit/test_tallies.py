@@ -7,7 +7,8 @@ import pytest
 from prometheus_client.exposition import generate_latest
 
 from engine.domain.call_ends import Attempt, DialplanEnd, EndedCall, attempt_results
-from engine.domain.routing import NO_TRUNK, UNKNOWN_NUMBER, Disposition
+from engine.domain.dispositions import Disposition
+from engine.domain.rejections import NO_TRUNK, UNKNOWN_NUMBER
 from engine.metrics.call_tallies import CallTallies
 from engine.metrics.collector import figure_families
 from engine.metrics.database_figures import DatabaseFigures
