@@ -5,11 +5,12 @@ It uses the code that routes real calls, and writes nothing.
 
 from engine.bookings.lifecycle import owned
 from engine.calls.facts import IncomingCall, asked_for, facts_of, sandbox_of
+from engine.domain.booking import Booking
 from engine.domain.explanation import Explanation, limited_by
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.policy import Policy
 from engine.domain.rejections import Reason
-from engine.domain.routing import judge
+from engine.domain.routing import Facts, judge
 from engine.domain.times import Timestamp
 from engine.storage.transaction import Transaction
 
@@ -42,10 +43,7 @@ def explain(
         BookingGone: The booking is gone.
     """
     booking = owned(tx.bookings.by_id(booking_id), account_id, at.wall_ms, policy)
-    sandbox = sandbox_of(booking)
-    dead = dead_trunks if sandbox is None else frozenset()  # a simulated call needs no trunk
-    incoming = IncomingCall(NO_CALL, booking.service, source, sandbox=sandbox, dead_trunks=dead)
-    facts = facts_of(tx, asked_for(tx, incoming, at.wall_ms), incoming, at, policy)
+    facts = _facts(tx, booking, source, at, policy, dead_trunks)
     reason = judge(facts, at.wall_ms, policy)
     seconds = facts.share if reason is Reason.PUT_THROUGH else 0
     return Explanation(
@@ -60,3 +58,13 @@ def explain(
         account_calls=facts.account_calls,
         account_limit=facts.account_limit,
     )
+
+
+def _facts(
+    tx: Transaction, booking: Booking, source: str, at: Timestamp, policy: Policy, dead_trunks: frozenset[str]
+) -> Facts:
+    """Returns what the decision on the imagined call depends on."""
+    sandbox = sandbox_of(booking)
+    dead = dead_trunks if sandbox is None else frozenset()  # a simulated call needs no trunk
+    incoming = IncomingCall(NO_CALL, booking.service, source, sandbox=sandbox, dead_trunks=dead)
+    return facts_of(tx, asked_for(tx, incoming, at.wall_ms), incoming, at, policy)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from engine.accounts.standing import check_active
+from engine.accounts.lifecycle import check_active
 from engine.bookings.number_pool import take_number
 from engine.bookings.quota import check_quota
 from engine.callbacks import notifications

@@ -150,15 +150,7 @@ def record(
     Returns:
         Why the endpoint was disabled just now; None if it was not.
     """
-    outcome = str(report.outcome)
-    match decision:
-        case Delivered():
-            is_ours = tx.outbox.finish(delivery, CallbackState.DELIVERED.value, outcome, now)
-        case GiveUp():
-            is_ours = tx.outbox.finish(delivery, CallbackState.FAILED.value, outcome, now)
-        case RetryAfter(ms):
-            is_ours = tx.outbox.postpone(delivery, EpochMs(now + ms), outcome)
-    if not is_ours:
+    if not _store_state(tx, delivery, report, decision, now):
         return None
     tx.outbox.log_attempt(delivery.id, _logged(delivery, report))
     if isinstance(decision, Delivered):
@@ -168,6 +160,20 @@ def record(
     if not is_endpoint_failure(report.outcome):
         return None
     return _note_failure(tx, delivery, report, decision, now, disable_after_ms)
+
+
+def _store_state(
+    tx: Transaction, delivery: Delivery, report: DeliveryReport, decision: RetryDecision, now: EpochMs
+) -> bool:
+    """Stores the callback's new state. Returns False if another worker has claimed the callback meanwhile."""
+    outcome = str(report.outcome)
+    match decision:
+        case Delivered():
+            return tx.outbox.finish(delivery, CallbackState.DELIVERED.value, outcome, now)
+        case GiveUp():
+            return tx.outbox.finish(delivery, CallbackState.FAILED.value, outcome, now)
+        case RetryAfter(ms):
+            return tx.outbox.postpone(delivery, EpochMs(now + ms), outcome)
 
 
 def _note_failure(

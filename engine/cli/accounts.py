@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from pydantic.alias_generators import to_camel
 
-from engine.accounts import accounts, standing
+from engine.accounts import accounts, lifecycle
 from engine.bookings import closing
 from engine.callbacks import notifications
 from engine.cli.database import run_command
@@ -49,7 +49,7 @@ def list_accounts(as_json: Json = False) -> None:
                 {"id": row["id"], "name": row["name"], "testOf": row["test_of"]},
                 createdAt=row["created_at"],
             )
-            | _standing(row["suspended_at"], row["suspended_reason"], row["closed_at"])
+            | _state_columns(row["suspended_at"], row["suspended_reason"], row["closed_at"])
             for row in rows
         ],
         as_json=as_json,
@@ -60,7 +60,7 @@ def list_accounts(as_json: Json = False) -> None:
 def suspend(
     account: AccountArgument,
     reason: Annotated[
-        str | None, typer.Option(help=f"Why, for the operator alone; up to {standing.MAX_REASON} characters.")
+        str | None, typer.Option(help=f"Why, for the operator alone; up to {lifecycle.MAX_REASON} characters.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -68,14 +68,14 @@ def suspend(
 
     Live calls go on to their end, the time of bookings goes on, and callbacks still go out. What is booked stays.
     """
-    found = run_command(Settings(), standing.suspend, account, reason, SystemClock().now())
+    found = run_command(Settings(), lifecycle.suspend, account, reason, SystemClock().now())
     show_one(_shown(found), as_json=as_json)
 
 
 @app.command("resume")
 def resume(account: AccountArgument, as_json: Json = False) -> None:
     """Lift the suspension of an account and of its sandbox. It takes effect at once."""
-    show_one(_shown(run_command(Settings(), standing.resume, account)), as_json=as_json)
+    show_one(_shown(run_command(Settings(), lifecycle.resume, account)), as_json=as_json)
 
 
 @app.command("rename")
@@ -85,7 +85,7 @@ def rename(
     as_json: Json = False,
 ) -> None:
     """Give an account another name. Its id, which keys and records name, stays the same."""
-    show_one(_shown(run_command(Settings(), standing.rename, account, name)), as_json=as_json)
+    show_one(_shown(run_command(Settings(), lifecycle.rename, account, name)), as_json=as_json)
 
 
 @app.command("close")
@@ -102,7 +102,7 @@ def close(
     """
     settings, now = Settings(), SystemClock().now()
     policy = policy_of(settings)
-    found = run_command(settings, standing.own_account, account)
+    found = run_command(settings, lifecycle.own_account, account)
     if not yes and found.closed_at is None:
         held = run_command(settings, _limits, found.id, settings.account_limits)["bookingsHeld"]
         typer.confirm(f"Close {found.name} for good, and end its {held} bookings?", abort=True, err=True)
@@ -128,12 +128,12 @@ def _calls_ended(settings: Settings, live: list[BookingId]) -> int:
 
 
 def _shown(account: Account) -> dict[str, Any]:
-    return {"id": account.id, "name": account.name} | _standing(
+    return {"id": account.id, "name": account.name} | _state_columns(
         account.suspended_at, account.suspended_reason, account.closed_at
     )
 
 
-def _standing(suspended_at: int | None, reason: str | None, closed_at: int | None) -> dict[str, Any]:
+def _state_columns(suspended_at: int | None, reason: str | None, closed_at: int | None) -> dict[str, Any]:
     record = {"state": state_of(suspended_at, closed_at).value}
     return with_times(record, suspendedAt=suspended_at, closedAt=closed_at) | {"reason": reason}
 
@@ -172,29 +172,36 @@ def _read_events(text: str) -> list[EventType]:
     return [known[word] for word in words]
 
 
+MaxBookings = Annotated[
+    int | None,
+    typer.Option(min=1, max=MOST.max_bookings, help="Bookings that it may hold, with its numbers in quarantine."),
+]
+NewBookingsADay = Annotated[
+    int | None,
+    typer.Option(min=1, max=MOST.new_bookings_a_day, help="Bookings that it may make within any 24 hours."),
+]
+RequestsPerMinute = Annotated[
+    int | None,
+    typer.Option(min=1, max=MOST.requests_per_minute, help="API requests that it may send within a minute."),
+]
+StoredMegabytes = Annotated[
+    int | None,
+    typer.Option(min=1, max=MOST.stored_megabytes, help="Megabytes that its requests may have stored."),
+]
+CallsAtOnce = Annotated[
+    int | None,
+    typer.Option(min=1, max=MOST.calls_at_once, help="Calls that it may have at once, ringing ones included."),
+]
+
+
 @app.command("limits")
 def limits(
     account: AccountArgument,
-    max_bookings: Annotated[
-        int | None,
-        typer.Option(min=1, max=MOST.max_bookings, help="Bookings that it may hold, with its numbers in quarantine."),
-    ] = None,
-    new_bookings_a_day: Annotated[
-        int | None,
-        typer.Option(min=1, max=MOST.new_bookings_a_day, help="Bookings that it may make within any 24 hours."),
-    ] = None,
-    requests_per_minute: Annotated[
-        int | None,
-        typer.Option(min=1, max=MOST.requests_per_minute, help="API requests that it may send within a minute."),
-    ] = None,
-    stored_megabytes: Annotated[
-        int | None,
-        typer.Option(min=1, max=MOST.stored_megabytes, help="Megabytes that its requests may have stored."),
-    ] = None,
-    calls_at_once: Annotated[
-        int | None,
-        typer.Option(min=1, max=MOST.calls_at_once, help="Calls that it may have at once, ringing ones included."),
-    ] = None,
+    max_bookings: MaxBookings = None,
+    new_bookings_a_day: NewBookingsADay = None,
+    requests_per_minute: RequestsPerMinute = None,
+    stored_megabytes: StoredMegabytes = None,
+    calls_at_once: CallsAtOnce = None,
     reset: Annotated[
         bool, typer.Option("--reset", help="Drop its own limits first, so that those of the settings apply again.")
     ] = False,

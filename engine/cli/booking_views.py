@@ -14,6 +14,7 @@ from engine.cli.output import Json, complain, show, show_one
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
+from engine.domain.numbers import E164
 from engine.domain.times import EpochMs
 from engine.runtime.clock import SystemClock
 from engine.storage.bookings import Grant
@@ -48,20 +49,13 @@ def list_bookings(
     """List bookings, newest first. Their hidden numbers are not shown."""
     settings = Settings()
     policy, at = policy_of(settings), SystemClock().timestamp()
-    number = None if service is None else number_of(settings, service)
-    if service is not None and number is None:
-        raise InvalidInput(["--service is not a telephone number"])
+    number = _checked_service(settings, service)
 
     def page(tx: Transaction) -> list[dict[str, Any]]:
         account_id = account_of(tx, account).id if account else None
         expires_after = EpochMs(now_of(tx, account_id, at) - (policy.grace_ms if expired else 0))
         found = tx.overview.bookings(
-            account_id,
-            expires_after=expires_after,
-            gone=gone,
-            before_id=before,
-            limit=limit + 1,
-            service=number,
+            account_id, expires_after=expires_after, gone=gone, before_id=before, limit=limit + 1, service=number
         )
         return [row_of(tx, each, at, policy) for each in found]
 
@@ -72,6 +66,13 @@ def list_bookings(
     show(rows, as_json=as_json)
     if len(found) > limit:
         complain(f"there are more: --before {found[limit - 1]['id']}")
+
+
+def _checked_service(settings: Settings, service: str | None) -> E164 | None:
+    number = None if service is None else number_of(settings, service)
+    if service is not None and number is None:
+        raise InvalidInput(["--service is not a telephone number"])
+    return number
 
 
 @show_app.command()

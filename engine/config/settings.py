@@ -14,13 +14,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from engine.config.account_settings import AccountSettings
-from engine.config.checks import (
-    Listener,
-    refuse_open_fastagi,
-    refuse_rtp_range,
-    refuse_shared_ports,
-    refuse_short,
-)
+from engine.config.checks import Listener, refuse_open_fastagi, refuse_rtp_range, refuse_shared_ports, refuse_short
 from engine.config.sources import PREFIX, Environment, TomlFile
 from engine.config.trunk_checks import refuse_unusable_trunks
 from engine.config.tuning import Tuning, read_tuning

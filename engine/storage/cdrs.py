@@ -161,28 +161,9 @@ class Cdrs(Table):
 
 def cdr_from_row(row: Row) -> Cdr:
     """Builds a call record from a row that begins with the columns `{cdrs}`."""
-    (
-        cdr_id,
-        account_id,
-        booking_id,
-        call_id,
-        started_at,
-        duration,
-        source,
-        service,
-        destination,
-        disposition,
-        trunk,
-        sip_code,
-        hangup_cause,
-        hung_up_by,
-        sip_call_id,
-        callee_sip_call_id,
-        further_calls,
-        incoming_trunk,
-        reason,
-        tried,
-    ) = row[:_WIDTH]
+    cdr_id, account_id, booking_id, call_id, started_at, duration, source, service, destination, *how = row[:_WIDTH]
+    disposition, trunk, sip_code, cause, hung_up_by, sip_call_id, callee_sip_call_id, *rest = how
+    further_calls, incoming_trunk, reason, tried = rest
     return Cdr(
         cdr_id,
         account_id,
@@ -194,7 +175,7 @@ def cdr_from_row(row: Row) -> Cdr:
         service,
         destination,
         _DISPOSITIONS[disposition],
-        CallEnd(trunk, sip_code, hangup_cause, hung_up_by and _HUNG_UP_BY[hung_up_by]),
+        CallEnd(trunk, sip_code, cause, hung_up_by and _HUNG_UP_BY[hung_up_by]),
         sip_call_id,
         callee_sip_call_id,
         further_calls,

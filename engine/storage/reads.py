@@ -229,16 +229,29 @@ class Reads:
             before: Only callbacks created before this position.
             limit: The most callbacks to return.
         """
-        bounds = {"account_id": account_id, "since": since}
         indexed = {
             None: self._sql.callbacks_page,
             CallbackState.FAILED: self._sql.callbacks_page_failed,
             CallbackState.HELD: self._sql.callbacks_page_held,
         }
         if booking_id is None and state in indexed:
-            rows = await self._lists.run(indexed[state], **bounds, **_before(before), at_most=limit)
+            rows = await self._lists.run(
+                indexed[state], account_id=account_id, since=since, **_before(before), at_most=limit
+            )
             return ScannedPage([callback_from_row(row) for row in rows])
         wanted = {"booking_id": booking_id, "call_id": call_id, "state": None if state is None else state.value}
+        return await self._scan_callbacks(account_id, wanted, since, before, limit)
+
+    async def _scan_callbacks(
+        self,
+        account_id: AccountId,
+        wanted: dict[str, str | None],
+        since: EpochMs,
+        before: CallbackPosition,
+        limit: int,
+    ) -> ScannedPage[CallbackRecord, CallbackPosition]:
+        """Returns a page of the callbacks that have what is `wanted`, where no index leads to them alone."""
+        bounds = {"account_id": account_id, "since": since}
 
         async def read(begin: CallbackPosition, count: int, most: int) -> Slice[CallbackRecord, CallbackPosition]:
             end = await self._lists.run(self._sql.callback_place_before, **bounds, **_before(begin), skipped=count - 1)

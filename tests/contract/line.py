@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.accounts.accounts import create_account
-from engine.accounts.standing import resume, suspend
+from engine.accounts.lifecycle import resume, suspend
 from engine.bookings import lifecycle as bookings
 from engine.bookings.adjustments import Adjustment, adjust_live
 from engine.bookings.blocked_callers import block, unblock

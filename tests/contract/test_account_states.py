@@ -6,7 +6,7 @@ import pytest
 
 from engine.accounts.accounts import MAX_NAME, account_of, create_account, sandbox_of
 from engine.accounts.keys import create_key, key_digest
-from engine.accounts.standing import MAX_REASON, rename, resume, suspend
+from engine.accounts.lifecycle import MAX_REASON, rename, resume, suspend
 from engine.backup.replay import Losses, make_up_for
 from engine.bookings.closing import BATCH, close, end_bookings_of_closed
 from engine.bookings.explain import explain

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.accounts.standing import suspend
+from engine.accounts.lifecycle import suspend
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
 from engine.calls import lifecycle as calls

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 from api.http.idempotency import UNDER_WAY
 from engine.accounts.accounts import set_limits
-from engine.accounts.standing import suspend
+from engine.accounts.lifecycle import suspend
 from engine.callbacks import redelivery
 from engine.sandbox.clock import MAX_AHEAD_MS
 from engine.storage.transaction import Transaction

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine.accounts.accounts import set_limits
-from engine.accounts.standing import resume, suspend
+from engine.accounts.lifecycle import resume, suspend
 from engine.domain.ids import CallId
 from engine.domain.notifications import EventType
 from tests.integration.api_helpers import DAY, MAX_BOOKINGS, POLICY, TESTED, Api, a_request

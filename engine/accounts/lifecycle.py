@@ -1,4 +1,4 @@
-"""An account's standing: suspended, resumed, renamed. Closing is in engine.bookings.closing, for it ends bookings."""
+"""An account's life: suspended, resumed, renamed. Closing is in engine.bookings.closing, because it ends bookings."""
 
 from engine.accounts.accounts import account_of, check_name, name_of_sandbox
 from engine.domain.account_state import AccountEvent, next_state
