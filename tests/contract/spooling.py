@@ -7,6 +7,7 @@ from engine.calls.end_spool import CURRENT, ROTATE_BYTES, EndSpool
 from engine.calls.lifecycle import AnswerNoted, Settlement
 from engine.calls.report_intake import ReportIntake
 from engine.calls.reports import AnswerReport, ReportReader
+from engine.domain.policy import UsagePlan
 from engine.domain.times import EpochMs, Timestamp
 from engine.runtime.authentication import mac_of
 from tests.contract.samples import START
@@ -64,3 +65,18 @@ def write(directory: Path, *reports: str, name: str = CURRENT) -> None:
     """Appends whole lines, as Asterisk's FILE() does."""
     with (directory / name).open("a") as file:
         file.writelines(f"{report}\n" for report in reports)
+
+
+async def calls_up(world: World, *names: str) -> None:
+    booking = await world.book(UsagePlan.LARGE)
+    for name in names:
+        await world.bridge(booking, name)
+
+
+def durations(world: World) -> dict[str, int]:
+    return {row["call_id"]: row["duration"] for row in world.rows("SELECT call_id, duration FROM cdrs")}
+
+
+async def settled_later(reading: Reading) -> int:
+    """Returns how many ends a later reading settles: each must have been settled by now."""
+    return await reading.spool.take_in() + await reading.spool.take_in()

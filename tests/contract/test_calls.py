@@ -10,9 +10,8 @@ from engine.calls.lifecycle import AnswerNoted, call_ended, note_answer
 from engine.domain.dispositions import Disposition
 from engine.domain.ids import CallId
 from engine.domain.metering import Credit
-from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
-from engine.domain.rejections import ALL_SLOTS_HELD, BOOKING_EXPIRED, BOOKING_PAUSED, UNKNOWN_NUMBER
+from engine.domain.rejections import ALL_SLOTS_HELD, BOOKING_EXPIRED
 from engine.domain.routing import Bridge
 from engine.domain.times import EpochMs
 from engine.storage.sqlite import SqliteStorage
@@ -22,13 +21,12 @@ from tests.contract.samples import (
     DAY,
     HIDDEN,
     HOUR,
-    OTHER_HIDDEN,
     SECOND,
     START,
     answer_report,
     end_report,
 )
-from tests.contract.world import POOL, World
+from tests.contract.world import World
 
 
 async def test_exactly_one_of_fifty_simultaneous_calls_is_bridged_on_credit_for_one(world: World) -> None:
@@ -237,55 +235,6 @@ async def test_an_answer_of_a_call_that_nothing_meters_ends_it(world: World) -> 
     for call_id in ("unknown", "settled", "deleted"):
         noted = await world.storage.run(note_answer, answer_report(call_id), world.at)
         assert noted == AnswerNoted(must_end=True), call_id
-
-
-async def test_a_repeated_request_gets_the_same_answer_and_no_second_lease(world: World) -> None:
-    booking = await world.book(UsagePlan.MEDIUM)
-    first = await world.bridge(booking, "c1")
-    again = await world.bridge(booking, "c1")
-    assert (again.seconds, again.booking.destination) == (first.seconds, first.booking.destination)
-    assert (await world.stored(booking)).calls == Credit(10, 9, 1, 0)
-
-
-async def test_a_repeated_request_keeps_the_recorded_destination_after_a_change(world: World) -> None:
-    booking = await world.book(UsagePlan.MEDIUM)
-    await world.bridge(booking, "c1")
-    await world.renew(booking, destination=OTHER_HIDDEN)
-    assert (await world.bridge(booking, "c1")).booking.destination == HIDDEN
-
-
-async def test_a_request_after_its_own_calls_end_is_not_bridged(world: World) -> None:
-    booking = await world.book(UsagePlan.MEDIUM)
-    await world.talk(booking, CallId("c1"), SECOND)
-    assert await world.route(booking.service, "c1") == UNKNOWN_NUMBER
-
-
-async def test_a_call_id_reused_for_another_number_never_reaches_the_first_owner(
-    world: World,
-) -> None:
-    booking, other = await world.book(UsagePlan.MEDIUM), await world.book(UsagePlan.MEDIUM)
-    await world.bridge(booking, "c1")
-    assert await world.route(other.service, "c1") == UNKNOWN_NUMBER
-    assert await world.route(E164(POOL[3]), "c1") == UNKNOWN_NUMBER
-
-
-async def test_a_call_that_was_rejected_is_not_bridged_by_a_repeated_request(world: World) -> None:
-    """It has its one record already."""
-    booking = await world.book()
-    await world.storage.run(lambda tx: tx.bookings.update(replace(booking, paused=True)))
-    assert await world.route(booking.service, "c1") == BOOKING_PAUSED
-    await world.storage.run(lambda tx: tx.bookings.update(booking))
-    assert await world.route(booking.service, "c1") == UNKNOWN_NUMBER
-    assert [row["disposition"] for row in world.rows("SELECT disposition FROM cdrs")] == ["PAUSED"]
-    assert world.rows("SELECT call_id FROM calls") == []
-    assert isinstance(await world.route(booking.service, "c2"), Bridge)
-
-
-async def test_a_repeated_request_after_a_delete_is_not_bridged(world: World) -> None:
-    booking = await world.book()
-    await world.bridge(booking, "c1")
-    await world.cancel(booking)
-    assert await world.route(booking.service, "c1") == UNKNOWN_NUMBER
 
 
 async def test_a_booking_without_a_callback_is_charged_and_sends_none(world: World) -> None:

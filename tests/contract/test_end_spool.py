@@ -14,10 +14,9 @@ import structlog
 from engine.calls.end_spool import CHUNK_BYTES, CURRENT, FORMER
 from engine.calls.reports import MAX_BYTES
 from engine.domain.ids import CallId
-from engine.domain.policy import UsagePlan
 from engine.runtime.failpoints import VARIABLE
 from engine.storage.errors import StorageUnavailable
-from tests.contract.spooling import Reading, end_line, write
+from tests.contract.spooling import Reading, calls_up, durations, end_line, settled_later, write
 from tests.contract.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -28,21 +27,6 @@ def spool(tmp_path: Path) -> Path:
     directory = tmp_path / "journal"
     directory.mkdir()
     return directory
-
-
-async def calls_up(world: World, *names: str) -> None:
-    booking = await world.book(UsagePlan.LARGE)
-    for name in names:
-        await world.bridge(booking, name)
-
-
-def durations(world: World) -> dict[str, int]:
-    return {row["call_id"]: row["duration"] for row in world.rows("SELECT call_id, duration FROM cdrs")}
-
-
-async def settled_later(reading: Reading) -> int:
-    """Returns how many ends a later reading settles: each must have been settled by now."""
-    return await reading.spool.take_in() + await reading.spool.take_in()
 
 
 async def test_ends_whose_events_were_lost_are_settled_as_they_were_reported(world: World, spool: Path) -> None:

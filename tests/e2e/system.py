@@ -28,16 +28,10 @@ from phones.ports import free_port, free_port_range, give_back
 from tests.e2e import canary
 from tests.e2e.api_client import Answer, send
 from tests.e2e.booking import Booking, fictional_number
-from tests.e2e.environment import as_environment, environ
+from tests.e2e.environment import as_environment, environ, quick_settings
 
 # How long a test waits for an event that must happen. This is no performance figure.
 READY_SECONDS = 60.0
-# Plans that are short enough for a test to use up.
-PLANS = {
-    "SMALL": {"seconds": 3, "calls": 25, "valid_for": 3600},
-    "MEDIUM": {"seconds": 60, "calls": 1, "valid_for": 3600},
-    "LARGE": {"seconds": 7, "calls": 25, "valid_for": 3600},
-}
 
 
 class System:
@@ -71,33 +65,9 @@ class System:
         # A short path, because the path of Asterisk's socket is limited.
         self.data_dir = Path(tempfile.mkdtemp(prefix="rn-"))
         self._rtp = free_port_range(self.rtp_ports)
-        self._environment = as_environment(
-            {
-                "profile": "demo",
-                "data_dir": self.data_dir,
-                "http_port": free_port(),
-                "fastagi_port": free_port(),
-                "metrics_address": f"127.0.0.1:{free_port()}",
-                "ami_port": free_port(),
-                "sip_port": free_port(),
-                "rtp_start": self._rtp,
-                "rtp_end": self._rtp + self.rtp_ports - 1,
-                **({} if "trunks" in overrides else {"trunk_uri": f"sip:127.0.0.1:{self.trunk_port}"}),
-                "plans": PLANS,
-                "longest_call": 4,
-                # Long enough for a callee to answer on a busy machine.
-                "ring_timeout": 8,
-                "sweep_interval": 0.5,
-                # Tests ask again and again until something has happened, and book again and again.
-                **dict.fromkeys(("requests_per_minute", "max_bookings_per_account", "new_bookings_a_day"), 1_000_000),
-                # Most of their calls come from one number.
-                **dict.fromkeys(("max_ringing_calls_per_caller", "calls_at_once"), 1_000),
-                "callback_retries": [0.2, 0.5, 1],
-                # Callbacks to receivers that never answer must not outlast their test.
-                "callback_pace": 500,
-                **overrides,
-            }
-        )
+        trunk = {} if "trunks" in overrides else {"trunk_uri": f"sip:127.0.0.1:{self.trunk_port}"}
+        rtp = {"rtp_start": self._rtp, "rtp_end": self._rtp + self.rtp_ports - 1}
+        self._environment = as_environment({"data_dir": self.data_dir, **quick_settings(), **rtp, **trunk, **overrides})
         self._engine_only = {**as_environment(engine_only or {}), **(engine_environment or {})}
         self._asterisk_environment = dict(asterisk_environment or {})
         self._asterisk_only = asterisk_only or {}
