@@ -64,18 +64,22 @@ def _sections(trunk: TrunkSettings, trunks: Sequence[TrunkSettings], passwords: 
     )
     yield _section(f"[{trunk.endpoint}]", "type = aor", f"contact = {_literal(trunk.uri)}", *_qualify(trunk))
     if trunk.username is not None:
-        yield _section(
-            f"[{trunk.endpoint}]",
-            "type = auth",
-            "auth_type = userpass",
-            f"username = {_literal(trunk.username)}",
-            f"password = {_literal(passwords[trunk.name])}",
-            f"supported_algorithms_uac = {ALGORITHMS}",
-            *([f"realm = {_literal(trunk.realm)}"] if trunk.realm is not None else []),
-        )
+        yield _authentication(trunk, trunk.username, passwords[trunk.name])
         if trunk.registers:
             yield _registration(trunk, trunk.username)
     yield from _identified(trunk, trunks)
+
+
+def _authentication(trunk: TrunkSettings, username: str, password: str) -> str:
+    return _section(
+        f"[{trunk.endpoint}]",
+        "type = auth",
+        "auth_type = userpass",
+        f"username = {_literal(username)}",
+        f"password = {_literal(password)}",
+        f"supported_algorithms_uac = {ALGORITHMS}",
+        *([f"realm = {_literal(trunk.realm)}"] if trunk.realm is not None else []),
+    )
 
 
 def _common(trunk: TrunkSettings) -> Iterator[str]:

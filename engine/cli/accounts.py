@@ -64,7 +64,7 @@ def suspend(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Refuse new calls to an account's bookings, and its API keys, until `resume`. Its sandbox is suspended too.
+    """Suspend an account and its sandbox until `resume`: new calls to its bookings, and its API keys, are refused.
 
     Live calls go on to their end, the time of bookings goes on, and callbacks still go out. What is booked stays.
     """
@@ -97,8 +97,8 @@ def close(
 ) -> None:
     """Close an account for good: its keys are revoked, its bookings end, its numbers go into quarantine.
 
-    Its sandbox is closed with it. Callbacks still go out, and records are kept as long as those of others. Closing it
-    again carries on where an earlier close was cut short.
+    Its sandbox is closed with it. Callbacks still go out, and records are kept as long as those of others. To finish a
+    close that was interrupted, run it again.
     """
     settings, now = Settings(), SystemClock().now()
     policy = policy_of(settings)

@@ -43,26 +43,31 @@ CallSeconds = Annotated[
 app = typer.Typer(add_completion=False)
 
 
+Destination = Annotated[
+    str | None,
+    typer.Argument(
+        help="The number to hide, E.164. Leave it out to be asked: other users of this machine see command lines."
+    ),
+]
+Country = Annotated[
+    str | None, typer.Option(help="Or any number of this country, such as BE; any: of whatever country.")
+]
+Area = Annotated[
+    str | None,
+    typer.Option(help="Its digits after the country code, such as 2, in --country or the destination's country."),
+]
+
+
 @app.command()
 def create(
     account: AccountOption,
     callback: Annotated[str, typer.Option(help="The URL that receives callbacks about its calls.")],
-    destination: Annotated[
-        str | None,
-        typer.Argument(
-            help="The number to hide, E.164. Leave it out to be asked: other users of this machine see command lines."
-        ),
-    ] = None,
+    destination: Destination = None,
     plan: PlanOption = UsagePlan.SMALL,
     service: Annotated[str | None, typer.Option(help="The number to rent, and no other.")] = None,
     prefix: Annotated[str | None, typer.Option(help="Or any number that begins so.")] = None,
-    country: Annotated[
-        str | None, typer.Option(help="Or any number of this country, such as BE; any: of whatever country.")
-    ] = None,
-    area: Annotated[
-        str | None,
-        typer.Option(help="Its digits after the country code, such as 2, in --country or the destination's country."),
-    ] = None,
+    country: Country = None,
+    area: Area = None,
     label: Annotated[str, typer.Option(help="A name for people to read.")] = "",
     metadata: Annotated[list[str] | None, typer.Option(help="`key=value`; may be repeated.")] = None,
     paused: Annotated[bool, typer.Option("--paused", help="Let no calls in until the booking is resumed.")] = False,

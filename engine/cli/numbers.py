@@ -142,7 +142,7 @@ def retire(
     yes: YesOption = False,
     as_json: Json = False,
 ) -> None:
-    """Take numbers out of the pool until `restore`. Bookings may then hide them like any other number.
+    """Take numbers out of the pool until `numbers restore`. Bookings may then hide them like any other number.
 
     One number is retired at once. Many are counted first, and the command asks. Booked numbers stay: in a file they are
     an error, with a prefix or a country they are counted.

@@ -42,7 +42,7 @@ def rotate(
     """Make a new secret. During the overlap callbacks carry two signatures, and either verifies.
 
     A secret that an earlier rotation replaced stops signing at once, even within its own overlap. If it still signs,
-    this asks first.
+    the command asks first.
     """
     now, seconds = SystemClock().now(), _seconds(overlap)
     old_until = _shown(*run_command(Settings(), _secrets_at, account, now))["oldSecretUntil"]

@@ -135,8 +135,8 @@ def call_warnings(last_hour: Mapping[Disposition, int], usual: Mapping[Dispositi
     limit = min(TIMES_USUAL * usual_share, (1 + usual_share) / 2)
     if calls < LEAST_CALLS or failed < LEAST_FAILED or Fraction(failed, calls) < limit:
         return []
-    share = f"{failed_before} of {before}" if before else "none"
-    what = f"{failed} of {calls} calls within an hour did not get through; of earlier ones {share}"
+    usually = f"usually {failed_before} of {before} do not" if before else "the week before has no calls at this hour"
+    what = f"{failed} of {calls} calls within an hour did not get through; {usually}"
     fix = "`rented-numbers trunks list` shows the trunks, `cdr list` how calls ended and over which trunk"
     return [OperatorWarning(WarningKind.CALLS, "", what, fix)]
 

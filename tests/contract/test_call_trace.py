@@ -84,8 +84,7 @@ async def test_an_answered_call_has_each_step_at_its_time_and_each_attempt_of_it
     world.now += SECOND
     assert len(await world.storage.run(attempt_due, world.now, HttpAnswer(503), "busy")) == 2
     trace = await shown(world, "c1")
-    by_record = await shown(world, trace["id"])
-    assert by_record == trace
+    assert await shown(world, trace["id"]) == trace
     assert steps(trace) == [
         ("00", "came_in"),
         ("00", "put_through"),
