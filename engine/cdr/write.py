@@ -54,7 +54,7 @@ def record_of(booking: Booking, call: Call, outcome: CallOutcome, *, cdr_id: str
         duration=outcome.duration,
         source=call.source,
         service=booking.service,
-        # Where the call was let through to: the booking's destination may have changed since.
+        # Where the call was put through to: the booking's destination may have changed since.
         destination=call.destination,
         disposition=outcome.disposition,
         end=outcome.end,

@@ -1,7 +1,7 @@
 """The states of an account: ACTIVE, SUSPENDED, CLOSED.
 
 Theory of operation: the operator suspends an account, resumes it, and closes it for good. While it is not ACTIVE, new
-calls to its bookings are refused, and its API keys open nothing but a look at the account. Calls that were let through
+calls to its bookings are refused, and its API keys open nothing but a look at the account. Calls that were put through
 before go on to their end, and callbacks go out in every state. A sandbox has the state of its customer's account.
 """
 

@@ -3,7 +3,7 @@
 Theory of operation: the status is not stored. `status_at` derives it from stored facts and the time, so the call path
 rejects a booking past its end even if no sweep ever ran.
 
-- ACTIVE: calls are let through. The booking expires when its end is reached or its last second or call is spent.
+- ACTIVE: calls are put through. The booking expires when its end is reached or its last second or call is spent.
 - EXPIRED: calls are rejected. During the grace period the customer can renew the booking, which makes it ACTIVE.
 - GONE: nothing brings the booking back. It is GONE when the customer deletes it or when the grace period is over; the
   sweep then records that and quarantines the number.

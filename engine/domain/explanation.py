@@ -50,7 +50,7 @@ class Explanation:
         reason: Why the call is put through or rejected.
         seconds: How long the call could last if it were answered at once and nothing else happened; 0 if rejected.
         limited_by: What ends the call after `seconds`; None if rejected.
-        caller_calls: Calls of this caller that were let through within the last hour.
+        caller_calls: Calls of this caller that were put through within the last hour.
         caller_ringing: Calls of this caller that ring on the booking.
         account_calls: Calls that are up on all bookings of the account.
         account_limit: The most of them.

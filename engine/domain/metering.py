@@ -64,7 +64,7 @@ class Credit:
 
 
 class CallState(StrEnum):
-    """State of a call that was let through.
+    """State of a call that was put through.
 
     Theory of operation: `route_call` inserts a call as RINGING, with a lease. The report of the answer makes it LIVE.
     The report of its end makes it SETTLED, with a charge, or VOIDED, without one. Reports may be lost, repeated or come

@@ -25,7 +25,7 @@ class BookingLimits:
 
     Attributes:
         max_concurrent_calls: Calls that ring or talk at the same time.
-        max_calls_per_caller_per_hour: Calls of one caller that are let through, answered or not.
+        max_calls_per_caller_per_hour: Calls of one caller that are put through, answered or not.
         max_call_seconds: The longest call.
     """
 

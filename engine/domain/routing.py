@@ -64,7 +64,7 @@ class Facts:
         source: The caller, as `caller_of` returns it.
         destination_is_ours: Whether the hidden number is a rented number by now; bridging would make a loop.
         caller_blocked: Whether the booking blocks this caller.
-        caller_calls: Calls of this caller that the booking has let through within the last hour.
+        caller_calls: Calls of this caller that were put through on the booking within the last hour.
         caller_ringing: Calls of this caller that ring on the booking now.
         account_calls: Calls that are up on all bookings of the account.
         account_limit: The most of them; None for no limit.

@@ -25,10 +25,10 @@ class Asked:
         booking: The booking that holds the number.
         destination_is_ours: Whether the hidden number is in the pool, so that bridging would make a loop.
         caller_blocked: Whether the booking blocks the caller.
-        caller_calls: Calls of this caller that the booking has let through since an instant.
+        caller_calls: Calls of this caller that were put through on the booking since an instant.
         account_calls: Calls that are up on all bookings of the account.
         own_calls_at_once: The account's own limit of them; None: the operator's applies.
-        call_is_known: Whether a call with this id was let through before, on any booking.
+        call_is_known: Whether a call with this id was put through before, on any booking.
         call_has_record: Whether a call with this id has its record, because it has ended or was rejected,
             or was counted on the record of another one.
         account_suspended: Whether the booking's account is suspended or closed.
@@ -47,7 +47,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A call that was let through.
+    """A call that was put through.
 
     Attributes:
         booking: The booking that was called.

@@ -57,7 +57,7 @@ class Cdr:
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """A call record, and when its call was answered and ended. Both are None for a call that was not let through."""
+    """A call record, and when its call was answered and ended. Both are None for a call that was not put through."""
 
     cdr: Cdr
     answered_at: EpochMs | None
