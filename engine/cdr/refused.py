@@ -1,4 +1,4 @@
-"""Records of refused calls, bounded: who calls without end cannot fill the disk.
+"""Records of refused calls, bounded: a caller who dials without end cannot fill the disk.
 
 Of the refused calls of one booking with the same disposition, the first `OWN_RECORDS` of a minute have a record of
 their own. Further ones are counted on the last of these records, so that the records say how many calls there were.
