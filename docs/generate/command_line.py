@@ -27,9 +27,9 @@ INTRODUCTION = f"""\
 examples of the common tasks.
 
 Exit status: 0 for success, 1 for a refusal (with the reason on standard error), 2 for wrong usage. Every command has
-`--help`; `{PROGRAM} --install-completion` makes your shell complete commands,
-options, accounts and rented numbers; `{PROGRAM} --version` shows the version. All commands read the same
-[settings](configuration.md) as the engine, so give them the same environment and working directory."""
+`--help`. `{PROGRAM} --install-completion` makes your shell complete commands, options, accounts and rented
+numbers; `{PROGRAM} --version` shows the version. All commands read the same [settings](configuration.md) as the
+engine, so give them the same environment and working directory."""
 
 
 def render() -> str:

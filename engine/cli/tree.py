@@ -67,11 +67,11 @@ ENTRIES: dict[str, Entry] = {
 
 BOOKINGS: dict[str, Entry] = {
     "create": Entry("booking_create", "app", "Book a number for an account."),
+    "list": Entry("booking_views", "list_app", "List bookings, newest first."),
+    "show": Entry("booking_views", "show_app", "Show one booking, and everything that it was ever granted."),
     "top": Entry(
         "booking_top", "app", "List the bookings with the most calls, or the most charged seconds, of the last hours."
     ),
-    "list": Entry("booking_views", "list_app", "List bookings, newest first."),
-    "show": Entry("booking_views", "show_app", "Show one booking, and everything that it was ever granted."),
     "change": Entry("booking_change", "app", "Change a booking without renewing it."),
     "renew": Entry("booking_credit", "renew_app", "Add a usage plan to a booking, also in its grace period."),
     "adjust": Entry(
