@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 # Dial() sets it when the callee answers.
 DIALED_PEER = "DIALEDPEERNAME"
-# Asterisk reports the end of a call that it was told to end well within this time. The newcomer waits for it.
+# After a hang-up command Asterisk reports the call's end well within this time. The newcomer waits for the report.
 LONGEST_WAIT_SECONDS = 1.0
 
 

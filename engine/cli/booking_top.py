@@ -1,4 +1,4 @@
-"""`bookings top`: the bookings with the most calls or seconds of late."""
+"""`bookings top`: the bookings with the most calls or seconds of the last hours."""
 
 import asyncio
 from enum import StrEnum

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from engine.domain.ids import CallId
 from engine.domain.times import BootMs
 
-# Who wants to answer mostly does within this time.
+# Most people who answer a call do so within this time.
 SPARED_MS = 10_000
 
 
