@@ -148,16 +148,22 @@ def retire(
     an error, with a prefix or a country they are counted.
     """
     settings = Settings()
-    if sum([number is not None, file is not None, prefix is not None or country is not None]) != 1:
+    ways = [number is not None, file is not None, prefix is not None or country is not None]
+    if number is not None:
+        number = number_of(settings, number) or number
+    if sum(ways) != 1:
         raise InvalidInput(["give a number, or --file, or --prefix and --country, or one of these two"])
     if str(file) == "-" and not (yes or dry_run):
         raise InvalidInput(["with --file - give --yes or --dry-run: standard input cannot answer the question as well"])
-    if number is not None:
-        number = number_of(settings, number) or number
     if number is not None and not dry_run:
         show_one(_shown(run_command(settings, number_pool.retire, number)), as_json=as_json)
         return
-    chosen = _retirement(number, file, prefix, country)
+    if number is not None:
+        chosen: Callable[..., Retirement] = partial(retire_listed, read=number_pool.read_numbers([(1, number)]))
+    elif file is not None:
+        chosen = partial(retire_listed, read=number_pool.read_numbers(read_lines(file)))
+    else:
+        chosen = partial(retire_matching, prefix=prefix, country=_checked_country(country))
     found = run_command(settings, chosen, dry_run=True)
     if not dry_run and found.retired:
         stay = f" {found.booked} booked ones stay." if found.booked else ""
@@ -166,17 +172,6 @@ def retire(
         found = run_command(settings, chosen, dry_run=False)
     counts = {"retired": found.retired, "alreadyRetired": found.already_retired, "booked": found.booked}
     show_one(counts | {"dryRun": dry_run}, as_json=as_json)
-
-
-def _retirement(
-    number: str | None, file: Path | None, prefix: str | None, country: str | None
-) -> Callable[..., Retirement]:
-    """Returns the command that retires the chosen numbers, or counts them."""
-    if number is not None:
-        return partial(retire_listed, read=number_pool.read_numbers([(1, number)]))
-    if file is not None:
-        return partial(retire_listed, read=number_pool.read_numbers(read_lines(file)))
-    return partial(retire_matching, prefix=prefix, country=_checked_country(country))
 
 
 @app.command()
