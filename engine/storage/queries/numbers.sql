@@ -122,6 +122,10 @@ SELECT n.country, COUNT(*) AS numbers FROM bookings AS b CROSS JOIN numbers AS n
 WHERE b.created_at >= :since AND b.created_at < :until AND n.e164 = b.service
 GROUP BY n.country;
 
+-- name: countries_rented_out
+-- Where bookings hold numbers, whether others are free or not.
+SELECT DISTINCT country FROM numbers WHERE state = 'BOOKED';
+
 -- name: left_by_country
 SELECT n.country, COUNT(*) AS numbers FROM bookings AS b CROSS JOIN numbers AS n
 WHERE b.gone_at >= :since AND b.gone_at < :until AND n.e164 = b.service
