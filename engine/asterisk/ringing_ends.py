@@ -34,8 +34,15 @@ class RingingEnds:
             awaited.set()
 
     async def end(self, call_id: CallId) -> None:
-        """Ends a call, unless it has been answered meanwhile. Does nothing if Asterisk cannot be reached."""
-        settled = self._awaited.setdefault(call_id, asyncio.Event())
+        """Ends a call, unless it has been answered meanwhile. Does nothing if Asterisk cannot be reached.
+
+        Of several newcomers, the first one ends the call, and the others wait with it. If each of them ended it,
+        Asterisk would refuse all but one, and these would be busy before the place is free.
+        """
+        if awaited := self._awaited.get(call_id):
+            await wait_for(awaited, LONGEST_WAIT_SECONDS)
+            return
+        settled = self._awaited[call_id] = asyncio.Event()
         try:
             peer = await self._link.action("Getvar", Channel=call_id, Variable=DIALED_PEER)
             if peer.value:
@@ -46,4 +53,5 @@ class RingingEnds:
         except AmiError:
             return
         finally:
-            self._awaited.pop(call_id, None)
+            del self._awaited[call_id]
+            settled.set()

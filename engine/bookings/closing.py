@@ -7,7 +7,7 @@ few in each transaction, so that no call waits long for the database. If that is
 from dataclasses import dataclass
 
 from engine.accounts.lifecycle import own_account
-from engine.bookings.lifecycle import end_for_good
+from engine.bookings.lifecycle import UNBLOCK_LIMIT, end_for_good
 from engine.callbacks import notifications
 from engine.domain.account_state import AccountEvent, AccountState, next_state
 from engine.domain.errors import InvalidInput
@@ -75,16 +75,21 @@ def revoke_all_keys(tx: Transaction, account_id: AccountId, now: EpochMs) -> int
 def end_bookings_of_closed(tx: Transaction, now: EpochMs, policy: Policy) -> int:
     """Ends up to BATCH bookings of closed accounts, and quarantines their numbers. Returns how many; 0: none is left.
 
+    It stops early after it has deleted `UNBLOCK_LIMIT` blocked callers; the next transaction handles the rest.
+
     Args:
         tx: The transaction.
         now: The present time, by the machine's clock.
         policy: The operator's rules.
     """
-    bookings = tx.bookings.of_closed_accounts(BATCH)
-    for booking in bookings:
+    ended, unblocked = 0, 0
+    for booking in tx.bookings.of_closed_accounts(BATCH):
+        if unblocked >= UNBLOCK_LIMIT:
+            break
         at = tx.sandboxes.now(booking.account_id, now)
         gone, why = end_for_good(tx, booking, at, policy)
         tx.bookings.update(gone)
         notifications.notify_booking_gone(tx, gone, why, at)
-        tx.blocked.delete_all(booking.id)
-    return len(bookings)
+        unblocked += tx.blocked.delete_all(booking.id)
+        ended += 1
+    return ended

@@ -77,7 +77,9 @@ async def pool_forecast(reads: Reads, now: EpochMs, quarantine_ms: int) -> PoolF
 
 
 async def pool_forecasts(reads: OperatorReads, now: EpochMs, quarantine_ms: int) -> dict[str | None, PoolForecast]:
-    """Reads the forecast of each country that has free numbers or numbers in quarantine, or had bookings lately.
+    """Reads the forecast of each country that has numbers which are not retired, or had bookings lately.
+
+    Where all numbers are booked, nothing can be booked any more, and so nothing was booked lately.
 
     Args:
         reads: The database.
@@ -97,7 +99,7 @@ async def pool_forecasts(reads: OperatorReads, now: EpochMs, quarantine_ms: int)
             came_back[country],
             _returning(ends.get(country, {}), quarantine_ms),
         )
-        for country in {*free, *taken, *ends}
+        for country in {*free, *taken, *ends, *await reads.countries_rented_out()}
     }
 
 

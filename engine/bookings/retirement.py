@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from engine.bookings.number_pool import ReadNumbers, reported
 from engine.domain.errors import InvalidInput
-from engine.domain.numbers import NumberState
+from engine.domain.numbers import E164, NumberState
 from engine.storage.transaction import Transaction
 
+# Numbers that one transaction retires, in some 50 ms, so that no call waits long for the database.
+BATCH = 5_000
 _PREFIX = re.compile(r"\+[1-9][0-9]{0,14}")
 
 
@@ -56,14 +58,13 @@ def retire_listed(tx: Transaction, read: ReadNumbers, *, dry_run: bool = False) 
     return Retirement(len(chosen), already, 0)
 
 
-def retire_matching(tx: Transaction, prefix: str | None, country: str | None, *, dry_run: bool = False) -> Retirement:
-    """Retires all numbers with a prefix and of a country, but for booked ones.
+def count_matching(tx: Transaction, prefix: str | None, country: str | None) -> Retirement:
+    """Returns what `retire_next` would do to all numbers with a prefix and of a country.
 
     Args:
         tx: The transaction.
         prefix: Their first digits, E.164; None: any.
         country: Their country (ISO 3166); None: any.
-        dry_run: Count only.
 
     Raises:
         InvalidInput: The prefix is not the beginning of a number.
@@ -71,7 +72,14 @@ def retire_matching(tx: Transaction, prefix: str | None, country: str | None, *,
     if prefix is not None and not _PREFIX.fullmatch(prefix):
         raise InvalidInput([f"{prefix[:40]!r} is not the beginning of an E.164 number, such as +3225"])
     counts = tx.numbers.count_matching(prefix, country)
-    if not dry_run:
-        tx.numbers.retire_matching(prefix, country)
     retired = counts.get(NumberState.FREE, 0) + counts.get(NumberState.QUARANTINED, 0)
     return Retirement(retired, counts.get(NumberState.RETIRED, 0), counts.get(NumberState.BOOKED, 0))
+
+
+def retire_next(tx: Transaction, prefix: str | None, country: str | None, after: str) -> list[E164]:
+    """Retires up to BATCH numbers with a prefix and of a country, but for booked ones.
+
+    Returns:
+        The next ones after `after`, in their order; none if no more are left.
+    """
+    return tx.numbers.retire_matching(prefix, country, after, BATCH)

@@ -75,14 +75,18 @@ def facts_of(tx: Transaction, asked: Asked | None, incoming: IncomingCall, at: T
         account_calls=asked.account_calls,
         account_limit=account_limit,
         gives_way=_giving_way(up, of_caller, of_account, incoming.source, at.boot_ms) if up or of_account else {},
-        share=_share(asked.booking, up, at, policy),
+        share=0 if up else _share(asked.booking, up, at, policy),
         dead_trunks=incoming.dead_trunks,
         account_suspended=asked.account_suspended,
     )
-    limit = limit_reached(facts, policy) if facts.gives_way else None
-    if limit is None or limit not in facts.gives_way:
+    if not up:
         return facts
-    return replace(facts, share=_share(asked.booking, up, at, policy, gives_way=facts.gives_way[limit]))
+    # Sharing costs the more the more calls are up, so it is done once, and not for a call that is refused anyway.
+    limit = limit_reached(facts, policy)
+    if limit is not None and limit not in facts.gives_way:
+        return facts
+    leaves = None if limit is None else facts.gives_way[limit]
+    return replace(facts, share=_share(asked.booking, up, at, policy, gives_way=leaves))
 
 
 def _giving_way(
@@ -119,17 +123,20 @@ def _share(
     if not up:
         return min(booking.seconds.remaining, longest)
     given_back = sum(call.seconds_leased for call in up if call.call_id == gives_way)
-    holdings = [holding(call, booking, at, policy) for call in up if call.call_id != gives_way]
-    return newcomers_share(booking.seconds.remaining + given_back, holdings, longest)
+    stay = [call for call in up if call.call_id != gives_way]
+    return newcomers_share(booking.seconds.remaining + given_back, holdings_of(stay, booking, at, policy), longest)
 
 
-def holding(call: Call, booking: Booking, at: Timestamp, policy: Policy) -> Holding:
-    """Returns what the rule for sharing needs of a call."""
-    # The first second begins with the answer, so no lease ever shrinks to nothing.
-    used = max(1, -(-talked_ms(call, at) // 1000))
+def holdings_of(calls: Sequence[Call], booking: Booking, at: Timestamp, policy: Policy) -> list[Holding]:
+    """Returns what the rule for sharing needs of calls that are up on a booking."""
+    most = longest_call(booking, policy)
     until_end = -(-max(0, booking.end_at - at.wall_ms) // 1000)
-    longest = max(1, min(longest_call(booking, policy), used + until_end))
-    return Holding(call.call_id, call.seconds_leased, used, longest)
+    holdings = []
+    for call in calls:
+        # The first second begins with the answer, so no lease ever shrinks to nothing.
+        used = max(1, -(-talked_ms(call, at) // 1000))
+        holdings.append(Holding(call.call_id, call.seconds_leased, used, max(1, min(most, used + until_end))))
+    return holdings
 
 
 def talked_ms(call: Call, at: Timestamp) -> int:

@@ -8,7 +8,7 @@ Asterisk.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from engine.calls.facts import holding, talked_ms
+from engine.calls.facts import holdings_of, talked_ms
 from engine.domain import booking as bookings
 from engine.domain.booking import Booking
 from engine.domain.ids import BookingId, CallId
@@ -164,8 +164,7 @@ def bookings_to_share(tx: Transaction, at: Timestamp, policy: Policy) -> list[Bo
 
 
 def _fair(booking: Booking, calls: list[Call], at: Timestamp, policy: Policy, keep_free: int) -> dict[CallId, int]:
-    holdings = [holding(call, booking, at, policy) for call in calls]
-    return fair_leases(booking.seconds.remaining, holdings, keep_free=keep_free)
+    return fair_leases(booking.seconds.remaining, holdings_of(calls, booking, at, policy), keep_free=keep_free)
 
 
 def _limit(call: Call, booking: Booking, at: Timestamp) -> TalkLimit:

@@ -16,7 +16,7 @@ from engine.cli.output import Json, complain, show, show_one, with_times
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.control.client import ask_engine
-from engine.control.protocol import EngineSilent
+from engine.control.protocol import EngineRefused, EngineSilent
 from engine.control.requests import EndCalls
 from engine.domain.account_limits import MOST, AccountLimits
 from engine.domain.account_state import state_of
@@ -100,15 +100,16 @@ def close(
     Its sandbox is closed with it. Callbacks still go out, and records are kept as long as those of others. To finish a
     close that was interrupted, run it again.
     """
-    settings, now = Settings(), SystemClock().now()
+    settings, clock = Settings(), SystemClock()
     policy = policy_of(settings)
     found = run_command(settings, lifecycle.own_account, account)
     if not yes and found.closed_at is None:
         held = run_command(settings, _limits, found.id, settings.account_limits)["bookingsHeld"]
         typer.confirm(f"Close {found.name} for good, and end its {held} bookings?", abort=True, err=True)
-    closed = run_command(settings, closing.close, found.id, now, with_live_calls=force)
+    # The time is read now: bookings may have been made while the question waited for its answer.
+    closed = run_command(settings, closing.close, found.id, clock.now(), with_live_calls=force)
     ended = 0
-    while batch := run_command(settings, closing.end_bookings_of_closed, now, policy):
+    while batch := run_command(settings, closing.end_bookings_of_closed, clock.now(), policy):
         ended += batch
     left = len(closed.live) - _calls_ended(settings, closed.live)
     counts = {"keysRevoked": closed.keys_revoked, "bookingsEnded": ended, "callsEnded": len(closed.live) - left}
@@ -121,7 +122,7 @@ def _calls_ended(settings: Settings, live: list[BookingId]) -> int:
     """Lets a running engine end the calls of these bookings. Returns how many it reached."""
     reached = 0
     for booking_id in dict.fromkeys(live):
-        with suppress(EngineSilent):
+        with suppress(EngineSilent, EngineRefused):
             done = ask_engine(settings.data_dir, EndCalls(booking_id))
             reached += 0 if done is None else done.calls - done.unreached
     return min(reached, len(live))

@@ -19,7 +19,7 @@ from engine.cli.output import Json, complain, show_one
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.control.client import ask_engine, ask_to_adjust
-from engine.control.protocol import EngineSilent
+from engine.control.protocol import EngineRefused, EngineSilent
 from engine.control.requests import EndCalls, ShareSeconds
 from engine.domain.ids import BookingId, CallId
 from engine.domain.policy import UsagePlan
@@ -93,19 +93,20 @@ def delete(booking_id: BookingIdArgument, yes: YesOption = False, as_json: Json 
     """End a booking and its live calls for good; its number goes into quarantine. Call records stay."""
     settings = Settings()
     booking_id = booking_named(settings, booking_id)
-    at, policy = SystemClock().timestamp(), policy_of(settings)
+    policy = policy_of(settings)
     owned = run_command(settings, owned_booking, booking_id)
     if not yes:
         typer.confirm(f"End the booking of {owned.booking.service} for {owned.account}?", abort=True, err=True)
 
     def end(tx: Transaction) -> list[CallId]:
         account_id = owned.booking.account_id
-        return lifecycle.cancel(tx, account_id, owned.booking.id, now_of(tx, account_id, at), policy)
+        now = now_of(tx, account_id, SystemClock().timestamp())
+        return lifecycle.cancel(tx, account_id, owned.booking.id, now, policy)
 
     live = run_command(settings, end)
     done = None
     if live:
-        with suppress(EngineSilent):
+        with suppress(EngineSilent, EngineRefused):
             done = ask_engine(settings.data_dir, EndCalls(BookingId(booking_id)))
     left = len(live) if done is None else done.unreached
     show_one({"id": booking_id, "service": owned.booking.service, "callsEnded": len(live) - left}, as_json=as_json)

@@ -13,13 +13,16 @@ from typing import Any
 MOST_OFFERED = 100
 # Shells would split other names into words.
 _ONE_WORD = re.compile(r"[\w.@+-]+")
+# zsh evaluates the help as a text in double quotes, and Typer escapes it in part only: a name with a backslash could
+# run a command.
+_NOT_SHOWN = re.compile(r"[^\w .,@+-]")
 
 
 def complete_accounts(incomplete: str) -> list[tuple[str, str]]:
     """Returns the accounts whose names or ids begin with the text, each with the other of the two as its help."""
     rows = _read(lambda sql, database: sql.accounts_list(database))
     names = [(row[1], row[0]) for row in rows if _ONE_WORD.fullmatch(row[1])]
-    ids = [(row[0], row[1]) for row in rows if incomplete or not _ONE_WORD.fullmatch(row[1])]
+    ids = [(row[0], _NOT_SHOWN.sub("_", row[1])) for row in rows if incomplete or not _ONE_WORD.fullmatch(row[1])]
     return [pair for pair in (*names, *ids) if pair[0].startswith(incomplete)][:MOST_OFFERED]
 
 

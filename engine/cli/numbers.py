@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ import typer
 
 from engine.bookings import number_pool
 from engine.bookings.pool_forecast import PACE_DAYS, PoolForecast, pool_forecast, pool_forecasts
-from engine.bookings.retirement import Retirement, retire_listed, retire_matching
+from engine.bookings.retirement import Retirement, count_matching, retire_listed, retire_next
 from engine.cli.database import open_database, run_command
 from engine.cli.given_numbers import number_of
 from engine.cli.options import YesOption
@@ -34,7 +35,8 @@ from engine.storage.transaction import Transaction
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The pool of numbers to rent.")
 
-PAGE = 1000
+# Numbers that one transaction reads: some 50 ms.
+PAGE = 5_000
 # Of the forecast.
 SHOWN_DAYS = (1, 2, 7, 14, 30, 60, 90)
 MAX_BYTES = 64 * 1024 * 1024
@@ -71,7 +73,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List all numbers with their state."""
-    show(run_command(Settings(), _all_numbers, state, _checked_country(country)), as_json=as_json)
+    show(_all_numbers(Settings(), state, _checked_country(country)), as_json=as_json)
 
 
 @app.command()
@@ -145,7 +147,7 @@ def retire(
     """Take numbers out of the pool until `numbers restore`. Bookings may then hide them like any other number.
 
     One number is retired at once. Many are counted first, and the command asks. Booked numbers stay: in a file they are
-    an error, with a prefix or a country they are counted.
+    an error, with a prefix or a country they are counted. If the command is interrupted, repeat it.
     """
     settings = Settings()
     ways = [number is not None, file is not None, prefix is not None or country is not None]
@@ -158,18 +160,13 @@ def retire(
     if number is not None and not dry_run:
         show_one(_shown(run_command(settings, number_pool.retire, number)), as_json=as_json)
         return
-    if number is not None:
-        chosen: Callable[..., Retirement] = partial(retire_listed, read=number_pool.read_numbers([(1, number)]))
-    elif file is not None:
-        chosen = partial(retire_listed, read=number_pool.read_numbers(read_lines(file)))
-    else:
-        chosen = partial(retire_matching, prefix=prefix, country=_checked_country(country))
-    found = run_command(settings, chosen, dry_run=True)
+    chosen = _retirement(settings, number, file, prefix, country)
+    found = chosen(dry_run=True)
     if not dry_run and found.retired:
         stay = f" {found.booked} booked ones stay." if found.booked else ""
         if not yes:
             typer.confirm(f"Retire {found.retired} numbers?{stay}", abort=True, err=True)
-        found = run_command(settings, chosen, dry_run=False)
+        found = chosen(dry_run=False)
     counts = {"retired": found.retired, "alreadyRetired": found.already_retired, "booked": found.booked}
     show_one(counts | {"dryRun": dry_run}, as_json=as_json)
 
@@ -180,6 +177,27 @@ def restore(number: NumberArgument, as_json: Json = False) -> None:
     settings = Settings()
     wanted = number_of(settings, number) or number
     show_one(_shown(run_command(settings, number_pool.restore, wanted)), as_json=as_json)
+
+
+def _retirement(
+    settings: Settings, number: str | None, file: Path | None, prefix: str | None, country: str | None
+) -> Callable[..., Retirement]:
+    """Returns the command that retires the chosen numbers, or counts them."""
+    if prefix is not None or country is not None:
+        return partial(_retire_matching, settings, prefix, _checked_country(country))
+    lines = read_lines(file) if file is not None else [(1, str(number))]
+    return partial(run_command, settings, retire_listed, number_pool.read_numbers(lines))
+
+
+def _retire_matching(settings: Settings, prefix: str | None, country: str | None, *, dry_run: bool) -> Retirement:
+    """Retires numbers some at a time: while a transaction is open, all calls wait for it."""
+    found = run_command(settings, count_matching, prefix, country)
+    if dry_run:
+        return found
+    retired, after = 0, ""
+    while some := run_command(settings, retire_next, prefix, country, after):
+        retired, after = retired + len(some), some[-1]
+    return replace(found, retired=retired)
 
 
 async def _forecast(settings: Settings, quarantine_ms: int) -> PoolForecast:
@@ -241,13 +259,18 @@ def read_lines(file: Path) -> Iterator[tuple[int, str]]:
         raise InvalidInput([f"{name} is not a CSV file in UTF-8: {error}"]) from error
 
 
-def _all_numbers(tx: Transaction, state: str | None, country: str | None) -> list[dict[str, Any]]:
+def _all_numbers(settings: Settings, state: str | None, country: str | None) -> list[dict[str, Any]]:
+    """Reads the pool a page at a time: while a transaction is open, all calls wait for it."""
     rows: list[dict[str, Any]] = []
     after = ""
-    while page := tx.numbers.page(after, state, PAGE, country=country):
+    while page := run_command(settings, _page_after, after, state, country):
         after = page[-1].e164
         rows += map(_shown, page)
     return rows
+
+
+def _page_after(tx: Transaction, after: str, state: str | None, country: str | None) -> list[Number]:
+    return tx.numbers.page(after, state, PAGE, country=country)
 
 
 def _shown(number: Number) -> dict[str, Any]:

@@ -44,15 +44,15 @@ def rotate(
     A secret that an earlier rotation replaced stops signing at once, even within its own overlap. If it still signs,
     the command asks first.
     """
-    now, seconds = SystemClock().now(), _seconds(overlap)
-    old_until = _shown(*run_command(Settings(), _secrets_at, account, now))["oldSecretUntil"]
+    clock, seconds = SystemClock(), _seconds(overlap)
+    old_until = _shown(*run_command(Settings(), _secrets_at, account, clock.now()))["oldSecretUntil"]
     if old_until is not None and not yes:
         complain(f"the secret before the present one signs until {old_until}: a receiver may still need it")
         typer.confirm("Rotate again, so that it stops signing at once?", abort=True, err=True)
 
     def carry_out(tx: Transaction) -> tuple[str, SigningSecrets]:
         found = accounts.account_of(tx, account)
-        return found.id, secrets.rotate(tx, found.id, seconds, now)
+        return found.id, secrets.rotate(tx, found.id, seconds, clock.now())
 
     show_one(_shown(*run_command(Settings(), carry_out)), as_json=as_json)
 

@@ -242,7 +242,8 @@ def answered_end(end: DialplanEnd, *, reached_limit: bool) -> CallEnd:
     elif reached_limit:
         by = HungUpBy.LIMIT
     else:
-        by = HungUpBy.ENGINE if end.cause == NORMAL_CLEARING else HungUpBy.UNKNOWN
+        # GIVES_WAY: it was answered just when it was to give way.
+        by = HungUpBy.ENGINE if end.cause in {NORMAL_CLEARING, GIVES_WAY} else HungUpBy.UNKNOWN
     return CallEnd(end.trunk, 200, end.cause, by)
 
 

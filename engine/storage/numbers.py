@@ -103,9 +103,14 @@ class Numbers(Table):
         rows = self._sql.numbers_matching(self._db, **_range_of(prefix), country=country)
         return {row["state"]: row["numbers"] for row in rows}
 
-    def retire_matching(self, prefix: str | None, country: str | None) -> None:
-        """Retires the numbers with a prefix and of a country that are free or in quarantine. None: any."""
-        self._sql.retire_matching(self._db, **_range_of(prefix), country=country)
+    def retire_matching(self, prefix: str | None, country: str | None, after: str, limit: int) -> list[E164]:
+        """Retires numbers with a prefix and of a country that are free or in quarantine. None: any.
+
+        Returns:
+            The next ones after `after`, at most `limit`, in their order.
+        """
+        rows = self._sql.retire_matching(self._db, **_range_of(prefix), country=country, after=after, at_most=limit)
+        return sorted(row["e164"] for row in rows)
 
     def _longest_idle(self, wanted: NumberPattern) -> E164 | None:
         if wanted.prefix is not None:

@@ -95,6 +95,10 @@ class OperatorReads(Reads):
         rows = await self._counts.run(self._sql.booked_by_country, since=span.since, until=span.until)
         return Counter({row["country"]: row["numbers"] for row in rows})
 
+    async def countries_rented_out(self) -> set[Country]:
+        """Returns the countries of the numbers that bookings hold. Reads the whole pool."""
+        return {row["country"] for row in await self._counts.run(self._sql.countries_rented_out)}
+
     async def left_by_country(self, span: Span) -> Counter[Country]:
         """Counts the numbers of each country that lost their booking within the span."""
         rows = await self._counts.run(self._sql.left_by_country, since=span.since, until=span.until)

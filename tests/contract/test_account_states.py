@@ -8,6 +8,8 @@ from engine.accounts.accounts import MAX_NAME, account_of, create_account, sandb
 from engine.accounts.keys import create_key, key_digest
 from engine.accounts.lifecycle import MAX_REASON, rename, resume, suspend
 from engine.backup.replay import Losses, make_up_for
+from engine.bookings import closing
+from engine.bookings.blocked_callers import block
 from engine.bookings.closing import BATCH, close, end_bookings_of_closed
 from engine.bookings.explain import explain
 from engine.bookings.lifecycle import BookingRequest, book
@@ -238,3 +240,17 @@ async def test_a_restore_gives_each_account_its_latest_state_also_from_a_compact
     counts = {name: done[name] for name in ("accountsSuspended", "accountsResumed", "accountsClosed", "keysRevoked")}
     assert counts == {"accountsSuspended": 1, "accountsResumed": 1, "accountsClosed": 1, "keysRevoked": 1}
     assert world.rows(STATES) == latest
+
+
+async def test_bookings_with_many_blocked_callers_end_in_more_transactions(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls wait for each transaction."""
+    monkeypatch.setattr(closing, "UNBLOCK_LIMIT", 2)
+    for _ in range(3):
+        booking = await world.book()
+        for caller in (CALLER, "+14155550199"):
+            await world.storage.run(block, world.account, booking.id, caller, world.now, world.policy)
+    await do(world, AccountEvent.CLOSE)
+    assert [await world.storage.run(end_bookings_of_closed, world.now, world.policy) for _ in range(4)] == [1, 1, 1, 0]
+    assert world.rows("SELECT * FROM blocked_callers") == []

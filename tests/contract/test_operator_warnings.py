@@ -5,6 +5,7 @@ import json
 from structlog.testing import capture_logs
 
 from engine.accounts.accounts import create_account, sandbox_of
+from engine.bookings.number_pool import import_numbers
 from engine.bookings.pool_forecast import pool_forecast, pool_forecasts
 from engine.control.operator_warnings import WarningWatch
 from engine.domain.policy import UsagePlan
@@ -83,7 +84,10 @@ async def test_each_warning_is_logged_once_when_it_begins_and_once_when_it_is_ov
         world.now += DAY_MS
         end_calls(world, "d", {"ANSWERED": 30, "UNREACHABLE": 12})
         assert await looked(watch) == [("operator_warning_over", "calls", "")]
+        # Nothing was booked within the last week, because nothing can be.
         world.now += 10 * DAY_MS
+        assert await looked(watch) == []
+        await world.storage.run(import_numbers, [(1, "+3225559999")], world.now)
         assert await looked(watch) == [("operator_warning_over", "pool", "BE")]
 
 

@@ -19,6 +19,7 @@ SCANS = dict.fromkeys(
     "booked_without_booking": "for `doctor`",
     "busiest_bookings": "for the operator; customers are few, and each one's calls are searched",
     "api_keys_of": "for the operator; keys are few",
+    "countries_rented_out": "for the operator's warnings, every five minutes, on a connection besides that of requests",
     "latest_reported_call": "for `doctor`; from the newest call on, until an answered one",
     "numbers_by_country": "for the operator",
     "numbers_by_state": "for `doctor`",
@@ -29,6 +30,7 @@ SCANS = dict.fromkeys(
 SORTS = {
     "busiest_bookings": "bookings that were called within the last hours",
     "numbers_matching": "for the operator",
+    "countries_rented_out": "countries, which are few",
     "booked_by_country": "numbers that were booked within a week",
     "dispositions_between": "a bounded number of scanned rows",
     "ends_of_quarantine_by_country": "numbers in quarantine, by country and day",

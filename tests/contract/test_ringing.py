@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -18,7 +19,9 @@ from engine.domain.booking import Booking
 from engine.domain.ids import CallId
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import BookingLimits, Policy, UsagePlan
+from engine.domain.rejections import Reject
 from engine.domain.routing import Bridge, EndRinging, Preparation, RouteDecision
+from engine.domain.sharing import newcomers_share
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, SECOND
 from tests.contract.world import POOL, World
@@ -203,6 +206,27 @@ async def test_calls_that_talk_never_give_way(world: World) -> None:
     world.now += 60 * SECOND
     assert not isinstance(await world.route(booking.service, "c3", invented(3)), Bridge)
     assert dispositions(world) == {"CONCURRENCY_LIMIT": 1}
+
+
+@pytest.mark.parametrize(
+    ("after_s", "expected", "shared"),
+    [(1, Reject, 0), (20, EndRinging, 1)],
+    ids=["refused", "gives way"],
+)
+async def test_a_full_line_is_shared_once_for_a_newcomer_and_not_for_one_that_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch, after_s: int, expected: type, shared: int
+) -> None:
+    """A line may have a thousand calls, and each further one waits for the same thread as everybody's calls."""
+    world.policy = strict(world.policy)
+    booking = await booked(world, max_concurrent_calls=2)
+    for number in range(2):
+        await decided(world, booking, f"c{number}", invented(number))
+    world.now += after_s * SECOND
+    share = Mock(wraps=newcomers_share)
+    monkeypatch.setattr("engine.calls.facts.newcomers_share", share)
+    incoming = IncomingCall(CallId("c9"), booking.service, HONEST)
+    decision = await world.storage.run(calls.route_call, incoming, world.at, world.policy)
+    assert (type(decision), share.call_count) == (expected, shared)
 
 
 async def test_the_record_of_a_call_that_gave_way_says_so(world: World) -> None:

@@ -1,6 +1,7 @@
 """Each alert fires when its part is broken, and nothing fires otherwise: `promtool test rules` with our rules."""
 
 import json
+import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.domain.operator_warnings import FAILED, PUT_THROUGH
 from tests.prometheus import CONFIG, RULES, alerts, names_in, promtool
 
 HOURS = 2
@@ -160,6 +162,11 @@ def test_a_missing_and_a_superfluous_alert_are_noticed(tmp_path: Path) -> None:
     for case in wrong:
         with pytest.raises(AssertionError, match="exp:"):
             run(tmp_path, {"wrong": case})
+
+
+def test_the_rules_and_the_warnings_of_the_engine_count_the_same_calls() -> None:
+    counted = re.findall(r'calls_total\{disposition=~"([A-Z_|]+)"\}', RULES.read_text())
+    assert [set(each.split("|")) for each in counted] == [PUT_THROUGH, FAILED]
 
 
 def test_the_rules_are_tested_with_every_metric_that_they_use() -> None:

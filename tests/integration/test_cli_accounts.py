@@ -1,9 +1,12 @@
 """Suspending, renaming and closing accounts on the command line, with and without a running engine."""
 
 from pathlib import Path
+from time import sleep
 
 import pytest
+import typer
 
+from engine.runtime.clock import SystemClock
 from tests.integration.cli_runner import Cli, CliInProcess
 from tests.integration.restoring import CALLBACK, HIDDEN, Restorable
 
@@ -69,6 +72,35 @@ def test_an_account_is_closed_after_a_question_that_is_not_asked_twice(cli: CliI
     for step in ("suspend", "resume"):
         assert "closed for good" in cli.refused("accounts", step, "ann")
     assert "closed for good" in cli.refused("keys", "create", "ann")
+
+
+@pytest.mark.parametrize(
+    ("command", "instant"),
+    [
+        (("accounts", "close", "ann"), "SELECT closed_at FROM accounts"),
+        (("accounts", "close", "ann"), "SELECT gone_at FROM bookings"),
+        (("bookings", "delete", "+3225550100"), "SELECT gone_at FROM bookings"),
+        (("secrets", "rotate", "ann", "--overlap", "0s"), "SELECT old_secret_until FROM accounts"),
+    ],
+    ids=["account", "bookings of an account", "booking", "secret"],
+)
+def test_what_a_question_delays_happens_when_it_is_answered(
+    cli: CliInProcess, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], instant: str
+) -> None:
+    """Otherwise a booking that is made meanwhile would be gone before it was made."""
+    book(cli)
+    cli.json("secrets", "rotate", "ann")
+    answered_at = []
+
+    def ask(*_: object, **__: object) -> bool:
+        sleep(0.05)
+        answered_at.append(SystemClock().now())
+        return True
+
+    monkeypatch.setattr(typer, "confirm", ask)
+    cli.json(*command)
+    [(done_at,)] = cli.rows(instant)
+    assert done_at >= answered_at[0]
 
 
 def test_a_running_engine_follows_at_once(tmp_path: Path) -> None:

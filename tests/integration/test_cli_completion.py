@@ -12,6 +12,7 @@ from engine.asterisk.config_files import ROOT
 from tests.integration.cli_runner import CliInProcess
 
 PROGRAM = Path(sys.executable).parent / "rented-numbers"
+COMMAND = r"x\$(touch ran)"
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -51,10 +52,11 @@ def test_commands_are_completed(tmp_path: Path, typed: str, offered: str) -> Non
 
 @pytest.fixture(scope="module")
 def with_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo with its two booked numbers, and a further account whose name is two words."""
+    """The demo with its two booked numbers, an account whose name is two words, and one whose name is a command."""
     cli = CliInProcess(tmp_path_factory.mktemp("completion"))
     cli.set_up("demo")
-    cli.json("accounts", "create", "Two Words")
+    for name in ("Two Words", COMMAND):
+        cli.json("accounts", "create", name)
     return cli.directory
 
 
@@ -71,7 +73,21 @@ def test_accounts_and_rented_numbers_are_completed(with_data: Path) -> None:
         (f"rented-numbers cdr list --service {booked[1]}", [booked[1]]),
     ):
         assert sorted(completed(with_data, typed)) == offered, typed
-    assert set(completed(with_data, "rented-numbers keys create ")) == {"demo", "softphones", accounts["Two Words"]}
+    assert set(completed(with_data, "rented-numbers keys create ")) == {
+        *("demo", "softphones"),
+        *(accounts["Two Words"], accounts[COMMAND]),
+    }
+
+
+def test_the_name_of_an_account_is_no_command_for_zsh(with_data: Path) -> None:
+    """`_arguments` of zsh evaluates what is between the brackets, as bash evaluates an array."""
+    asked = {"_RENTED_NUMBERS_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "rented-numbers keys create acc_"}
+    told = environment(with_data, **asked)
+    done = subprocess.run([PROGRAM], cwd=with_data, env=told, capture_output=True, text=True, timeout=60, check=True)
+    words = done.stdout.partition("((")[2].rpartition("))")[0].replace("''", "'")
+    assert words.count("acc_") == 4
+    subprocess.run(["/bin/bash", "-c", f"words=( {words} )"], cwd=with_data, timeout=60, check=True)
+    assert not (with_data / "ran").exists()
 
 
 def test_without_a_database_nothing_is_offered(tmp_path: Path) -> None:

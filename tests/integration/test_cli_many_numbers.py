@@ -1,10 +1,15 @@
 """`numbers retire` of many numbers, `numbers summary`, `bookings top` and `blocked-callers` on the command line."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.bookings import retirement
+from engine.cli import numbers
+from engine.cli.database import run_command
+from engine.config.settings import Settings
 from tests.integration.cli_runner import CliInProcess
 from tests.integration.restoring import CALLBACK, HIDDEN
 
@@ -63,6 +68,28 @@ def test_numbers_of_a_prefix_or_country_are_counted_and_retired_but_for_booked_o
     assert cli.json("numbers", "retire", *choice) == expected | {"retired": 0, "alreadyRetired": len(numbers)}
     if POOL[5] in numbers:  # it keeps the rest of its quarantine
         assert cli.json("numbers", "restore", POOL[5])["state"] == "QUARANTINED"
+
+
+def test_lists_and_retirements_of_a_pool_take_a_transaction_for_each_few_numbers(
+    cli: CliInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a transaction of the command line is open, the engine decides on no call."""
+    monkeypatch.setattr(numbers, "PAGE", 2)
+    monkeypatch.setattr(retirement, "BATCH", 2)
+    largest = 0
+
+    def run(settings: Settings, command: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        nonlocal largest
+        result = run_command(settings, command, *arguments, **options)
+        if isinstance(result, list):
+            largest = max(largest, len(result))
+        return result
+
+    monkeypatch.setattr(numbers, "run_command", run)
+    assert [each["number"] for each in cli.json("numbers", "list")] == sorted(POOL)
+    assert cli.json("numbers", "retire", "--prefix", "+3", "--yes") == counts(retired=8, booked=1)
+    assert retired(cli) == sorted(POOL[1:])
+    assert largest == 2
 
 
 def test_the_numbers_of_a_file_are_retired_all_or_none(cli: CliInProcess) -> None:

@@ -5,6 +5,7 @@ from typing import get_args
 import pytest
 
 from engine.domain.call_ends import (
+    GIVES_WAY,
     Attempt,
     CallEnd,
     DialplanEnd,
@@ -106,6 +107,7 @@ def test_a_call_that_ends_without_a_carriers_answer_has_no_sip_status(
         ("callee", 16, True, HungUpBy.CALLEE),
         ("", 16, True, HungUpBy.LIMIT),
         ("", 16, False, HungUpBy.ENGINE),
+        ("", GIVES_WAY, False, HungUpBy.ENGINE),
         ("", 44, False, HungUpBy.UNKNOWN),  # silence
         ("", None, False, HungUpBy.UNKNOWN),
     ],

@@ -49,7 +49,7 @@ async def test_a_newcomer_waits_until_the_call_that_gives_way_is_settled(newcome
     await asyncio.sleep(0.01)
     assert not any(task.done() for task in waiting)
     # SIP 486 to its caller.
-    assert link.ended == [(CALL, 17)] * newcomers
+    assert link.ended == [(CALL, 17)]
     ending.settled(CALL)
     async with asyncio.timeout(ringing_ends.LONGEST_WAIT_SECONDS / 2):
         await asyncio.gather(*waiting)
@@ -70,8 +70,20 @@ async def test_a_newcomer_waits_until_the_call_that_gives_way_is_settled(newcome
 async def test_a_call_that_rings_no_more_is_left_alone_and_nobody_waits(link: Link) -> None:
     ending = ends(link)
     async with asyncio.timeout(ringing_ends.LONGEST_WAIT_SECONDS / 2):
-        await ending.end(CALL)
+        await asyncio.gather(ending.end(CALL), ending.end(CALL))
     assert (link.ended, ending._awaited) == ([], {})
+
+
+async def test_a_newcomer_who_runs_out_of_time_does_not_keep_another_one_waiting() -> None:
+    ending = ends(Link())
+    first = asyncio.create_task(ending.end(CALL))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(ending.end(CALL))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    async with asyncio.timeout(ringing_ends.LONGEST_WAIT_SECONDS / 2):
+        await second
+    assert ending._awaited == {}
 
 
 async def test_nobody_waits_for_long_for_a_report_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:

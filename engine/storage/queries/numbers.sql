@@ -88,10 +88,17 @@ SELECT state, COUNT(*) AS numbers FROM numbers
 WHERE e164 >= :low AND e164 <= :high AND (:country IS NULL OR country = :country)
 GROUP BY state;
 
--- name: retire_matching!
--- A number keeps the end of its quarantine, for the case that it is restored.
+-- name: retire_matching
+-- The next ones after `after`. A number keeps the end of its quarantine, for the case that it is restored.
 UPDATE numbers SET state = 'RETIRED', quarantined_by = NULL
-WHERE e164 >= :low AND e164 <= :high AND state IN ('FREE', 'QUARANTINED') AND (:country IS NULL OR country = :country);
+WHERE e164 IN (
+    SELECT n.e164 FROM numbers AS n
+    WHERE n.e164 > :after AND n.e164 >= :low AND n.e164 <= :high AND n.state IN ('FREE', 'QUARANTINED')
+        AND (:country IS NULL OR n.country = :country)
+    ORDER BY n.e164
+    LIMIT :at_most
+)
+RETURNING e164;
 
 -- name: free_quarantined_until!
 UPDATE numbers SET state = 'FREE', quarantined_until = NULL, quarantined_by = NULL
@@ -114,6 +121,10 @@ SELECT country, state, COUNT(*) AS numbers FROM numbers GROUP BY country, state;
 SELECT n.country, COUNT(*) AS numbers FROM bookings AS b CROSS JOIN numbers AS n
 WHERE b.created_at >= :since AND b.created_at < :until AND n.e164 = b.service
 GROUP BY n.country;
+
+-- name: countries_rented_out
+-- Where bookings hold numbers, whether others are free or not.
+SELECT DISTINCT country FROM numbers WHERE state = 'BOOKED';
 
 -- name: left_by_country
 SELECT n.country, COUNT(*) AS numbers FROM bookings AS b CROSS JOIN numbers AS n
