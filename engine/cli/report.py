@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +21,7 @@ from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.ids import AccountId
 from engine.domain.times import DAY_MS, EpochMs, Span, month_from
+from engine.privacy.retention import SANDBOX_RECORDS_MS
 from engine.runtime.clock import SystemClock
 from engine.storage.operator_reads import CallSums, OperatorReads
 from engine.storage.transaction import Transaction
@@ -41,33 +43,53 @@ def report(
     A call belongs to the month in which it came in. A number that two accounts had within the month has a line for
     each. Closed accounts are included. The seconds are those of the call records, which the ledger explains.
     """
-    span, now, settings = month_from(month), SystemClock().now(), Settings()
+    span, settings = month_from(month), Settings()
     problems = [] if span else ["--month must be a month, such as 2026-11"]
     problems += ["give either --csv or --json"] if as_csv and as_json else []
-    problems += ["this month has not begun yet"] if span and span.since > now else []
     if span is None or problems:
         raise InvalidInput(problems)
-    names = run_command(settings, _names, account)
+    asked = run_command(settings, _asked, account, SystemClock().now(), retention_of(settings).records_ms)
+    if span.since > asked.now:
+        raise InvalidInput(["this month has not begun yet"])
     with ending_with_its_reader():
-        total = asyncio.run(_write(settings, names, span, as_csv=as_csv, as_json=as_json))
-        _comment(total, span, now, retention_of(settings).records_ms)
+        total = asyncio.run(_write(settings, asked.names, span, as_csv=as_csv, as_json=as_json))
+        _comment(total, span, asked)
 
 
-def _comment(total: CallSums, span: Span, now: EpochMs, kept_ms: int) -> None:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What to report on.
+
+    Attributes:
+        names: The names of the accounts, by their ids.
+        now: The present time, by their clock.
+        kept_ms: How long their call records are kept.
+        because: What decides that, for the message.
+    """
+
+    names: dict[AccountId, str]
+    now: EpochMs
+    kept_ms: int
+    because: str = " (cdr_retention)"
+
+
+def _asked(tx: Transaction, account: str | None, now: EpochMs, kept_ms: int) -> _Asked:
+    """Returns one account or all customers' own. A sandbox has its own clock, and its records are deleted earlier."""
+    if account is None:
+        return _Asked({row["id"]: row["name"] for row in tx.accounts.all() if row["test_of"] is None}, now, kept_ms)
+    found = account_of(tx, account)
+    if found.test_of is not None and kept_ms > SANDBOX_RECORDS_MS:
+        return _Asked({found.id: found.name}, tx.sandboxes.now(found.id, now), SANDBOX_RECORDS_MS, ", in a sandbox")
+    return _Asked({found.id: found.name}, tx.sandboxes.now(found.id, now), kept_ms)
+
+
+def _comment(total: CallSums, span: Span, asked: _Asked) -> None:
     """Says on standard error what the lines add up to, and what is missing in them."""
     complain(f"{total.calls} calls, {total.answered} of them answered, {total.seconds} seconds")
-    if span.until > now:
+    if span.until > asked.now:
         complain("the month is not over yet, and calls that are still up are not included")
-    if span.since < now - kept_ms:
-        complain(f"incomplete: call records are deleted after {kept_ms // DAY_MS} days (cdr_retention)")
-
-
-def _names(tx: Transaction, account: str | None) -> dict[AccountId, str]:
-    """Returns the names of the accounts to report on, by their ids."""
-    if account is not None:
-        found = account_of(tx, account)
-        return {found.id: found.name}
-    return {row["id"]: row["name"] for row in tx.accounts.all() if row["test_of"] is None}
+    if span.since < asked.now - asked.kept_ms:
+        complain(f"incomplete: call records are deleted after {asked.kept_ms // DAY_MS} days{asked.because}")
 
 
 async def _write(

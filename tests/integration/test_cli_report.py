@@ -58,6 +58,17 @@ def test_a_report_says_that_it_is_incomplete(cli: CliInProcess) -> None:
     assert "incomplete" not in cli("report", "--month", "2026-03", **KEPT).stderr
 
 
+def test_a_report_on_a_sandbox_goes_by_its_clock_and_says_that_its_records_are_deleted_earlier(
+    cli: CliInProcess,
+) -> None:
+    cli.json("keys", "create", "acc_1", "--test")
+    [(sandbox,)] = cli.rows("SELECT id FROM accounts WHERE test_of = 'acc_1'")
+    cli.execute("UPDATE accounts SET clock_ahead_ms = 31536000000000 WHERE test_of = 'acc_1'")  # a thousand years
+    ahead = cli("report", "--month", "2999-01", "--account", sandbox, **KEPT)
+    assert ahead.returncode == 0
+    assert "incomplete: call records are deleted after 30 days, in a sandbox" in ahead.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
