@@ -8,17 +8,23 @@ has an entry too many, and a restore withdraws what somebody wanted to withdraw:
 
 The log holds ids and keyed digests, and no telephone number. Entries are kept for `KEPT_MS`; an older backup is not
 restored. The first line says since when the log is complete.
+
+Customers can write the same entry again and again, as each change of a hidden number is one. So a log that has doubled
+is compacted while the engine runs. A thread does that, and other entries are appended meanwhile.
 """
 
 import fcntl
 import json
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+import structlog
 
 from engine.domain.errors import RentedNumbersError
 from engine.domain.times import DAY_MS, EpochMs
@@ -29,6 +35,8 @@ REVOCATION_LOG = "revocations.log"
 KEPT_MS = 400 * DAY_MS
 # A log that is not longer is not compacted.
 COMPACT_BYTES = 1024 * 1024
+
+log = structlog.get_logger(__name__)
 
 
 class RevocationLogDamaged(RentedNumbersError):
@@ -84,13 +92,25 @@ class RevocationLog:
 
     def __init__(self, database: Path) -> None:
         self._path = database.with_name(REVOCATION_LOG)
+        # From this size on it is compacted; None while it is.
+        self._compact_at: int | None = COMPACT_BYTES
 
     def append(self, withdrawals: Iterable[Withdrawal]) -> None:
-        """Writes and syncs entries. A log that does not exist yet begins now.
+        """Writes and syncs entries. A log that does not exist yet begins now. A long one is compacted by a thread.
 
         Raises:
             OSError: They were not written, or not wholly.
         """
+        size = self._append(withdrawals)
+        if self._compact_at is not None and size > self._compact_at:
+            self._compact_at = None
+            try:
+                threading.Thread(target=self._compact_aside, name="revocation log").start()
+            except RuntimeError:  # no thread is to be had now; the entries are written
+                self._compact_at = 2 * size
+
+    def _append(self, withdrawals: Iterable[Withdrawal]) -> int:
+        """Returns the size of the log afterwards."""
         now = _now()
         with self._locked() as descriptor:
             if os.fstat(descriptor).st_size == 0:
@@ -98,25 +118,39 @@ class RevocationLog:
             _cut_torn_line(descriptor)
             _write(descriptor, [Entry(now, each.kind, each.subject) for each in withdrawals])
             os.fsync(descriptor)
+            return os.fstat(descriptor).st_size
 
     def begin(self) -> None:
         """Makes the log, if there is none: from now on it is complete. Compacts a long one. Raises OSError."""
-        self.append(())
-        if self._path.stat().st_size > COMPACT_BYTES:
+        if self._append(()) > COMPACT_BYTES:
             self.compact(EpochMs(_now() - KEPT_MS))
 
+    def _compact_aside(self) -> None:
+        try:
+            self.compact(EpochMs(_now() - KEPT_MS))
+        except (OSError, RevocationLogDamaged) as error:
+            log.warning("revocation_log_not_compacted", error=type(error).__name__)
+        size = 0
+        with suppress(OSError):
+            size = self._path.stat().st_size
+        self._compact_at = max(COMPACT_BYTES, 2 * size)
+
     def compact(self, before: EpochMs) -> None:
-        """Drops entries from before an instant, and repeated ones. Raises OSError, RevocationLogDamaged."""
-        with self._locked():
-            entries = _read(self._path)
-            latest: dict[tuple[Kind, str], Entry] = {}
-            for each in entries[1:]:
-                latest.pop((each.kind, each.subject), None)  # each stays in the order of its latest entry
-                if each.at >= before:
-                    latest[each.kind, each.subject] = each
-            begin = Entry(max(entries[0].at, before), Kind.BEGIN)
-            text = "".join(map(_line, [begin, *latest.values()]))
-            write_atomically(self._path, text, sync_directory=True)
+        """Drops entries from before an instant, and repeated ones. Others may be appended meanwhile.
+
+        Raises:
+            OSError: The log cannot be read or written.
+            RevocationLogDamaged: A line cannot be read.
+        """
+        with os.fdopen(open_regular(self._path, os.O_RDONLY), "rb") as file:
+            content = file.read()
+            content = content[: content.rfind(b"\n") + 1]
+            kept = "".join(map(_line, _compacted(_parsed(self._path, content.decode()), before)))
+            with self._locked() as descriptor:
+                # Another file: another process has compacted it.
+                if os.path.samestat(os.fstat(file.fileno()), os.fstat(descriptor)):
+                    file.seek(len(content))
+                    write_atomically(self._path, kept + file.read().decode(), sync_directory=True)
 
     def read(self) -> list[Entry]:
         """Returns all entries, the first of the kind BEGIN; none if there is no log.
@@ -142,6 +176,15 @@ class RevocationLog:
                     return
             finally:
                 os.close(descriptor)
+
+
+def _compacted(entries: Sequence[Entry], before: EpochMs) -> list[Entry]:
+    latest: dict[tuple[Kind, str], Entry] = {}
+    for each in entries[1:]:
+        latest.pop((each.kind, each.subject), None)  # each stays in the order of its latest entry
+        if each.at >= before:
+            latest[each.kind, each.subject] = each
+    return [Entry(max(entries[0].at, before), Kind.BEGIN), *latest.values()]
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
@@ -171,7 +214,11 @@ def _line(entry: Entry) -> str:
 
 def _read(path: Path) -> list[Entry]:
     with os.fdopen(open_regular(path, os.O_RDONLY), encoding="utf-8") as file:
-        lines = file.read().split("\n")[:-1]  # what follows the last line end was never acknowledged
+        return _parsed(path, file.read())
+
+
+def _parsed(path: Path, content: str) -> list[Entry]:
+    lines = content.split("\n")[:-1]  # what follows the last line end was never acknowledged
     entries = [_entry(path, number, line) for number, line in enumerate(lines, 1)]
     if entries and entries[0].kind is not Kind.BEGIN:
         raise RevocationLogDamaged(f"{path}: its beginning is missing")

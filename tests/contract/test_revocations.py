@@ -1,6 +1,8 @@
 """The revocation log: whole before a commit, readable after any crash, bounded, and without numbers."""
 
 import os
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from engine.domain.numbers import E164
 from engine.domain.spellings import Spellings
 from engine.domain.times import DAY_MS, EpochMs
 from engine.privacy.erasure import erase, erasure_digest
+from engine.storage import revocations
 from engine.storage.errors import StorageUnavailable
 from engine.storage.files import beside
 from engine.storage.revocations import REVOCATION_LOG, Entry, Kind, RevocationLog, RevocationLogDamaged, Withdrawal
@@ -102,6 +105,40 @@ def test_compaction_drops_what_is_old_or_repeated_and_says_since_when_it_is_comp
     later = EpochMs(begin + DAY_MS)
     log.compact(later)
     assert log.read() == [Entry(later, Kind.BEGIN)]
+
+
+def test_what_is_logged_during_a_compaction_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, other = (RevocationLog(tmp_path / "db") for _ in range(2))
+    log.append([Withdrawal(Kind.KEY, "key_1")] * 2)
+    compacted, steps = revocations._compacted, [lambda: other.compact(EpochMs(0)), lambda: None]
+
+    def meanwhile(entries: Sequence[Entry], before: EpochMs) -> list[Entry]:
+        other.append([Withdrawal(Kind.BOOKING, f"bkg_{len(steps)}")])
+        if steps:
+            steps.pop()()
+        return compacted(entries, before)
+
+    monkeypatch.setattr(revocations, "_compacted", meanwhile)
+    subjects = [["key_1", "bkg_2"], ["key_1", "bkg_2", "bkg_1", "bkg_0"]]
+    for expected in subjects:
+        log.compact(EpochMs(0))
+        assert [each.subject for each in log.read()[1:]] == expected
+
+
+def test_a_log_that_gets_the_same_entries_again_and_again_stays_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A customer can change a hidden number ten times a second, for months."""
+    monkeypatch.setattr(revocations, "COMPACT_BYTES", 1_000)
+    log, path = RevocationLog(tmp_path / "db"), tmp_path / REVOCATION_LOG
+    for _ in range(3):
+        for number in range(40):
+            log.append([Withdrawal(Kind.DESTINATION, f"bkg_{number % 3}")])
+        for thread in threading.enumerate():
+            if thread.name == "revocation log":
+                thread.join()
+    assert path.stat().st_size < 50 * 80
+    assert {each.subject for each in log.read()[1:]} == {"bkg_0", "bkg_1", "bkg_2"}
 
 
 @pytest.mark.parametrize("place", [(table, column) for table, columns in ERASABLE.items() for column in columns])
