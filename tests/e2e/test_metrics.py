@@ -94,10 +94,10 @@ def test_calls_are_counted_by_their_ends_and_by_what_the_trunk_answered(scene: S
         "route_seconds bridged": 2,
         "route_seconds unknown_number": 1,
     }
-    # Only the call that was answered has rung; it took less time to ring than to be answered.
+    # Only the call that was answered has rung, perhaps in the same millisecond, and before it was answered.
     assert scene.grew("post_dial_delay_seconds_count", trunk="main") == 1
     assert scene.grew("answer_seconds_count") == 1
-    assert 0 < scene.grew("post_dial_delay_seconds_sum", trunk="main") <= scene.grew("answer_seconds_sum") < 10
+    assert 0 <= scene.grew("post_dial_delay_seconds_sum", trunk="main") <= scene.grew("answer_seconds_sum") < 10
     assert scene.grew("events_lost_total", how="queue_full") == 0
     assert scene.grew("storage_commit_seconds_count") >= 5
 
