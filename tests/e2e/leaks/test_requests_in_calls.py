@@ -109,4 +109,5 @@ def test_outside_of_calls_every_method_has_the_answer_of_the_standards(leak_syst
         on.quiet()
         assert answers == {name: case.outside for name, case in CASES.items()}
         assert on.dialled == []
-        assert on.trunk.packets == []
+        # Asterisk may repeat the BYE of a call before, if its telephone went away before it answered.
+        assert [each.data for each in on.trunk.packets if each.message.method != "BYE"] == []
