@@ -104,6 +104,12 @@ static void list_channels(struct peer *peer, struct text action) {
     put(peer, part, (size_t)sprintf(part, "Event: StatusComplete\r\nActionID: %.*s\r\nEventList: Complete\r\nListItems: %ld\r\nItems: %ld\r\n\r\n", action.length, action.from, channels, channels));
 }
 
+/* The call's limit; the channels from which an answer came, so that no trunk seems to be silent; nothing else. */
+static const char *value_of(struct text variable) {
+    if (!strncmp(variable.from, "TIMEOUT", 7)) return "1800.000";
+    return strncmp(variable.from, "HANGUPCAUSE_KEYS", 16) ? "" : "PJSIP/trunk-main-00000001";
+}
+
 static void answer(struct peer *peer, const char *action) {
     struct text name = field(action, "action: "), id = field(action, "\nactionid: "), variable = field(action, "\nvariable: ");
     char text[2048], *end = text + sprintf(text, "Response: Success\r\nActionID: %.*s\r\n", id.length, id.from);
@@ -116,7 +122,7 @@ static void answer(struct peer *peer, const char *action) {
     } else if (!strncasecmp(name.from, "Ping\r", 5)) end += sprintf(end, "Ping: Pong\r\nTimestamp: %ld.%06ld\r\n", (long)t.tv_sec, t.tv_nsec / 1000);
     else if (!strncasecmp(name.from, "ListCommands\r", 13)) end += sprintf(end, "%s", RIGHTS);
     else if (!strncasecmp(name.from, "Getvar\r", 7))
-        end += sprintf(end, "Variable: %.*s\r\nValue: %s\r\n", variable.length, variable.from, strncmp(variable.from, "TIMEOUT", 7) ? "" : "1800.000");
+        end += sprintf(end, "Variable: %.*s\r\nValue: %s\r\n", variable.length, variable.from, value_of(variable));
     else end += sprintf(end, "Message: done\r\n");
     end += sprintf(end, "\r\n");
     put(peer, text, (size_t)(end - text));
