@@ -170,7 +170,7 @@ def decide(facts: Facts, now: EpochMs, policy: Policy, *, room_was_made: bool = 
 
 
 def _rejection(reason: Reason, booking: Booking | None) -> Reject:
-    return replace(REJECTIONS[reason], reason=reason, booking_id=None if booking is None else booking.id)
+    return replace(REJECTIONS[reason], booking_id=None if booking is None else booking.id)
 
 
 def bridge(

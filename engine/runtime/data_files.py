@@ -121,7 +121,7 @@ def _faults_of_spooled(path: Path) -> Iterator[str]:
         gid = pwd.getpwuid(status.st_uid).pw_gid
     except KeyError:
         gid = status.st_gid
-    # Whoever made the file may make files there: Asterisk's user, the engine's or root.
+    # The user that made the file may make files there: it is that of Asterisk, that of the engine, or root.
     if not may_create_in(path.parent, identity_of(status.st_uid, gid)):
         yield (
             f"{path} belongs to a user (id {status.st_uid}) who may not write in {path.parent}, so it is not from "

@@ -36,7 +36,7 @@ class RefusedCallTables(Table):
         self._sql.set_refused_calls(self._db, booking_id=booking_id, disposition=disposition.value, **asdict(minute))
 
     def count_further(self, cdr_id: str) -> bool:
-        """Adds a call to those that a record stands for besides its own. Returns False if the record is deleted."""
+        """Adds a call to the further calls that a record counts. Returns False if the record is deleted."""
         return bool(self._sql.count_further_call(self._db, cdr_id=cdr_id))
 
     def note_counted(self, call_id: CallId, now: EpochMs) -> None:
