@@ -146,7 +146,13 @@ class Engine:
         self._silent_trunks = SilentTrunks(self._ami, {each.name for each in trunks if each.connects_slowly})
         self._trunks = TrunkStates(self._ami, self._clock, {each.name: each.qualify for each in trunks})
         self._reports = ReportIntake(
-            ReportReader(agi_tokens), storage, self._clock, self._policy, self._limits, self._trunks.note_end
+            ReportReader(agi_tokens),
+            storage,
+            self._clock,
+            self._policy,
+            self._limits,
+            self._trunks.note_end,
+            self._silent_trunks.leave,
         )
         self._spool = EndSpool(settings.journal, self._reports)
         self._reconciler = self._build_reconciler()

@@ -3,8 +3,8 @@
 A trunk that is dead without anybody knowing sends no answer to an INVITE over UDP. Asterisk waits for one for 32 s and
 lets no setting shorten that below 6.4 s. Only the dialplan could give up earlier, but it does not see a `100 Trying`,
 which shows that the trunk is alive: it would give up a call that is about to ring. Asterisk keeps every answer in
-HANGUPCAUSE, though, where the manager interface can see it. So the engine looks once at each attempt, and sends the
-call on if no answer came: to its next way, or to its end.
+HANGUPCAUSE, though, where the manager interface can see it. So the engine looks once at each attempt of a call that
+still rings, and sends the call on if no answer came: to its next way, or to its end.
 
 The look and the order to go on are two round trips. A carrier that answers in between is cut off, so they follow each
 other at once, and a slow manager interface only means another look.
@@ -69,11 +69,17 @@ class SilentTrunks:
         self._link = link
         self._slow = frozenset(slow)
         self._looks: list[_Look] = []
+        # Calls for which a look is planned.
+        self._watched: set[CallId] = set()
         self._planned = asyncio.Event()
 
     def watch(self, call_id: CallId) -> None:
         """Begins to look at a call whose routes Asterisk has just got."""
         self._begin(call_id, "")
+
+    def leave(self, call_id: CallId) -> None:
+        """Takes note that a call was answered or has ended, so that no look is needed."""
+        self._watched.discard(call_id)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Looks at calls until `stop` is set."""
@@ -81,7 +87,10 @@ class SilentTrunks:
             while not stop.is_set():
                 self._planned.clear()
                 while self._looks and self._looks[0].due <= time.monotonic():
-                    tasks.create_task(self._look(heapq.heappop(self._looks), stop))
+                    look = heapq.heappop(self._looks)
+                    if look.call_id in self._watched:
+                        self._watched.discard(look.call_id)
+                        tasks.create_task(self._look(look, stop))
                 wait = self._looks[0].due - time.monotonic() if self._looks else LONGEST_WAIT_SECONDS
                 await wait_for_any((stop, self._planned), max(wait, 0.0))
 
@@ -91,6 +100,7 @@ class SilentTrunks:
 
     def _plan(self, look: _Look) -> None:
         heapq.heappush(self._looks, look)
+        self._watched.add(look.call_id)
         if self._looks[0] is look:
             self._planned.set()
 

@@ -60,6 +60,7 @@ class ReportIntake:
         policy: Policy,
         limits: Limits,
         note_end: Callable[[DialplanEnd], None] = lambda end: None,
+        stops_ringing: Callable[[CallId], None] = lambda call_id: None,
     ) -> None:
         self._reader = reader
         self._storage = storage
@@ -67,6 +68,7 @@ class ReportIntake:
         self._policy = policy
         self._limits = limits
         self._note_end = note_end
+        self._stops_ringing = stops_ringing
         self._queue: deque[Report] = deque()
         self._wake = asyncio.Event()
         # Settled by an event; the end spool has the same ends. The first set was complete before its present reading.
@@ -131,6 +133,7 @@ class ReportIntake:
 
     def _follow_up(self, report: Report, result: AnswerNoted | Settlement | None) -> bool:
         """Does what follows from a noted report. Returns whether it settled a call."""
+        self._stops_ringing(report.call_id)
         if isinstance(report, AnswerReport):
             assert isinstance(result, AnswerNoted)  # noqa: S101  that is what `note_answer` returns
             self._limits.answered(report, result)

@@ -44,7 +44,7 @@ class Asterisk:
         return Message({"Response": "Success", "Value": self.variables.get(fields.get("Variable", ""), "")})
 
 
-async def watched(asterisk: Asterisk, looks: float, monkeypatch: pytest.MonkeyPatch) -> int:
+async def watched(asterisk: Asterisk, looks: float, monkeypatch: pytest.MonkeyPatch, *, is_over: bool = False) -> int:
     """Watches the call for the time of so many looks. Returns how often it was sent on."""
     monkeypatch.setattr(silent_trunks, "SILENT_SECONDS", 0.1)
     watch, stop = SilentTrunks(cast("Any", asterisk)), asyncio.Event()
@@ -52,6 +52,8 @@ async def watched(asterisk: Asterisk, looks: float, monkeypatch: pytest.MonkeyPa
         tasks.create_task(watch.run(stop))
         await asyncio.sleep(0.02)
         watch.watch(CALL)
+        if is_over:
+            watch.leave(CALL)
         await asyncio.sleep(0.1 * looks + 0.05)
         stop.set()
     return asterisk.redirects
@@ -86,3 +88,7 @@ async def test_a_call_that_has_ended_or_cannot_be_reached_is_left_alone(
     asterisk = Asterisk()
     asterisk.error = error
     assert await watched(asterisk, 2, monkeypatch) == 0
+
+
+async def test_a_call_that_was_answered_or_has_ended_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await watched(Asterisk(), 2, monkeypatch, is_over=True) == 0
