@@ -16,7 +16,7 @@ run: venv asterisk ## Set up what is missing and run the whole system (Asterisk,
 call: venv phones ## While `make run` runs in another terminal: make one real call, from booking to callback, step by step.
 	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m phones.demo_call
 
-test: venv asterisk phones fail2ban proxies browser clients prometheus ## Run the product's tests: unit, contract, integration, and end-to-end with a real Asterisk and SIP telephones.
+test: venv asterisk phones fail2ban proxies browser clients prometheus kamailio ## Run the product's tests: unit, contract, integration, and end-to-end with a real Asterisk and SIP telephones.
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-fast: venv ## Run tests/unit and tests/contract, which need neither Asterisk nor SIP telephones.
@@ -67,7 +67,7 @@ clean: ## Delete the database, the secrets and Asterisk's files. Refused while t
 	@if [ -x $(PYTHON) ]; then exec $(PYTHON) -m engine clean --yes; \
 	elif [ -e var ]; then echo "Without .venv it cannot be checked whether a system is running: run make venv first" >&2; exit 1; fi
 
-.PHONY: venv asterisk phones fail2ban proxies browser clients prometheus
+.PHONY: venv asterisk phones fail2ban proxies browser clients prometheus kamailio
 venv:
 	@deploy/venv.sh
 asterisk:
@@ -82,5 +82,7 @@ browser:
 	@deploy/tools.sh browser
 prometheus:
 	@deploy/tools.sh prometheus
+kamailio:
+	@deploy/tools.sh kamailio
 clients: venv
 	@deploy/tools.sh clients

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus]         (without a name: all)
+# tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus] [kamailio]   (without a name: all)
 #
 # Installs the programs that the tests and the demo need into .tools/ of the project, which git ignores:
 #   asterisk   .tools/bin/asterisk               the machine's own if it is version 20 or newer and has chan_pjsip,
@@ -13,6 +13,7 @@
 #   clients    .tools/clients/bin/python         a Python environment with deploy/clients.txt, what customers use
 #              .tools/bin/node                   that environment's Node.js
 #   prometheus .tools/bin/prometheus .tools/bin/promtool                  Debian 12's, in .tools/prometheus-tree
+#   kamailio   .tools/bin/kamailio .tools/bin/kamcmd  Debian 12's, in .tools/kamailio-tree
 # Paths inside .tools are relative in the .json files, so that the checkout can be moved.
 #
 #   ASTERISK_FROM=debian    ignore an Asterisk that is installed on the machine
@@ -29,6 +30,7 @@ fail2ban_tree=$tools/fail2ban-tree
 proxies_tree=$tools/proxies-tree
 browser_tree=$tools/browser-tree
 prometheus_tree=$tools/prometheus-tree
+kamailio_tree=$tools/kamailio-tree
 clients=$tools/clients
 mkdir -p -- "$tools/bin"
 
@@ -219,6 +221,14 @@ make_prometheus() {
     say "$("$tools/bin/prometheus" --version 2>&1 | sed -n '1s/ (.*//p')"
 }
 
+# Kamailio's own libraries are beside its modules, in a directory of their own.
+make_kamailio() {
+    local program
+    "$here/debian-tree.sh" bookworm "$kamailio_tree" kamailio
+    for program in kamailio kamcmd; do wrap_from_tree "$program" "$kamailio_tree" "usr/sbin/$program"; done
+    say "$("$tools/bin/kamailio" -v | sed -nE 's/^version: ([a-z]+) ([0-9.]+).*/\1 \2/p')"
+}
+
 # Separate from .venv, because the clients that customers use need other versions of some packages.
 make_clients() {
     local wanted
@@ -243,7 +253,7 @@ END
     say "node $("$tools/bin/node" --version)"
 }
 
-[ $# -gt 0 ] || set -- asterisk phones fail2ban proxies browser clients prometheus
+[ $# -gt 0 ] || set -- asterisk phones fail2ban proxies browser clients prometheus kamailio
 for tool in "$@"; do
     case $tool in
         asterisk) make_asterisk ;;
@@ -253,6 +263,7 @@ for tool in "$@"; do
         browser) make_browser ;;
         clients) make_clients ;;
         prometheus) make_prometheus ;;
+        kamailio) make_kamailio ;;
         *) fail "usage: tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus]" ;;
     esac
 done

@@ -2,12 +2,11 @@
 
 It also builds what depends on settings, so that the rooms below do not import Settings. All parts run in one
 TaskGroup: when one fails, the whole process ends, and its supervisor starts it again. Half an engine would be worse.
-On SIGTERM and SIGINT every part finishes its current work.
+On SIGTERM and SIGINT the FastAGI server finishes its calls, then every part its current work.
 """
 
 import asyncio
 import gc
-import signal
 import socket
 from collections.abc import Collection
 from functools import partial
@@ -53,6 +52,7 @@ from engine.runtime.data_files import check_data_dir, check_files
 from engine.runtime.diagnostics import LoopWatch
 from engine.runtime.listening import listen
 from engine.runtime.security_log import SecurityLog
+from engine.runtime.shutdown import Shutdown
 from engine.runtime.watchdog import watched
 from engine.storage.files import database_files
 from engine.storage.gauges import GaugeReads
@@ -95,13 +95,12 @@ async def _serve(settings: Settings, kept: secrets.Secrets, agi_tokens: Collecti
     http = listen(settings.http_host, settings.http_port)
     fastagi = listen(settings.fastagi_host, settings.fastagi_port)
     metrics = listen(*settings.metrics_listener) if settings.metrics_listener else None
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    shutdown = Shutdown()
+    shutdown.on_signals()
     storage = SqliteStorage(settings.database)
     try:
         async with OperatorReads(settings.database, STATEMENT_SECONDS) as reads, watched():
-            await Engine(settings, kept, agi_tokens, storage, reads).run(http, fastagi, metrics, stop)
+            await Engine(settings, kept, agi_tokens, storage, reads, shutdown).run(http, fastagi, metrics)
     finally:
         await storage.close()
 
@@ -115,6 +114,7 @@ class Engine:
         agi_tokens: Tokens of the Asterisks that may send FastAGI requests.
         storage: Runs commands; the caller closes it.
         reads: Runs queries; the caller closes it.
+        shutdown: Says when to drain and when to stop.
     """
 
     def __init__(
@@ -124,11 +124,13 @@ class Engine:
         agi_tokens: Collection[str],
         storage: SqliteStorage,
         reads: OperatorReads,
+        shutdown: Shutdown,
     ) -> None:
         self._settings = settings
         self._agi_tokens = agi_tokens
         self._storage = storage
         self._reads = reads
+        self._shutdown = shutdown
         self._clock = SystemClock()
         self._policy = policy_of(settings)
         trunks = settings.trunks_in_use
@@ -228,16 +230,15 @@ class Engine:
             refused=self._security_log.refused,
         )
 
-    async def run(
-        self, http: socket.socket, fastagi: socket.socket, metrics: socket.socket | None, stop: asyncio.Event
-    ) -> None:
-        """Serves on the listening sockets until `stop`. `metrics` is None if there are none to serve."""
+    async def run(self, http: socket.socket, fastagi: socket.socket, metrics: socket.socket | None) -> None:
+        """Serves on the listening sockets until the shutdown. `metrics` is None if there are none to serve."""
+        stop = self._shutdown.stop
         # The objects that exist by now stay until the end. Without this the garbage collector would go through them
         # again and again, which delays calls by some 20 ms each time.
         gc.collect()
         gc.freeze()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._fastagi.run(fastagi, stop))
+            tasks.create_task(self._serve_calls(fastagi))
             tasks.create_task(serve_app(self._api, http, stop))
             if metrics is not None:
                 tasks.create_task(self._serve_metrics(metrics, stop))
@@ -259,6 +260,10 @@ class Engine:
             log.info("engine_up", http=self._settings.http_port, fastagi=self._settings.fastagi_port)
         log.info("engine_down")
 
+    async def _serve_calls(self, listener: socket.socket) -> None:
+        await self._fastagi.run(listener, self._shutdown.drain)
+        self._shutdown.stop.set()
+
     def _take_report(self, line: str) -> None:
         # The link is built before the intake, which needs the limits, which need the link.
         self._reports.take(line)
@@ -267,7 +272,8 @@ class Engine:
         """Returns the state of each part: "up", or what is wrong with it."""
         # The link pings Asterisk every few seconds and is down when there is no answer.
         asterisk = "up" if self._ami.is_up else "down"
-        return {"database": self._probe.state, "ami": str(self._ami.state), "asterisk": asterisk}
+        engine = "draining" if self._shutdown.drain.is_set() else "up"
+        return {"engine": engine, "database": self._probe.state, "ami": str(self._ami.state), "asterisk": asterisk}
 
     async def _serve_metrics(self, listener: socket.socket, stop: asyncio.Event) -> None:
         sources = Sources(

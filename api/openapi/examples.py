@@ -218,7 +218,7 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
         shown(
             HealthBody(
                 status="up",
-                parts={"database": "up", "ami": "up", "asterisk": "up"},
+                parts={"engine": "up", "database": "up", "ami": "up", "asterisk": "up"},
                 last_commit="2026-03-01T12:00:01.250Z",
                 trunks={"main": "up"},
             )

@@ -51,6 +51,7 @@ NEWER_SCHEMA = "a newer version of this program created it: use that version"
 UPGRADE = "stop the system, then `rented-numbers database upgrade` upgrades it"
 RESTORE_BACKUP = "stop the system and restore a backup with `rented-numbers restore`"
 FIXES_OF_PARTS = {
+    "engine": "it was told to end, and takes no new calls: start it again",
     "database": "see the engine's log. If the disk is full, make room; if another program has locked the file, end it; "
     "if it was replaced or is damaged, stop the engine and use `rented-numbers restore`",
     "ami": "check that Asterisk runs and has our manager user; `rented-numbers asterisk-config` says how to set it up",

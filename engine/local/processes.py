@@ -14,7 +14,8 @@ from engine.asterisk.console import Console, ConsoleError, asterisk_environment
 from engine.domain.errors import RentedNumbersError
 
 START_SECONDS = 60.0
-STOP_SECONDS = 8.0
+# The engine may drain for 4 s, and then finish requests and callbacks for 5 s.
+STOP_SECONDS = 12.0
 
 
 class StartFailed(RentedNumbersError):

@@ -94,7 +94,9 @@ class Asterisk:
 
 @dataclass
 class Health:
-    parts: dict[str, str] = field(default_factory=lambda: {"database": "up", "ami": "up", "asterisk": "up"})
+    parts: dict[str, str] = field(
+        default_factory=lambda: dict.fromkeys(["engine", "database", "ami", "asterisk"], "up")
+    )
     last_commit: EpochMs | None = None
 
     def __call__(self) -> dict[str, str]:

@@ -62,13 +62,16 @@ async def test_health_and_readiness_are_200_when_every_part_is_up_and_need_no_ke
         assert answer.status == 200
         assert answer.body == {
             "status": "up",
-            "parts": {"database": "up", "ami": "up", "asterisk": "up"},
+            "parts": {"engine": "up", "database": "up", "ami": "up", "asterisk": "up"},
             "lastCommit": "2026-03-01T12:00:00.000Z",
             "trunks": {},
         }
 
 
-@pytest.mark.parametrize(("part", "state"), [("database", "damaged"), ("ami", "connecting"), ("asterisk", "down")])
+@pytest.mark.parametrize(
+    ("part", "state"),
+    [("engine", "draining"), ("database", "damaged"), ("ami", "connecting"), ("asterisk", "down")],
+)
 async def test_a_part_that_is_down_is_named_and_ends_readiness_but_not_life(api: Api, part: str, state: str) -> None:
     """A restart would mend none of them, and whoever restarts processes asks /health."""
     api.health.parts[part] = state
