@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
@@ -19,6 +20,7 @@ from engine.domain.number_plan import INTERNATIONAL, NumberPlan, caller_of
 from engine.domain.numbers import dialled, in_context
 from engine.domain.rejections import UNKNOWN_NUMBER, Reject
 from engine.domain.routing import Bridge, EndRinging, MakeRoom, Preparation, RouteDecision
+from engine.domain.times import EpochMs
 from engine.domain.trunks import trunk_of_endpoint
 
 log = structlog.get_logger(__name__)
@@ -50,6 +52,19 @@ async def route(context: CallContext, session: Session) -> None:
         context.silent_trunks.watch(call_id)
 
 
+@dataclass(slots=True)
+class _Question:
+    """A call that this engine is asked about.
+
+    Attributes:
+        call_id: Its id.
+        at: When it was last put to the database; a lease that it was granted by this question has this start.
+    """
+
+    call_id: CallId
+    at: EpochMs | None = None
+
+
 async def _tell(context: CallContext, session: Session, call_id: CallId) -> RouteDecision:
     """Decides on a call, and returns once Asterisk has the decision.
 
@@ -57,18 +72,19 @@ async def _tell(context: CallContext, session: Session, call_id: CallId) -> Rout
     """
     with context.limits.sending_route(call_id):
         decision: RouteDecision | None = None
+        question = _Question(call_id)
         try:
-            decision = await _decide(context, session)
+            decision = await _decide(context, session, question)
         except asyncio.CancelledError:
             # Out of time: without a verdict the dialplan cannot have bridged the call.
-            await _abandon(context, call_id, decision)
+            await _abandon(context, question, decision)
             raise
         try:
             await session.set_variables(dialplan.verdict(decision, context.expired_announcement))
         except (UnsafeValue, HungUp, CommandRefused):
             # Only these errors mean that Asterisk did not execute the command. After any other one it may have bridged
             # the call, and then only the end report may settle it.
-            await _abandon(context, call_id, decision)
+            await _abandon(context, question, decision)
             raise
     return decision
 
@@ -98,22 +114,24 @@ def _log_decision(call: Environment, call_id: CallId, decision: RouteDecision) -
         )
 
 
-async def _abandon(context: CallContext, call_id: CallId, decision: RouteDecision | None) -> None:
-    """Settles a call that was not bridged, if it got a lease.
+async def _abandon(context: CallContext, question: _Question, decision: RouteDecision | None) -> None:
+    """Settles a call that was not bridged, if this question got it a lease.
 
     A lease that is being granted at this moment is committed before this runs: storage keeps the order of a call's
     commands. After a rejection this call has no lease, but a call of another Asterisk with the same id may have one, so
     nothing is done.
     """
-    if isinstance(decision, Reject):
+    if isinstance(decision, Reject) or question.at is None:
         return
     now = context.clock.now()
-    settlement = await context.storage.run_keyed(call_id, abandon_call, call_id, now, context.policy)
+    settlement = await context.storage.run_keyed(
+        question.call_id, abandon_call, question.call_id, question.at, now, context.policy
+    )
     if settlement is not None:
         context.limits.settled(settlement)
 
 
-async def _decide(context: CallContext, session: Session) -> RouteDecision:
+async def _decide(context: CallContext, session: Session, question: _Question) -> RouteDecision:
     call = session.environment
     trunk = trunk_of_endpoint(call.argument(7), context.policy.trunks)
     plan = INTERNATIONAL if trunk is None else trunk.plan
@@ -128,26 +146,26 @@ async def _decide(context: CallContext, session: Session) -> RouteDecision:
         plan=plan,
     )
     incoming = IncomingCall(
-        CallId(call.unique_id),
+        question.call_id,
         service,
         source,
         sip_call_id=sip_call_id_from(call.argument(8)),
         dead_trunks=context.trunks.dead,
         trunk=None if trunk is None else trunk.name,
     )
-    decision = await _route(context, incoming)
+    decision = await _route(context, incoming, question)
     for attempt in range(1, ROOM_ATTEMPTS + 1):
         if isinstance(decision, EndRinging):
             await context.limits.end_ringing(decision.call_id)
-            decision = await _route(context, incoming, is_last=attempt == ROOM_ATTEMPTS)
+            decision = await _route(context, incoming, question, is_last=attempt == ROOM_ATTEMPTS)
         elif isinstance(decision, MakeRoom):
-            decision = await _route_with_room(context, incoming, decision, is_last=attempt == ROOM_ATTEMPTS)
+            decision = await _route_with_room(context, incoming, question, decision, is_last=attempt == ROOM_ATTEMPTS)
     assert not isinstance(decision, Preparation)  # noqa: S101  the last attempt never answers that
     return decision
 
 
 async def _route_with_room(
-    context: CallContext, incoming: IncomingCall, room: MakeRoom, *, is_last: bool
+    context: CallContext, incoming: IncomingCall, question: _Question, room: MakeRoom, *, is_last: bool
 ) -> RouteDecision | Preparation:
     """Takes seconds back from the calls that are up on the booking, then routes the call again.
 
@@ -155,13 +173,16 @@ async def _route_with_room(
     """
     try:
         async with context.limits.room_made(room.booking_id, room.seconds):
-            return await _route(context, incoming, is_last=is_last)
+            return await _route(context, incoming, question, is_last=is_last)
     finally:
         context.limits.changed(room.booking_id)  # shares what this call did not take among the others
 
 
-async def _route(context: CallContext, incoming: IncomingCall, *, is_last: bool = False) -> RouteDecision | Preparation:
+async def _route(
+    context: CallContext, incoming: IncomingCall, question: _Question, *, is_last: bool = False
+) -> RouteDecision | Preparation:
     at = context.clock.timestamp()
+    question.at = at.wall_ms
     return await context.storage.run_keyed(
         incoming.call_id, route_call, incoming, at, context.policy, room_was_made=is_last
     )

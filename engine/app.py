@@ -37,7 +37,6 @@ from engine.config import secrets
 from engine.config.policy import callback_rules_of, delivery_rules_of, policy_of, retention_of
 from engine.config.settings import Settings
 from engine.config.sources import active_test_switches
-from engine.config.tuning import CALL_DEADLINE_SECONDS
 from engine.control.diagnostics import diagnostic_operations, diagnostics_enabled
 from engine.control.operator import Operator
 from engine.control.operator_warnings import WarningWatch
@@ -224,7 +223,7 @@ class Engine:
         )
         return FastAgiServer(
             scripts(context),
-            CALL_DEADLINE_SECONDS,
+            self._settings.call_deadline_seconds,
             tokens=self._agi_tokens,
             peers=self._settings.agi_peers,
             refused=self._security_log.refused,

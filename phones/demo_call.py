@@ -20,10 +20,9 @@ from rich.console import Console
 from rich.markup import escape
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from engine.asterisk.config_files import reachable
 from engine.cli.errors import EXPECTED, messages_of
 from engine.config.settings import Settings
-from engine.config.types import Profile
+from engine.config.types import Profile, reachable
 from engine.local.demo import call_lock, key_file, webhook_secret_file
 from engine.runtime import lock
 from phones import tone

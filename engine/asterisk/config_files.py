@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.asterisk.sip_config import bracketed, media_address, sip_values
+from engine.asterisk.sip_config import media_address, sip_values
 from engine.asterisk.softphones import phone_globals, softphone_sections
 from engine.asterisk.trunk_sections import trunk_sections
 from engine.calls.end_spool import CURRENT
 from engine.config.secrets import Secrets, trunk_password
 from engine.config.settings import Settings
-from engine.config.tuning import CALL_DEADLINE_SECONDS
 from engine.domain.errors import RentedNumbersError
 from engine.domain.failover import final_answers_pattern
 from engine.runtime.atomic_file import write_atomically
@@ -28,9 +27,6 @@ TOOLS = ROOT / ".tools"
 EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "features", "udptl")
 # Calls that may wait for a decision, for each CPU core. The last of them waits for about half a second.
 UNDECIDED_PER_CORE = 16
-# The dialplan gives up an unanswered FastAGI request after this time: later than the engine, and early enough for a
-# carrier to try its next route.
-ENGINE_SECONDS = CALL_DEADLINE_SECONDS + 1
 # The engine's user of Asterisk's manager interface.
 AMI_USER = "rented-numbers"
 
@@ -220,8 +216,8 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
     """
     return {
         "agi_token": agi_token,
-        "fastagi": f"{reachable(settings.fastagi_host)}:{settings.fastagi_port}",
-        "engine_seconds": ENGINE_SECONDS,
+        "engines": "&".join(settings.engines),
+        "engine_seconds": f"{settings.engine_seconds:g}",
         "final_answers": final_answers_pattern(),
         "end_spool": settings.journal / CURRENT,
         "most_undecided": settings.tuning.max_undecided_calls or UNDECIDED_PER_CORE * len(os.sched_getaffinity(0)),
@@ -246,11 +242,6 @@ def trunk_passwords(settings: Settings) -> dict[str, str]:
         for trunk in settings.trunks_in_use
         if trunk.username is not None
     }
-
-
-def reachable(host: str) -> str:
-    """Returns where a service that listens on `host` can be reached from this machine, as it stands in a URL."""
-    return bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))  # noqa: S104  compared, not bound
 
 
 def _system_name(home: AsteriskHome) -> str:

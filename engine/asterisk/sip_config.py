@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.config.settings import Settings
-from engine.config.types import Profile
+from engine.config.types import Profile, bracketed
 from engine.domain.errors import RentedNumbersError
 
 
@@ -59,11 +59,6 @@ def media_address(settings: Settings) -> str:
     if ipaddress.ip_address(settings.sip_host).is_unspecified:
         return ""
     return f"media_address = {settings.sip_host}\nbind_rtp_to_media_address = yes"
-
-
-def bracketed(host: str) -> str:
-    """Returns a host as it stands in a URI: an IPv6 address in brackets."""
-    return f"[{host}]" if ":" in host else host
 
 
 def known_addresses(settings: Settings) -> list[str]:

@@ -27,7 +27,7 @@ from engine.domain.metering import (
 )
 from engine.domain.numbers import ERASED
 from engine.domain.policy import Policy
-from engine.domain.rejections import UNKNOWN_NUMBER, Reject
+from engine.domain.rejections import GIVEN_UP, UNKNOWN_NUMBER, Reject
 from engine.domain.routing import Bridge, Preparation, RouteDecision
 from engine.domain.times import EpochMs, Timestamp
 from engine.storage.call_path import Called
@@ -84,7 +84,7 @@ def route_call(
     """
     asked = asked_for(tx, incoming, at.wall_ms)
     if asked is not None and asked.call_is_known:
-        return _repeated_decision(tx, asked.booking, incoming, policy)
+        return _repeated_decision(tx, asked.booking, incoming, at, policy)
     booking = None if asked is None else asked.booking
     facts = facts_of(tx, asked, incoming, at, policy)
     decision = routing.decide(facts, at.wall_ms, policy, room_was_made=room_was_made)
@@ -201,13 +201,24 @@ def _outcome(report: EndReport, called: Called, talked_ms: int, at: Timestamp) -
     )
 
 
-def abandon_call(tx: Transaction, call_id: CallId, now: EpochMs, policy: Policy) -> Settlement | None:
+def abandon_call(
+    tx: Transaction, call_id: CallId, started_at: EpochMs, now: EpochMs, policy: Policy
+) -> Settlement | None:
     """Voids a call whose decision never reached Asterisk.
 
-    Returns None if there is no such call, or it was answered or has ended.
+    Args:
+        tx: The transaction.
+        call_id: The call.
+        started_at: The start that its lease was granted with. If another engine was asked about the call since then,
+            it has a later one, and that engine's decision stands.
+        now: Now.
+        policy: The operator's choices.
+
+    Returns:
+        None if there is no such call, or it was answered or has ended.
     """
     called = tx.call_path.called(call_id)
-    if called is None or called.call.state is not CallState.RINGING:
+    if called is None or called.call.state is not CallState.RINGING or called.call.started_at != started_at:
         return None
     return settle(tx, called, CallOutcome(Disposition.CANCELLED), now, policy)
 
@@ -252,15 +263,21 @@ def _has_no_destination(called: Called) -> bool:
     return called.booking.gone_at is not None or called.call.destination == ERASED
 
 
-def _repeated_decision(tx: Transaction, booking: Booking, incoming: IncomingCall, policy: Policy) -> RouteDecision:
-    """Returns the decision on a call id that was routed before.
+def _repeated_decision(
+    tx: Transaction, booking: Booking, incoming: IncomingCall, at: Timestamp, policy: Policy
+) -> RouteDecision:
+    """Returns the decision on a call id that was routed before, and gives the call its new start.
 
-    Rejects in case of doubt: a second Asterisk may use the same call id for another number.
+    A second engine may be asked about a call because the first did not answer in time. If the first one has given it up
+    by then, the caller gets 503, and may take another route. Rejects in case of doubt: a second Asterisk may use the
+    same call id for another number.
     """
     called = called_by(tx, incoming.call_id)
-    is_other = called.booking.id != booking.id
-    if is_other or called.call.ended_at is not None or _has_no_destination(called):
+    if called.booking.id != booking.id or _has_no_destination(called):
         return UNKNOWN_NUMBER
+    if called.call.ended_at is not None:
+        return GIVEN_UP if called.call.state is CallState.VOIDED else UNKNOWN_NUMBER
+    tx.calls.start_again(called.call, at)
     # The destination of the first decision, which the call record will have: the booking's may have changed meanwhile.
     as_routed = replace(booking, destination=called.call.destination)
     return routing.bridge(as_routed, called.call.seconds_leased, called.call.source, policy, incoming.dead_trunks)

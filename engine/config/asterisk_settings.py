@@ -1,12 +1,14 @@
 """The settings of Asterisk and of the carrier's trunk: a part of `engine.config.settings`."""
 
+import ipaddress
 from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from engine.config.trunk_settings import MAX_TRUNKS, SIP_URI, TrunkSettings
-from engine.config.types import Address, Host, MediaEncryption, Network, Port
+from engine.config.tuning import CALL_DEADLINE_SECONDS, ENGINES_SECONDS, MAX_ENGINES
+from engine.config.types import LOOPBACK, Address, Host, HostAndPort, MediaEncryption, Network, Port, reachable
 
 # Private networks (RFC 1918, RFC 6598, RFC 4193), link-local addresses and loopback.
 PRIVATE = (
@@ -31,6 +33,21 @@ PORTS_PER_CALL = 5
 class AsteriskSettings(BaseSettings):
     """How the engine reaches Asterisk, and where our own Asterisk listens and sends calls."""
 
+    fastagi_host: Host = Field("127.0.0.1", description="Address on which the engine listens for FastAGI requests.")
+    fastagi_port: Port = Field(4573, description="Port of the FastAGI server.")
+    fastagi_peers: list[Network] | None = Field(
+        None,
+        min_length=1,
+        description="Addresses or networks of the Asterisks that may send FastAGI requests. Unset: only this machine.",
+        examples=['["192.0.2.20"]'],
+    )
+    fastagi_engines: list[HostAndPort] = Field(
+        [],
+        max_length=MAX_ENGINES,
+        description="Addresses and ports at which Asterisk reaches the engines that share one database, its own first: "
+        f"at most {MAX_ENGINES}. It asks the next one if one refuses, hangs or drains. Empty: this engine alone.",
+        examples=['["127.0.0.1:4573", "192.0.2.21:4573"]'],
+    )
     ami_host: Host = Field("127.0.0.1", description="Address of Asterisk's manager interface (AMI).")
     ami_port: Port = Field(5038, description="Port of Asterisk's manager interface (AMI).")
     ami_permit: list[Network] = Field(
@@ -133,3 +150,23 @@ class AsteriskSettings(BaseSettings):
     def trunk_over_tls(self) -> bool:
         """Whether calls to hidden numbers are sent over TLS on any trunk."""
         return any(trunk.over_tls for trunk in self.trunks_in_use)
+
+    @property
+    def agi_peers(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """Networks from which FastAGI requests are accepted."""
+        return [ipaddress.ip_network(peer) for peer in self.fastagi_peers or LOOPBACK]
+
+    @property
+    def engines(self) -> list[str]:
+        """Where Asterisk reaches the engines, in the order in which it asks them: at least one."""
+        return self.fastagi_engines or [f"{reachable(self.fastagi_host)}:{self.fastagi_port}"]
+
+    @property
+    def engine_seconds(self) -> float:
+        """How long Asterisk waits for each engine."""
+        return ENGINES_SECONDS / len(self.engines)
+
+    @property
+    def call_deadline_seconds(self) -> float:
+        """The engine decides on a call within this time, or gives it up."""
+        return CALL_DEADLINE_SECONDS / len(self.engines)

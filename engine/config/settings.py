@@ -6,7 +6,6 @@ seconds (`3.5`) or ISO 8601 (`P7D`, `PT30S`). Names of nested settings join with
 operator changes are in engine.config.tuning.
 """
 
-import ipaddress
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from engine.config.sources import PREFIX, Environment, TomlFile
 from engine.config.trunk_checks import refuse_unusable_trunks
 from engine.config.tuning import Tuning, read_tuning
 from engine.config.types import (
-    LOOPBACK,
     Country,
     Duration,
     Host,
@@ -72,14 +70,6 @@ class Settings(AccountSettings):
         max_length=100,
         description="Addresses or networks of the reverse proxies whose X-Forwarded-For is trusted.",
         examples=['["127.0.0.1"]'],
-    )
-    fastagi_host: Host = Field("127.0.0.1", description="Address on which the engine listens for FastAGI requests.")
-    fastagi_port: Port = Field(4573, description="Port of the FastAGI server.")
-    fastagi_peers: list[Network] | None = Field(
-        None,
-        min_length=1,
-        description="Addresses or networks of the Asterisks that may send FastAGI requests. Unset: only this machine.",
-        examples=['["192.0.2.20"]'],
     )
     metrics_address: MetricsAddress = Field(
         "127.0.0.1:9464",
@@ -269,11 +259,6 @@ class Settings(AccountSettings):
         """Host and port of the metrics; None if there are none."""
         host, _, port = self.metrics_address.rpartition(":")
         return (host.strip("[]"), int(port)) if port else None
-
-    @property
-    def agi_peers(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-        """Networks from which FastAGI requests are accepted."""
-        return [ipaddress.ip_network(peer) for peer in self.fastagi_peers or LOOPBACK]
 
     @property
     def journal(self) -> Path:

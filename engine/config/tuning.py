@@ -16,9 +16,13 @@ from engine.domain.times import DAY_MS
 
 TUNING_VARIABLE = f"{PREFIX}TEST_TUNING"
 
-# The engine answers Asterisk within this time, in seconds, or the call gets 503. The dialplan waits slightly longer,
-# see ENGINE_SECONDS in engine.asterisk.config_files.
+# The dialplan gives up unanswered FastAGI requests after this time, in seconds, which is early enough for a carrier to
+# try its next route. Several engines have an equal share of it each.
+ENGINES_SECONDS = 3
+# An engine answers Asterisk within its share of this time, which is shorter: it gives up a call before it is left.
 CALL_DEADLINE_SECONDS = 2
+# With more of them, each would have too little time.
+MAX_ENGINES = 3
 
 # A renewal must not move a booking's end further ahead than this.
 RENEWAL_HORIZON_MS = 3_650 * DAY_MS

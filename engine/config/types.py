@@ -68,12 +68,30 @@ _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 
 def _host_and_port(value: str) -> str:
     match = _HOST_AND_PORT.fullmatch(value)
-    if value and (match is None or not 1 <= int(match[2]) <= 65535):
-        raise ValueError("must be an address and a port, such as 127.0.0.1:9464 or [::1]:9464, or empty")
+    if match is None or not 1 <= int(match[2]) <= 65535:
+        raise ValueError("must be an address and a port, such as 127.0.0.1:9464 or [::1]:9464")
     return value
 
 
-MetricsAddress = Annotated[str, AfterValidator(_host_and_port)]
+def _host_and_port_or_nothing(value: str) -> str:
+    try:
+        return value and _host_and_port(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or empty") from None
+
+
+HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
+MetricsAddress = Annotated[str, AfterValidator(_host_and_port_or_nothing)]
+
+
+def bracketed(host: str) -> str:
+    """Returns a host as it stands in a URI: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def reachable(host: str) -> str:
+    """Returns where a service that listens on `host` can be reached from this machine, as it stands in a URL."""
+    return bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))  # noqa: S104  compared, not bound
 
 
 def _country(value: str) -> str:

@@ -64,6 +64,8 @@ ANONYMOUS_REFUSED = Reject(Cause.CALL_REJECTED, Disposition.ANONYMOUS_REFUSED)
 FORBIDDEN = Reject(Cause.CALL_REJECTED, Disposition.FORBIDDEN)
 # SIP 503, as if the trunk had been tried: the caller's carrier may try another route.
 NO_TRUNK = Reject(Cause.NO_CIRCUIT, Disposition.UNREACHABLE)
+# The call has its record already, and its caller's carrier may try another route.
+GIVEN_UP = Reject(Cause.NO_CIRCUIT, None)
 
 _ANSWERS: dict[Reason, Reject] = {
     Reason.NO_BOOKING: UNKNOWN_NUMBER,

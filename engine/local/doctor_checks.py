@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from ipaddress import ip_address
 
-from engine.asterisk.config_files import find_program, reachable
+from engine.asterisk.config_files import find_program
 from engine.cdr.ledger import AuditPage, audit_page
 from engine.config import secrets
 from engine.config.settings import Settings
 from engine.config.sources import active_test_switches
-from engine.config.types import Profile
+from engine.config.types import Profile, reachable
 from engine.domain.ids import BookingId
 from engine.domain.times import DAY_MS, EpochMs
 from engine.local.data_dir import make_data_dir, require_database

@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 
-from engine.asterisk.config_files import AMI_USER, reachable
+from engine.asterisk.config_files import AMI_USER
 from engine.asterisk.softphones import SOFTPHONES
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
-from engine.config.types import Profile
+from engine.config.types import Profile, reachable
 from engine.local.demo import key_file, webhook_secret_file
 
 WIDTH = 76

@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 from rich.console import Console
 
-from engine.asterisk.config_files import find_program, reachable, write_own
+from engine.asterisk.config_files import find_program, write_own
 from engine.config import secrets
 from engine.config.settings import Settings
+from engine.config.types import reachable
 from engine.local import panel
 from engine.local.data_dir import make_data_dir
 from engine.local.ports import refuse_taken_ports

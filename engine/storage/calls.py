@@ -102,6 +102,16 @@ class Calls(Table):
             callee_sip_call_id=call.callee_sip_call_id,
         )
 
+    def start_again(self, call: Call, at: Timestamp) -> None:
+        """Stores that a call that rings was asked about again."""
+        self._sql.start_call_again(
+            self._db,
+            call_id=call.call_id,
+            booking_id=call.booking_id,
+            started_at=at.wall_ms,
+            started_ticks=at.boot_ms,
+        )
+
     def end(self, call: Call, state: CallState, *, charged: int, now: EpochMs) -> None:
         """Stores the end of a call and the seconds that it is charged."""
         self._sql.end_call(

@@ -16,6 +16,7 @@ class Conversation:
         self.environment = environment
         self.began = began
         self.closed = False
+        self._left = False
         self._gate = gate
         self._command: tuple[list[tuple[str, str]], asyncio.Future[None]] | None = None
         self._something = asyncio.Event()
@@ -33,6 +34,11 @@ class Conversation:
         self.closed = True
         self.notice()
 
+    def leave(self) -> None:
+        """Asterisk's time to wait is over."""
+        self._left = True
+        self.notice()
+
     def notice(self) -> None:
         """Wakes Asterisk's side."""
         self._something.set()
@@ -43,9 +49,9 @@ class Conversation:
             await self._something.wait()
             self._something.clear()
             await self._gate.passed()
-            if self._command is not None and not channel.hung_up:
+            if self._command is not None and not channel.hung_up and not self._left:
                 await self._execute(channel, *self._command)
-            if self.closed or channel.hung_up:
+            if self.closed or channel.hung_up or self._left:
                 self._give_up()
                 return
 
@@ -57,7 +63,7 @@ class Conversation:
             channel.variables[name] = value
             await self._gate.passed()
         if not executed.done():
-            if channel.hung_up:
+            if channel.hung_up or self._left:
                 executed.set_exception(CallerGone("closed before the answer"))
             else:
                 executed.set_result(None)

@@ -17,14 +17,14 @@ from engine.runtime.authentication import is_authentic
 from tests.contract import model_dialplan as dialplan
 from tests.contract.model_agi import Conversation
 from tests.contract.model_clocks import Clocks, Gate
-from tests.contract.model_dialplan import TOKEN, Channel, HungUp, Line
+from tests.contract.model_dialplan import TOKEN, Channel, HungUp, Line, TimedOut
 from tests.contract.model_leg import Ami, Events, Leg, Phase
 from tests.contract.samples import CALLER, SECOND
 
 # Who calls, by turns: the number, and whether it may be shown.
 CALLERS = ((CALLER, "allowed_not_screened"), ("+14155550199", "allowed"), (CALLER, "prohib_not_screened"))
-# How long the dialplan waits for the engine.
-ENGINE_MS = 3 * SECOND
+# How long the dialplan waits for an engine.
+ENGINE_MS = int(dialplan.ENGINE_SECONDS * SECOND)
 # The model's part of the dialplan begins here: what comes before only filters what callers can write.
 FIRST = "CHANNEL(hangup_handler_push)="
 # Before each of these a call can be held.
@@ -102,11 +102,15 @@ class Asterisk:
 
     async def ask(self, leg: Leg, question: list[str], mac: str) -> None:
         assert is_authentic([TOKEN], ",".join([leg.call_id, "route", *question]), mac)
+        """Asks an engine of the list. All of its addresses lead to the one engine of the model."""
+        leg.asked_at, leg.timed_out = self.clocks.ticks, False
         if self.engine is not None:
             environment = Environment("route", leg.caller.name, leg.call_id, tuple(question), mac)
             leg.conversation = Conversation(self.gate, environment, self.clocks.ticks)
             self.engine.asked(leg.conversation)
             await leg.conversation.serve(leg.caller)
+            if leg.timed_out:
+                raise TimedOut
 
     def emit(self, report: str) -> None:
         if self.events is Events.LATE:
@@ -162,8 +166,9 @@ class Asterisk:
             if leg.ring_until <= self.clocks.ticks:
                 self.hang_up(leg, "NOANSWER")
         for leg in self.in_phase(Phase.ASKED):
-            if leg.asked_at + ENGINE_MS <= self.clocks.ticks:
-                self.hang_up(leg)
+            if leg.asked_at + ENGINE_MS <= self.clocks.ticks and leg.conversation is not None:
+                leg.timed_out = True
+                leg.conversation.leave()
         self._cut(before)
 
     def set_wall_clock(self, by: int) -> None:

@@ -14,11 +14,22 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 from urllib.parse import quote
 
+from engine.config.tuning import ENGINES_SECONDS
 from engine.domain.failover import final_answers_pattern
 
 FILE = Path(__file__).parents[2] / "asterisk_conf/drop_in/extensions_rented_numbers.conf"
 TOKEN = "0123456789abcdef"
-SETTINGS = {"agi_token": TOKEN, "engine_seconds": "3", "final_answers": final_answers_pattern()}
+# Two engines, each with its share of the time.
+ENGINES = ("first:4573", "second:4573")
+ENGINE_SECONDS = ENGINES_SECONDS / len(ENGINES)
+SETTINGS = {
+    "agi_token": TOKEN,
+    "engines": "&".join(ENGINES),
+    "engine_seconds": f"{ENGINE_SECONDS:g}",
+    "final_answers": final_answers_pattern(),
+}
+# The extension of what happens at a time-out.
+AT_TIMEOUT = "T"
 
 _LINE = re.compile(r"(?:exten => ([^,]+),1|\s+same => n(?:\((\w+)\))?),(\w+)\((.*)\)")
 _CALL = re.compile(r"(\w+)\((.*)\)((?::-?\d+)*)", re.DOTALL)
@@ -53,6 +64,10 @@ class HungUp(Exception):
     """The channel leaves the dialplan."""
 
 
+class TimedOut(Exception):
+    """The channel's time is over while an application runs."""
+
+
 class Applications(Protocol):
     """What Asterisk does."""
 
@@ -75,7 +90,7 @@ Part: TypeAlias = "str | tuple[str, tuple[Part, ...]]"
 
 @cache
 def contexts() -> dict[str, list[Line]]:
-    """Returns the lines of each context's first extension, with the model's settings."""
+    """Returns the lines of each context, with the model's settings. Those of a time-out come last, labelled so."""
     found: dict[str, list[Line]] = {}
     text = FILE.read_text()
     for name, value in SETTINGS.items():
@@ -89,7 +104,9 @@ def contexts() -> dict[str, list[Line]]:
             extension, label, application, data = match.groups()
             first = first or extension
             if extension and extension != first:
-                continue  # T, what happens at a time-out: the model's part
+                if extension != AT_TIMEOUT:
+                    continue  # h, which no context has that the model runs
+                label = AT_TIMEOUT
             found[name].append(Line(label or "", application, data))
         elif first and row.startswith("exten"):
             raise AssertionError(row)
@@ -111,13 +128,20 @@ async def run(channel: Channel, context: str, applications: Applications, *, sta
         if line.application == "Return":
             return
         if line.application in {"Goto", "GotoIf"}:
-            condition, _, label = data.rpartition("?")
+            condition, _, target = data.rpartition("?")
             if line.application == "Goto" or condition not in {"", "0"}:
-                at = next(index for index, each in enumerate(lines) if each.label == label)
+                at = _labelled(lines, target.removeprefix(f"{context},0,"))
         elif line.application == "Set":
             _set(channel, data, applications)
         else:
-            await applications.run(channel, line.application, data)
+            try:
+                await applications.run(channel, line.application, data)
+            except TimedOut:
+                at = _labelled(lines, AT_TIMEOUT)
+
+
+def _labelled(lines: list[Line], label: str) -> int:
+    return next(index for index, each in enumerate(lines) if each.label == label)
 
 
 def _set(channel: Channel, data: str, applications: Applications) -> None:

@@ -51,6 +51,8 @@ class Leg:
     wall_ahead_ms: int
     phase: Phase = Phase.ASKED
     conversation: Conversation | None = None
+    # The engine that is asked has not answered in time.
+    timed_out: bool = False
     ring_until: int = 0
     # The SIP status with which the last trunk refused the call before it rang, empty if it did not answer; else None.
     refused_with: str | None = None

@@ -42,7 +42,7 @@ async def test_every_way_to_an_end_is_counted_once(world: World, counted: list[E
     booking, single = await world.book(UsagePlan.LARGE), await world.book()
     await world.bridge(single, "the only one")
     await world.route(single.service, "refused")
-    await world.storage.run(calls.abandon_call, CallId("the only one"), world.now, world.policy)
+    await world.storage.run(calls.abandon_call, CallId("the only one"), world.now, world.now, world.policy)
     await world.bridge(booking, "answered")
     world.now += 3 * SECOND
     await world.answered(CallId("answered"))

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+from engine.calls.lifecycle import abandon_call
 from engine.domain.ids import CallId
 from engine.domain.metering import Credit
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
-from engine.domain.rejections import BOOKING_PAUSED, UNKNOWN_NUMBER
+from engine.domain.rejections import BOOKING_PAUSED, GIVEN_UP, UNKNOWN_NUMBER
 from engine.domain.routing import Bridge
+from engine.domain.times import EpochMs
 from tests.contract.samples import HIDDEN, OTHER_HIDDEN, SECOND
 from tests.contract.world import POOL, World
 
@@ -31,6 +33,23 @@ async def test_a_request_after_its_own_calls_end_is_not_bridged(world: World) ->
     booking = await world.book(UsagePlan.MEDIUM)
     await world.talk(booking, CallId("c1"), SECOND)
     assert await world.route(booking.service, "c1") == UNKNOWN_NUMBER
+
+
+async def test_the_decision_of_the_engine_that_was_asked_last_stands(world: World) -> None:
+    """Asterisk has left the first engine, which hung. When it goes on, it gives up what it decided itself."""
+    booking = await world.book(UsagePlan.MEDIUM)
+    await world.bridge(booking, "c1")
+    first = world.now
+    world.now += SECOND
+    await world.bridge(booking, "c1")
+    for started_at, gave_up in ((first, False), (world.now, True)):
+        settlement = await world.storage.run(
+            abandon_call, CallId("c1"), started_at, EpochMs(world.now + SECOND), world.policy
+        )
+        assert (settlement is not None) is gave_up
+    assert await world.route(booking.service, "c1") == GIVEN_UP
+    assert [row["disposition"] for row in world.rows("SELECT disposition FROM cdrs")] == ["CANCELLED"]
+    assert (await world.stored(booking)).calls == Credit(10, 10, 0, 0)
 
 
 async def test_a_call_id_reused_for_another_number_never_reaches_the_first_owner(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agi_scripts.route import _decide
+from agi_scripts.route import _decide, _Question
 from agi_scripts.session import CallContext, Environment, Session
 from engine.asterisk.ami_link import AmiLink, LinkState
 from engine.asterisk.limit_keeper import LimitKeeper
@@ -60,7 +60,9 @@ class Exchange:
         trunks, watch = TrunkStates(self.link, clock, {}), SilentTrunks(self.link)
         context = CallContext(world.storage, clock, world.policy, trunks, self.keeper, watch, "")
         with self.keeper.sending_route(CallId(call_id)):
-            decision = await _decide(context, _NoConversation(call_id, self.booking.service))
+            decision = await _decide(
+                context, _NoConversation(call_id, self.booking.service), _Question(CallId(call_id))
+            )
             if isinstance(decision, Bridge):
                 self.ami.up[call_id] = UpCall(call_id, decision.seconds)
         return decision

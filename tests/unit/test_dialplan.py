@@ -80,7 +80,7 @@ def test_the_engine_is_asked_once_with_nine_arguments_and_their_mac() -> None:
     """No token is an argument: Asterisk does not show what is between the brackets of SHA1."""
     [(at, step)] = AGIS
     url, given, mac = arguments_of(step.data)
-    assert url == f"agi://@fastagi@/{dialplan.ROUTE}"
+    assert url == f"agi://${{RN_ENGINE}}/{dialplan.ROUTE}"
     assert len(arguments_of(value_of(given, at))) == 9
     assert mac == f"${{SHA1(@agi_token@,${{UNIQUEID}},{dialplan.ROUTE},{given})}}"
     text = (TEMPLATES / "drop_in/extensions_rented_numbers.conf").read_text()
@@ -111,9 +111,10 @@ def test_the_verdict_is_known_to_the_dialplan_and_set_last(decision: Bridge) -> 
 def test_without_a_verdict_from_the_engine_the_caller_gets_503() -> None:
     assert (STEPS[0].app, STEPS[0].data) == ("Set", "RN_VERDICT=")
     asked = position("AGI", "/route")
-    after = [(step.app, step.data) for step in STEPS[asked + 1 : asked + 6]]
+    after = [(step.app, step.data) for step in STEPS[asked + 1 : asked + 7]]
     assert after == [
         ("Set", "TIMEOUT(absolute)=0"),
+        ("GotoIf", '$["${RN_VERDICT}" != "BRIDGE" & "${RN_VERDICT}" != "REJECT" & "${RN_ENGINES}" != ""]?ask'),
         ("Set", "GROUP(rented-numbers)="),
         ("GotoIf", '$["${RN_VERDICT}" = "BRIDGE"]?bridge'),
         ("GotoIf", '$["${RN_VERDICT}" = "REJECT"]?reject'),
@@ -127,7 +128,10 @@ def test_a_caller_does_not_wait_for_an_engine_that_hangs() -> None:
     before = [each.data for each in STEPS[:at] if each.context == step.context]
     assert before[-1] == "TIMEOUT(absolute)=@engine_seconds@"
     assert "AGIEXITONHANGUP=yes" in before
-    assert [(s.app, s.data) for s in STEPS if (s.context, s.exten) == (step.context, "T")] == [("Hangup", "42")]
+    assert [(s.app, s.data) for s in STEPS if (s.context, s.exten) == (step.context, "T")] == [
+        ("GotoIf", '$["${RN_VERDICT}" != "BRIDGE" & "${RN_ENGINES}" != ""]?rented-numbers,0,ask'),
+        ("Hangup", "42"),
+    ]
 
 
 def test_a_calls_end_is_reported_whatever_happens_after_its_lease() -> None:
@@ -153,7 +157,7 @@ def test_only_the_way_to_dial_reads_the_hidden_number() -> None:
 
 def test_outside_input_is_filtered_before_it_is_used() -> None:
     """Reading only its length, or comparing it in quotes with a word, is harmless."""
-    filtered: set[str] = set()
+    filtered = {"RN_ENGINES"}  # a setting
     for step in STEPS:
         harmless = re.sub(r'"\$\{\w+\}"', "", step.data) if step.app == "GotoIf" else step.data
         for use in uses(harmless):

@@ -36,7 +36,7 @@ def test_drop_ins_contain_the_settings(tmp_path: Path) -> None:
         fastagi_port=4999,
         carrier_addresses=["192.0.2.1", "198.51.100.9/24", "2001:db8::1"],
     )
-    assert texts[DROP_INS[0]].count("agi://192.0.2.7:4999/") == 1
+    assert texts[DROP_INS[0]].count("RN_ENGINES=192.0.2.7:4999)") == 1
     assert options(tmp_path / DROP_INS[1], AMI_USER)["secret"] == KEPT.ami_secret
     matches = re.findall("^match = (.*)$", texts[DROP_INS[2]], re.MULTILINE)
     carrier, trunk = ["192.0.2.1/32", "198.51.100.0/24", "2001:db8::1/128"], ["127.0.0.1"]
@@ -79,9 +79,15 @@ def test_the_transport_parameter_of_the_trunk_is_not_read_as_a_comment(tmp_path:
 )
 def test_asterisk_asks_the_engine_at_its_reachable_address(tmp_path: Path, bound: str, asked: str) -> None:
     assert (
-        f"agi://{asked}:4573/route,"
+        f"Set(RN_ENGINES={asked}:4573)"
         in drop_ins(tmp_path, fastagi_host=bound, fastagi_peers=["192.0.2.20"])[DROP_INS[0]]
     )
+
+
+def test_asterisk_asks_each_engine_of_a_list_for_its_share_of_the_time(tmp_path: Path) -> None:
+    text = drop_ins(tmp_path, fastagi_engines=["127.0.0.1:4573", "192.0.2.21:4573"])[DROP_INS[0]]
+    assert "Set(RN_ENGINES=127.0.0.1:4573&192.0.2.21:4573)" in text
+    assert "Set(TIMEOUT(absolute)=1.5)" in text
 
 
 def test_the_ami_user_may_neither_run_nor_originate_anything_and_reads_only_our_reports(tmp_path: Path) -> None:

@@ -9,11 +9,10 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from engine.asterisk.config_files import ENGINE_SECONDS
 from engine.config.policy import delivery_rules_of, policy_of
 from engine.config.settings import CONFIG_FILE, Settings
 from engine.config.sources import REMOVED, UnknownSetting, active_test_switches
-from engine.config.tuning import CALL_DEADLINE_SECONDS, TUNING_VARIABLE, InvalidTuning, Tuning
+from engine.config.tuning import TUNING_VARIABLE, InvalidTuning, Tuning
 from engine.config.types import PlanSettings
 from engine.domain.policy import Allowance, UsagePlan
 from tests.contract.samples import DAY, HOUR
@@ -143,8 +142,22 @@ def test_no_setting_is_listed_as_removed() -> None:
     assert set(Tuning.model_fields) - never_settings <= set(REMOVED)
 
 
-def test_the_dialplan_waits_longer_for_the_engine_than_the_engine_takes_to_decide() -> None:
-    assert (CALL_DEADLINE_SECONDS, ENGINE_SECONDS) == (2, 3)
+@pytest.mark.parametrize(
+    ("engines", "share", "deadline"),
+    [([], 3, 2), (["127.0.0.1:4573", "[::1]:4574"], 1.5, 1), (["a.example:1", "b.example:1", "c.example:1"], 1, 2 / 3)],
+)
+def test_the_dialplan_waits_longer_for_each_engine_than_it_takes_to_decide(
+    engines: list[str], share: float, deadline: float
+) -> None:
+    settings = Settings(fastagi_engines=engines)
+    assert settings.engines == (engines or ["127.0.0.1:4573"])
+    assert (settings.engine_seconds, settings.call_deadline_seconds) == (share, deadline)
+
+
+@pytest.mark.parametrize("bad", [["127.0.0.1"], [""], ["a&b:1"], ["::1:4573"], ["a:0"], ["a:1", "b:1", "c:1", "d:1"]])
+def test_engines_that_asterisk_cannot_ask_are_refused(bad: list[str]) -> None:
+    with pytest.raises(ValidationError):
+        Settings(fastagi_engines=bad)
 
 
 @pytest.mark.parametrize(

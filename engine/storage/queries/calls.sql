@@ -9,6 +9,11 @@ UPDATE calls SET
     callee_sip_call_id = :callee_sip_call_id
 WHERE call_id = :call_id AND booking_id = :booking_id;
 
+-- name: start_call_again!
+-- A call that was answered keeps its start.
+UPDATE calls SET started_at = :started_at, started_ticks = :started_ticks
+WHERE call_id = :call_id AND booking_id = :booking_id AND state = 'RINGING';
+
 -- name: end_call!
 UPDATE calls SET state = :state, seconds_charged = :seconds_charged, ended_at = :ended_at
 WHERE call_id = :call_id AND booking_id = :booking_id;
