@@ -25,6 +25,7 @@ from api.resources import (
     blocked_callers,
     bookings,
     callback_endpoints,
+    callback_tests,
     callbacks,
     catalogue,
     cdrs,
@@ -49,6 +50,7 @@ ROUTES: tuple[Route, ...] = (
     *exports.ROUTES,
     *catalogue.ROUTES,
     *callback_endpoints.ROUTES,
+    *callback_tests.ROUTES,
     *callbacks.ROUTES,
     *webhook_secret.ROUTES,
     *sandbox.ROUTES,
@@ -80,6 +82,7 @@ def build_app(deps: Dependencies) -> web.Application:
     app[FAILURES] = FailureLimit()
     app[QUOTA] = RateLimit(deps.limits.requests_per_minute)
     app[TURNS] = ReadTurns()
+    app[callback_tests.TESTS] = RateLimit(callback_tests.TESTS_PER_MINUTE)
     app[exports.UNDER_WAY] = Counter()
     app[ROUTES_BY_HANDLER] = {route.handler: route for route in (*ROUTES, *docs_page.ROUTES)}
     for route in (*ROUTES, *docs_page.ROUTES):

@@ -36,6 +36,7 @@ class RequestLimits:
         body_seconds: Time for a body to arrive.
         storage_seconds: Time for a command in the storage.
         hang_up_seconds: Time for Asterisk to end the calls of a deleted booking.
+        test_event_seconds: Time that a request for a test event waits for the receiver's answer.
         stall_seconds: Time that an export's client may take to read one batch.
     """
 
@@ -45,6 +46,7 @@ class RequestLimits:
     body_seconds: float = 5.0
     storage_seconds: float = 6.0
     hang_up_seconds: float = 2.0
+    test_event_seconds: float = 3.0
     stall_seconds: float = 30.0
 
 

@@ -75,6 +75,7 @@ PROBLEMS: dict[str, Kind] = {
     "too_many_requests": Kind(429, "Too many requests", retry_after=1),
     "redelivered_too_soon": Kind(429, "The callback was sent again moments ago", retry_after=60),
     "too_many_redeliveries": Kind(429, "Many callbacks of the account wait to be sent", retry_after=60),
+    "too_many_tests": Kind(429, "The account has reached its limit of test events", retry_after=6),
     "too_many_failures": Kind(429, "Too many failed authentications", retry_after=60),
     "internal": Kind(500, "Internal server error"),
     "no_number_free": Kind(503, "No matching number is free", retry_after=60),

@@ -19,7 +19,7 @@ from api.schemas.fields import (
     SipCode,
     described,
 )
-from engine.domain.event_kinds import FIELDS, Envelope, Event, EventField
+from engine.domain.event_kinds import FIELDS, CallbackTest, Envelope, Event, EventField
 from engine.domain.ids import BookingId
 from engine.domain.numbers import E164
 from engine.domain.times import EpochMs
@@ -39,7 +39,8 @@ BY_TYPE: Mapping[Any, Any] = {EpochMs: Instant, int: Count, E164: Phone, Booking
 
 
 def _model_of(event: type) -> type[Outgoing]:
-    fields: dict[str, Any] = {each.name: _field_of(each) for each in (*FIELDS[event], *FIELDS[Envelope])}
+    envelope = () if event is CallbackTest else FIELDS[Envelope]
+    fields: dict[str, Any] = {each.name: _field_of(each) for each in (*FIELDS[event], *envelope)}
     return create_model(f"{event.__name__}Body", __base__=Outgoing, __doc__=event.__doc__, **fields)
 
 
@@ -51,4 +52,4 @@ def _field_of(field: EventField) -> tuple[Any, Any]:
 
 
 # The model of each event's body, named after the event.
-BODIES: Mapping[type[Event], type[Outgoing]] = {event: _model_of(event) for event in get_args(Event)}
+BODIES: Mapping[type, type[Outgoing]] = {event: _model_of(event) for event in (*get_args(Event), CallbackTest)}

@@ -17,6 +17,7 @@ from engine.domain.event_kinds import (
     BookingExpiringSoon,
     BookingGone,
     BookingLowSeconds,
+    CallbackTest,
     CallEnded,
     CallMissed,
     CallStarted,
@@ -113,6 +114,8 @@ BOOKING_GONE = _numbered(
     8, events.booking_gone_body(BOOKING, WhyGone.GRACE_OVER, EpochMs(BOOKING.expires_at + GRACE_MS))
 )
 
+CALLBACK_TEST = events.callback_test_body(BOOKED_AT)
+
 CALLBACKS: dict[type[BaseModel], list[EventBody]] = {
     BODIES[CallEnded]: [CALL_ENDED],
     BODIES[ExpiredCall]: [EXPIRED_CALL, EXPIRED_CALLS],
@@ -122,4 +125,5 @@ CALLBACKS: dict[type[BaseModel], list[EventBody]] = {
     BODIES[BookingLowSeconds]: [LOW_SECONDS],
     BODIES[BookingExpired]: [BOOKING_EXPIRED],
     BODIES[BookingGone]: [BOOKING_GONE],
+    BODIES[CallbackTest]: [CALLBACK_TEST],
 }

@@ -22,6 +22,7 @@ ANSWERED_AT = "2026-03-01T12:00:05.000Z"
 CALLBACK_FACTS: dict[str, Any] = {
     "id": "evt_01a206bf8c3e7b4480c7d2b5f1e0a9c3",
     "booking_id": BOOKING_ID,
+    "test": False,
     "url": CALLBACK,
     "state": CallbackState.DELIVERED,
     "created_at": "2026-03-01T12:00:17.000Z",

@@ -11,6 +11,7 @@ from engine.domain.event_kinds import (
     BookingExpiringSoon,
     BookingGone,
     BookingLowSeconds,
+    CallbackTest,
     CallEnded,
     CallMissed,
     CallStarted,
@@ -26,6 +27,7 @@ EVENTS: Mapping[str, tuple[type[BaseModel], str]] = {
     "bookingLowSeconds": (BODIES[BookingLowSeconds], "A booking has few seconds left"),
     "bookingExpired": (BODIES[BookingExpired], "A booking has expired"),
     "bookingGone": (BODIES[BookingGone], "A booking is gone"),
+    "callbackTest": (BODIES[CallbackTest], "You have asked for a test event"),
 }
 
 # The headers of Standard Webhooks: https://www.standardwebhooks.com
@@ -52,6 +54,9 @@ ANSWERS: Mapping[str, str] = {
 }
 
 SENT_TO = "Sent to the `callback` URL that the booking had when it happened."
+SENT_ON_REQUEST = (
+    "Sent once, to the URL that `POST /callbacks/test` names. The answer is logged and has no other effect."
+)
 CHOSEN = " Only for accounts that have chosen its `type` with `PUT /account`."
 
 
@@ -60,12 +65,18 @@ def webhooks() -> Json:
     return {name: {"post": _event(name, body, summary)} for name, (body, summary) in EVENTS.items()}
 
 
+def _description(body: type[BaseModel]) -> str:
+    if body is BODIES[CallbackTest]:
+        return SENT_ON_REQUEST
+    return SENT_TO + (CHOSEN if "type" in body.model_fields else "")
+
+
 def _event(name: str, body: type[BaseModel], summary: str) -> Json:
     return {
         "operationId": name,
         "tags": ["Callbacks"],
         "summary": summary,
-        "description": SENT_TO + (CHOSEN if "type" in body.model_fields else ""),
+        "description": _description(body),
         "security": [],
         "parameters": [
             {"name": header, "in": "header", "required": True, **details} for header, details in SIGNATURE.items()

@@ -10,6 +10,7 @@ from api.schemas.common import Incoming, Outgoing, Page
 from api.schemas.fields import (
     WHOLE,
     BookingIdField,
+    Callback,
     CallbackIdField,
     Count,
     Cursor,
@@ -48,7 +49,10 @@ class CallbackBody(Outgoing):
 
     id: CallbackIdField
     """The `webhook-id` header that it is sent with."""
-    booking_id: BookingIdField
+    booking_id: BookingIdField | None
+    """`null`: it is a test event."""
+    test: bool
+    """Whether it is a test event, from `POST /callbacks/test`."""
     url: Url
     state: CallbackState
     created_at: Instant
@@ -72,6 +76,7 @@ def _shown(record: CallbackRecord) -> dict[str, object]:
     return {
         "id": record.id,
         "booking_id": record.booking_id,
+        "test": record.booking_id is None,
         "url": record.url,
         "state": record.state,
         "created_at": rfc3339(record.created_at),
@@ -134,6 +139,13 @@ class CallbackDetailBody(CallbackBody):
             method="POST", url=record.url, headers=HEADERS | {"webhook-id": record.id}, body=record.body
         )
         return cls(**_shown(record), request=request, attempts=[CallbackAttemptBody.of(each) for each in attempts])
+
+
+class NewTestEvent(Incoming):
+    """Where to send a test event."""
+
+    url: Callback
+    """The URL that receives it; the same URLs are accepted as for the `callback` of a booking."""
 
 
 class Redelivery(Incoming):

@@ -112,7 +112,7 @@ def _with_receiver(
     receiver = receiver_of(due.url)
     if receiver not in found:
         found[receiver] = tx.receivers.find(receiver.digest)
-    at_will = due.is_redelivered or is_sandbox
+    at_will = due.is_redelivered or due.is_test or is_sandbox
     callback = QueuedCallback(due.event_id, receiver, due.attempts, due.account_id, at_will, is_sandbox)
     return callback, KnownReceiver(*found[receiver], is_quick=due.is_quick)
 
@@ -137,7 +137,8 @@ def record(
 ) -> WhyDisabled | None:
     """Stores the result of an attempt: the callback's new state, a log entry, and the endpoint's success or failure.
 
-    If another worker has claimed the callback meanwhile, nothing is stored.
+    If another worker has claimed the callback meanwhile, nothing is stored. What a test event finds out says nothing of
+    its endpoint, which other callbacks may never have gone to.
 
     Args:
         tx: The transaction.
@@ -154,10 +155,11 @@ def record(
         return None
     tx.outbox.log_attempt(delivery.id, _logged(delivery, report))
     if isinstance(decision, Delivered):
-        tx.endpoints.note_success(new_id("cep"), delivery, now, is_quick=report.is_quick)
+        if not delivery.is_test:
+            tx.endpoints.note_success(new_id("cep"), delivery, now, is_quick=report.is_quick)
         tx.receivers.note_agreed(receiver_of(delivery.url).digest, now)
         return None
-    if not is_endpoint_failure(report.outcome):
+    if delivery.is_test or not is_endpoint_failure(report.outcome):
         return None
     return _note_failure(tx, delivery, report, decision, now, disable_after_ms)
 

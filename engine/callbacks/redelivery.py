@@ -52,7 +52,7 @@ def redeliver(tx: Transaction, account_id: AccountId, callback_id: str, now: Epo
         RedeliveredTooSoon: It was sent again moments ago.
         TooManyRedeliveries: Many callbacks of the account wait to be sent.
     """
-    _check_backlog(tx, account_id, now)
+    check_backlog(tx, account_id, now)
     found = _callback(tx, account_id, callback_id)
     endpoint = tx.endpoints.of_url(account_id, found.url)
     held = endpoint is not None and endpoint.disabled_at is not None
@@ -88,7 +88,7 @@ def redeliver_all(
     Raises:
         TooManyRedeliveries: Many callbacks of the account wait to be sent.
     """
-    _check_backlog(tx, account_id, now)
+    check_backlog(tx, account_id, now)
     found = tx.outbox.to_redeliver(account_id, state, after, until, limit + 1)
     chosen = found.records[:limit]
     # The worker holds those whose endpoint is disabled.
@@ -113,7 +113,8 @@ def enable(tx: Transaction, account_id: AccountId, endpoint_id: str) -> Endpoint
     return _endpoint(tx, account_id, endpoint_id)
 
 
-def _check_backlog(tx: Transaction, account_id: AccountId, now: EpochMs) -> None:
+def check_backlog(tx: Transaction, account_id: AccountId, now: EpochMs) -> None:
+    """Raises TooManyRedeliveries if many callbacks of the account wait to be sent. `now` is by the machine's clock."""
     if tx.outbox.due_count(account_id, EpochMs(now + DUE_WITHIN_MS), MOST_DUE) == MOST_DUE:
         raise TooManyRedeliveries("many callbacks of the account wait to be sent")
 

@@ -20,6 +20,8 @@ from engine.domain.times import EpochMs
 
 ExpiredMessage: TypeAlias = Literal["Incoming call for expired booking"]
 EXPIRED_MESSAGE: ExpiredMessage = "Incoming call for expired booking"
+TrialMessage: TypeAlias = Literal["A test event: no call and no booking is behind it"]
+TRIAL_MESSAGE: TrialMessage = "A test event: no call and no booking is behind it"
 # What can become of a call that was put through and not answered, and why a booking can have expired.
 Unanswered: TypeAlias = Literal[
     Disposition.BUSY,
@@ -171,6 +173,15 @@ class Envelope:
     metadata: Annotated[Metadata | None, "Your own notes on the booking. Left out if it has none."] = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackTest:
+    """You have asked for a test event. It is about no booking, and so it has neither `sequence` nor `metadata`."""
+
+    type: Literal["callback.test"] = field(default="callback.test", init=False)
+    timestamp: Annotated[EpochMs, "When you asked for it."]
+    message: TrialMessage = field(default=TRIAL_MESSAGE, init=False)
+
+
 Event: TypeAlias = (
     CallEnded
     | ExpiredCall
@@ -215,5 +226,5 @@ def _field(name: str, hint: Any) -> EventField:  # noqa: ANN401  type hints have
 # The fields of each event, in the order in which they are sent. Read once: reading type hints is slow.
 FIELDS: Mapping[type, tuple[EventField, ...]] = {
     event: tuple(_field(name, hint) for name, hint in get_type_hints(event, include_extras=True).items())
-    for event in (*get_args(Event), Envelope)
+    for event in (*get_args(Event), CallbackTest, Envelope)
 }

@@ -18,6 +18,7 @@ from engine.domain.event_kinds import (
     BookingExpiringSoon,
     BookingGone,
     BookingLowSeconds,
+    CallbackTest,
     CallEnded,
     CallMissed,
     CallStarted,
@@ -45,6 +46,7 @@ __all__ = [
     "call_ended_body",
     "call_missed_body",
     "call_started_body",
+    "callback_test_body",
     "expired_call_body",
     "expiring_soon_body",
     "in_envelope",
@@ -58,7 +60,7 @@ _UNSAFE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 EventBody: TypeAlias = dict[str, str | int | dict[str, str]]
 
 
-def body_of(event: Event | Envelope) -> EventBody:
+def body_of(event: Event | CallbackTest | Envelope) -> EventBody:
     """The JSON object that is sent for an event: public names, RFC 3339 instants, no empty optional fields."""
     body: EventBody = {}
     for each in FIELDS[type(event)]:
@@ -201,6 +203,11 @@ def booking_expired_body(booking: Booking, grace_ms: int) -> EventBody:
 def booking_gone_body(booking: Booking, why: WhyGone, now: EpochMs) -> EventBody:
     """The body for a booking that is gone for good."""
     return body_of(BookingGone(timestamp=now, booking_id=booking.id, service=booking.service, reason=why))
+
+
+def callback_test_body(now: EpochMs) -> EventBody:
+    """The body of a test event."""
+    return body_of(CallbackTest(timestamp=now))
 
 
 def _of_credit(booking: Booking) -> dict[str, Any]:

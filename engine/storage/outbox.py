@@ -24,6 +24,7 @@ class Delivery:
         attempts: All attempts so far, with this one. Results are stored only while this number is current, so that
             another worker's later claim makes this one void.
         tries: Attempts since the present schedule began, with this one.
+        is_test: Whether it is a test event, which has one attempt.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Delivery:
     tries: int
     created_at: EpochMs
     secrets: SigningSecrets
+    is_test: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +64,14 @@ class CallbackRecord:
     """A callback as its owner sees it.
 
     Attributes:
+        booking_id: The booking that it is about; None: it is a test event.
         body: The request's body; empty in lists.
         claimed: Whether a worker is sending it, or is about to.
         last_outcome: HTTP status or trouble of the last attempt.
     """
 
     id: str
-    booking_id: BookingId
+    booking_id: BookingId | None
     url: str
     body: str
     state: CallbackState
@@ -86,6 +89,7 @@ class DueCallback(NamedTuple):
     Attributes:
         attempts: The number of its attempts so far.
         is_redelivered: Whether it was sent again on request.
+        is_test: Whether it is a test event.
         is_quick: Whether the last attempt to its URL brought a prompt 2xx; None: not known.
     """
 
@@ -94,6 +98,7 @@ class DueCallback(NamedTuple):
     attempts: int
     account_id: AccountId
     is_redelivered: bool
+    is_test: bool
     is_quick: bool | None
 
 
@@ -124,18 +129,21 @@ class Outbox(Table):
         *,
         event_id: str,
         account_id: AccountId,
-        booking_id: BookingId,
+        booking_id: BookingId | None,
         call_id: CallId | None = None,
         url: str,
         body: str,
         now: EpochMs,
     ) -> None:
-        """Adds a callback that is due at once. `now` is by the account's clock; later instants are by the machine's."""
+        """Adds a callback that is due at once. Without a booking it is a test event.
+
+        `now` is by the account's clock; later instants are by the machine's.
+        """
         self._sql.insert_callback(
             self._db,
             id=event_id,
             account_id=account_id,
-            booking_id=booking_id,
+            booking_id=booking_id or "",
             call_id=call_id,
             url=url,
             body=body,
@@ -164,6 +172,7 @@ class Outbox(Table):
                 row["attempts"],
                 row["account_id"],
                 bool(row["is_redelivered"]),
+                bool(row["is_test"]),
                 None if row["is_quick"] is None else bool(row["is_quick"]),
             )
             for row in rows
@@ -288,9 +297,14 @@ class Outbox(Table):
 
 def callback_from_row(row: Row) -> CallbackRecord:
     """Builds a record from its columns."""
-    return CallbackRecord(**{**row, "state": CallbackState(row["state"]), "claimed": bool(row["claimed"])})
+    typed = {
+        "booking_id": row["booking_id"] or None,
+        "state": CallbackState(row["state"]),
+        "claimed": bool(row["claimed"]),
+    }
+    return CallbackRecord(**{**row, **typed})
 
 
 def _delivery(row: Row) -> Delivery:
     names = ("id", "account_id", "url", "body", "attempts", "tries", "created_at")
-    return Delivery(**{name: row[name] for name in names}, secrets=secrets_from_row(row))
+    return Delivery(**{name: row[name] for name in names}, secrets=secrets_from_row(row), is_test=bool(row["is_test"]))

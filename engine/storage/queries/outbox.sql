@@ -3,7 +3,8 @@
 UPDATE bookings SET callbacks_posted = callbacks_posted + 1 WHERE id = :booking_id RETURNING callbacks_posted;
 
 -- name: insert_callback!
--- `created_at` is by the account's clock, `due_at` by the machine's.
+-- `created_at` is by the account's clock, `due_at` by the machine's. A test event is about no booking: its
+-- `booking_id` is empty.
 INSERT INTO outbox (
     id, account_id, booking_id, call_id, url, body, state, attempts, created_at, due_at, finished_at, last_outcome
 ) VALUES (
@@ -36,7 +37,8 @@ WHERE id IN (
     ORDER BY o.due_at
     LIMIT :at_most
 )
-RETURNING id, account_id, url, attempts, redelivered_at IS NOT NULL AS is_redelivered, (
+RETURNING id, account_id, url, attempts, redelivered_at IS NOT NULL AS is_redelivered,
+    booking_id = '' AS is_test, (
     SELECT e.is_quick FROM callback_endpoints AS e WHERE e.account_id = outbox.account_id AND e.url = outbox.url
 ) AS is_quick, EXISTS (
     SELECT 1 FROM callback_endpoints AS e
@@ -57,6 +59,7 @@ WHERE id = :id AND state = 'PENDING' AND attempts = :attempts
         WHERE e.account_id = outbox.account_id AND e.url = outbox.url AND e.disabled_at IS NOT NULL
     )
 RETURNING id, account_id, url, body, attempts, attempts - attempts_before AS tries, created_at,
+    booking_id = '' AS is_test,
     (SELECT a.webhook_secret FROM accounts AS a WHERE a.id = outbox.account_id) AS webhook_secret,
     (SELECT a.old_webhook_secret FROM accounts AS a WHERE a.id = outbox.account_id) AS old_webhook_secret,
     (SELECT a.old_secret_until FROM accounts AS a WHERE a.id = outbox.account_id) AS old_secret_until;
@@ -74,11 +77,12 @@ WHERE id = :id AND state = 'PENDING' AND attempts = :attempts;
 SELECT MIN(due_at) FROM outbox WHERE state = 'PENDING' AND account_id = :account_id;
 
 -- name: callback_counts^
--- `late`: due before `due_before` and still pending. `failed`: given up since `since`.
+-- `late`: due before `due_before` and still pending. `failed`: given up since `since`. Test events, which may fail, do
+-- not count.
 SELECT
     (SELECT COUNT(*) FROM outbox WHERE state = 'PENDING') AS pending,
     (SELECT COUNT(*) FROM outbox WHERE state = 'PENDING' AND due_at < :due_before) AS late,
-    (SELECT COUNT(*) FROM outbox WHERE state = 'FAILED' AND finished_at > :since) AS failed;
+    (SELECT COUNT(*) FROM outbox WHERE state = 'FAILED' AND finished_at > :since AND booking_id <> '') AS failed;
 
 -- name: redeliver_callback!
 -- Its schedule starts again. Not a callback that a worker has in its queue or is sending, nor one that was sent again
