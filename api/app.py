@@ -23,6 +23,7 @@ from api.openapi import served
 from api.resources import (
     account,
     blocked_callers,
+    booking_pictures,
     bookings,
     callback_endpoints,
     callback_tests,
@@ -34,6 +35,7 @@ from api.resources import (
     health,
     sandbox,
     traces,
+    usage,
     webhook_secret,
 )
 
@@ -43,11 +45,13 @@ log = structlog.get_logger(__name__)
 
 ROUTES: tuple[Route, ...] = (
     *bookings.ROUTES,
+    *booking_pictures.ROUTES,
     *blocked_callers.ROUTES,
     *explanations.ROUTES,
     *cdrs.ROUTES,
     *traces.ROUTES,
     *exports.ROUTES,
+    *usage.ROUTES,
     *catalogue.ROUTES,
     *callback_endpoints.ROUTES,
     *callback_tests.ROUTES,

@@ -28,6 +28,7 @@ class Operation:
         creates: The path of the resource that a 201 creates; None if it creates none.
         detail: What the summary does not say; None if it says all.
         streams: The media type of an answer that is streamed as text; None for other answers.
+        pictures: The media types of an answer that is a picture.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Operation:
     creates: str | None = None
     detail: str | None = None
     streams: str | None = None
+    pictures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ TAGS = {
     "Bookings": "Book a number, see, renew, change and cancel bookings.",
     "Blocked callers": "Refuse single callers of a booking.",
     "Call records": "All calls to your numbers, as pages or as a whole.",
+    "Usage": "What calls have used, by day and booking.",
     "Plans and numbers": "What can be booked.",
     "Delivery of callbacks": "See which callbacks were delivered, and send them again.",
     "Test worlds": "The sandbox: simulate calls and move the clock, without telephones and without waiting.",

@@ -19,6 +19,7 @@ from api.openapi.delivery_examples import CALLBACK_LOG, CALLBACK_SENT, CALLED_AT
 from api.resources.account import AccountBody, AccountChange
 from api.resources.catalogue import CountryBody, NumbersBody, PlanBody, PlansBody
 from api.resources.health import HealthBody
+from api.resources.usage import UsageBody, UsageLineBody
 from api.schemas.bookings import (
     BlockedCallerBody,
     BlockedCallerPage,
@@ -52,6 +53,7 @@ from engine.domain.call_ends import HungUpBy
 from engine.domain.dispositions import Disposition
 from engine.domain.explanation import LimitedBy
 from engine.domain.notifications import EventType
+from engine.domain.number_plan import national_spelling, tel_link
 from engine.domain.policy import UsagePlan
 from engine.domain.rejections import Reason
 from engine.domain.retry import WhyDisabled
@@ -73,6 +75,8 @@ def shown(body: Outgoing) -> dict[str, Any]:
 BOOKING = BookingBody(
     id=BOOKING_ID,
     service=SERVICE,
+    service_national=national_spelling(SERVICE),
+    service_link=tel_link(SERVICE),
     end_time=ENDS_AT,
     seconds_remaining=1800,
     minutes_remaining=30,
@@ -151,6 +155,22 @@ NUMBERS = NumbersBody(
 )
 
 
+USAGE = UsageBody(
+    since=BOOKED_AT,
+    until=ENDS_AT,
+    answered=3,
+    missed=1,
+    refused=0,
+    seconds=96,
+    data=[
+        UsageLineBody(
+            day="2026-03-01", booking_id=BOOKING_ID, service=SERVICE, answered=1, missed=0, refused=0, seconds=12
+        ),
+        UsageLineBody(
+            day="2026-03-02", booking_id=BOOKING_ID, service=SERVICE, answered=2, missed=1, refused=0, seconds=84
+        ),
+    ],
+)
 SIMULATED = SimulatedCallBody(
     put_through=True, reason=Reason.PUT_THROUGH, sip_status=200, cdr=CDR, booking=BOOKING, now=CALLED_AT
 )
@@ -195,6 +215,8 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     TraceBody: [shown(TRACE)],
     CdrPage: [shown(Page(data=[CDR], has_more=False, next_cursor=None))],
     ExplanationBody: [shown(EXPLANATION)],
+    UsageBody: [shown(USAGE)],
+    UsageLineBody: [shown(line) for line in USAGE.data],
     PlansBody: [shown(PLANS)],
     PlanBody: [shown(plan) for plan in PLANS.data],
     NumbersBody: [shown(NUMBERS)],

@@ -12,6 +12,7 @@ from api.http.routes import Route
 from api.openapi.components import Json, ref, ref_to
 from api.openapi.examples import STREAMED
 from api.openapi.refusals import QUOTA_HEADERS, codes_of, refusals
+from api.resources.usage import DEFAULT_DAYS
 from api.schemas.fields import BOOKING_ID, CALLER, CURSOR, LABEL, VALUE, whole
 from engine.domain import notes
 from engine.domain.dispositions import Disposition
@@ -93,6 +94,10 @@ PARAMETERS: Mapping[str, Json] = {
         "description": "Only callbacks about this booking, which may be gone.",
         "schema": {"type": "string", "pattern": whole(BOOKING_ID)},
     },
+    "format": {
+        "description": "The kind of picture.",
+        "schema": {"type": "string", "enum": ["svg", "png"], "default": "svg"},
+    },
     "from": _instant("Only callbacks created at or after this time.", "2026-03-01T00:00:00Z"),
     "to": _instant("Only callbacks created before this time.", "2026-04-01T00:00:00Z"),
 }
@@ -116,6 +121,14 @@ RECORD_FILTERS: Mapping[str, Json] = {
         "description": "Only calls to this booking, which may be gone.",
         "schema": {"type": "string", "pattern": whole(BOOKING_ID)},
     },
+}
+# The span of a statement.
+SPAN: Mapping[str, Json] = {
+    "from": _instant(
+        f"Calls that came in at or after this time; {DEFAULT_DAYS} days before `to` where it is left out.",
+        "2026-03-01T00:00:00Z",
+    ),
+    "to": _instant("Calls that came in before this time; now where it is left out.", "2026-04-01T00:00:00Z"),
 }
 IDEMPOTENCY_KEY: Json = {
     "name": HEADER,
@@ -164,9 +177,16 @@ def _parameters(route: Route) -> list[Json]:
     ]
     headers = [IDEMPOTENCY_KEY] if route.keyed else []
     # In the order of the table: sets have no stable order, and the document must be the same at every start.
-    known = {**PARAMETERS, **RECORD_FILTERS} if "disposition" in route.parameters else PARAMETERS
+    known = {**PARAMETERS, **_special(route)}
     queries = [{"name": name, "in": "query", **details} for name, details in known.items() if name in route.parameters]
     return placeholders + headers + queries
+
+
+def _special(route: Route) -> Mapping[str, Json]:
+    """The parameters that mean something else on this route than on others."""
+    if "disposition" in route.parameters:
+        return RECORD_FILTERS
+    return SPAN if route.parameters == SPAN.keys() else {}
 
 
 def _responses(route: Route, routes: Iterable[Route]) -> Json:
@@ -189,6 +209,8 @@ def _answer(route: Route, status: int, body: type[BaseModel] | None) -> Json:
     if route.operation.streams:
         kind = route.operation.streams
         answer["content"] = {kind: {"schema": {"type": "string"}, "example": STREAMED[kind]}}
+    if route.operation.pictures:
+        answer["content"] = {kind: {"schema": {}} for kind in route.operation.pictures}
     if body:
         answer["content"] = {JSON: {"schema": ref_to(body)}}
     if status == HTTPStatus.CREATED:

@@ -1,5 +1,6 @@
 """Bookings and their blocked callers, as they come in and go out."""
 
+import re
 from collections.abc import Mapping
 from itertools import combinations
 from typing import Annotated
@@ -27,9 +28,11 @@ from api.schemas.fields import (
     ShownCaller,
     Url,
     WantedCountry,
+    described,
 )
 from engine.domain.booking import Booking, BookingStatus, CallerId, status_at
 from engine.domain.number_choice import ANY_COUNTRY, NumberRequest
+from engine.domain.number_plan import national_spelling, tel_link
 from engine.domain.numbers import E164
 from engine.domain.policy import (
     MAX_CALL_SECONDS,
@@ -147,6 +150,10 @@ class BookingBody(Outgoing):
     id: BookingIdField
     service: Phone
     """The rented number. Calls to it reach `destination`."""
+    service_national: str
+    """`service` as people of its country write it."""
+    service_link: Annotated[str, described(re.compile(r"tel:\+[1-9][0-9]{6,14}"), format="uri")]
+    """A link that dials `service`. `GET /bookings/{id}/qr` has it as a QR code."""
     end_time: Instant
     """When the booking expires at the latest. It does not change if the credit is used up earlier."""
     seconds_remaining: Count
@@ -184,6 +191,8 @@ class BookingBody(Outgoing):
         return cls(
             id=booking.id,
             service=booking.service,
+            service_national=national_spelling(booking.service),
+            service_link=tel_link(booking.service),
             end_time=rfc3339(booking.end_at),
             seconds_remaining=booking.seconds.remaining,
             minutes_remaining=booking.seconds.remaining // 60,

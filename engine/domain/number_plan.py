@@ -99,6 +99,18 @@ def caller_of(sent: str, plan: NumberPlan = INTERNATIONAL) -> str:
     return number or sent
 
 
+def tel_link(number: E164) -> str:
+    """Returns the URI (RFC 3966) that a telephone dials."""
+    return f"tel:{number}"
+
+
+@lru_cache(CACHED_NUMBERS)
+def national_spelling(number: E164) -> str:
+    """Returns the number as people of its country write it, such as `02 555 00 00`; as it is if it has no country."""
+    parsed = _parsed(number, None)
+    return number if parsed is None else phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL)
+
+
 def is_caller(text: str) -> bool:
     """Returns whether `text` can be the source of a call: digits as the dialplan passes them on, or ANONYMOUS."""
     return text == ANONYMOUS or SENT.fullmatch(text) is not None

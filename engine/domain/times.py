@@ -61,6 +61,14 @@ class Span:
         for begin in range(self.since, self.until, DAY_MS):
             yield Span(EpochMs(begin), EpochMs(min(begin + DAY_MS, self.until)))
 
+    def by_calendar_day(self) -> Iterator["Span"]:
+        """Yields its piece of each day in UTC; the first and the last may be shorter."""
+        begin = self.since
+        while begin < self.until:
+            end = EpochMs(min(begin - begin % DAY_MS + DAY_MS, self.until))
+            yield Span(begin, end)
+            begin = end
+
 
 def month_from(text: str) -> Span | None:
     """Returns the month, in UTC, that a text such as `2026-11` names; None if it names none."""

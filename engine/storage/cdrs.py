@@ -64,6 +64,26 @@ class CallRecord:
     ended_at: EpochMs | None
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the calls of one booking within a span have used.
+
+    Attributes:
+        service: The booking's number at one of these calls.
+        answered: Calls that were answered, and are charged.
+        missed: Calls that were put through and not answered.
+        refused: Calls that were not put through.
+        seconds: The charged seconds.
+    """
+
+    booking_id: BookingId
+    service: E164
+    answered: int
+    missed: int
+    refused: int
+    seconds: int
+
+
 class CdrPosition(NamedTuple):
     """A record's position in the list: ordered by when its call came in, then by its id. Later ones are greater."""
 

@@ -8,7 +8,7 @@ from engine.domain.account_limits import AccountLimits, limits_in_force
 from engine.domain.booking import Booking
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.retry import CallbackState
-from engine.domain.times import EpochMs
+from engine.domain.times import EpochMs, Span
 from engine.storage import queries
 from engine.storage.accounts import (
     AccountSummary,
@@ -20,7 +20,16 @@ from engine.storage.accounts import (
 from engine.storage.blocked_callers import BlockedCaller
 from engine.storage.bookings import booking_from_row
 from engine.storage.calls import Call, call_from_row
-from engine.storage.cdrs import Between, CallRecord, Cdr, CdrPosition, WantedRecords, call_record_from_row, cdr_from_row
+from engine.storage.cdrs import (
+    Between,
+    CallRecord,
+    Cdr,
+    CdrPosition,
+    Usage,
+    WantedRecords,
+    call_record_from_row,
+    cdr_from_row,
+)
 from engine.storage.endpoints import Endpoint, endpoint_from_row
 from engine.storage.filters import LAST_ID, BookingFilter
 from engine.storage.outbox import AttemptRecord, CallbackPosition, CallbackRecord, callback_from_row
@@ -163,6 +172,13 @@ class Reads:
             self._sql.cdr_places, account_id=account_id, skipped=skipped, **between.parameters()
         )
         return [CdrPosition(row["started_at"], row["id"]) for row in rows]
+
+    async def usage(self, account_id: AccountId, span: Span) -> list[Usage]:
+        """Sums up an account's calls that came in within the span, by booking."""
+        rows = await self._counts.run(
+            self._sql.usage_by_booking, account_id=account_id, since=span.since, until=span.until
+        )
+        return [Usage(**row) for row in rows]
 
     async def record_named(self, named: str) -> Cdr | None:
         """Returns the call record that has this id, or whose call has it, of any account."""

@@ -66,8 +66,8 @@ def filled_database(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dic
 
 @pytest.fixture
 def api_limits() -> RequestLimits:
-    """The limits of the API, without a rate limit. Modules that test a limit override it."""
-    return RequestLimits(requests_per_minute=10**6)
+    """The limits of the API, without a rate limit and without a wait for a worker that most modules do not have."""
+    return RequestLimits(requests_per_minute=10**6, test_event_seconds=0.0)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ QUERY = {
     "metadata": "x",
     "bookingId": "bkg_" + "0" * 32,
     "state": "FAILED",
+    "format": "png",
 }
 # Of the required fields of a body.
 FIELDS: dict[str, Any] = {
@@ -38,6 +39,7 @@ FIELDS: dict[str, Any] = {
     "outcome": "busy",
     "advance": 1,
     "events": ["call.missed"],
+    "url": CALLBACK,
 }
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 from aiohttp import ClientSession, web
 
@@ -19,11 +20,13 @@ from tests.integration.callback_sending import DEMO
 
 
 @contextlib.asynccontextmanager
-async def delivering(api: Api, key: str, config: DeliveryRules) -> AsyncIterator[ClientSession]:
-    """Runs the API and a worker, and yields a client with that key."""
+async def delivering(api: Api, key: str, config: DeliveryRules, **limits: Any) -> AsyncIterator[ClientSession]:
+    """Runs the API, with other limits if any, and a worker, and yields a client with that key."""
     worker, stop = CallbackWorker(api.storage, SystemClock(), config), asyncio.Event()
+    deps = api.client.app[DEPENDENCIES]
     deps = replace(
-        api.client.app[DEPENDENCIES],
+        deps,
+        limits=replace(deps.limits, **limits),
         clock=SystemClock(),
         check_callback=lambda url: check_callback(url, DEMO),
     )

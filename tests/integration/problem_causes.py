@@ -12,6 +12,7 @@ from engine.callbacks import redelivery
 from engine.sandbox.clock import MAX_AHEAD_MS
 from engine.storage.transaction import Transaction
 from tests.integration.api_helpers import (
+    CALLBACK,
     CALLER,
     CRASHING_CALLBACK,
     NUMBERS,
@@ -76,6 +77,12 @@ async def redelivered_too_soon(api: Api) -> Answer:
     [callback_id] = await tried(api)
     await api.call("POST", f"/callbacks/{callback_id}/redeliver")
     return await api.call("POST", f"/callbacks/{callback_id}/redeliver")
+
+
+async def too_many_tests(api: Api) -> Answer:
+    for _ in range(11):
+        answer = await api.call("POST", "/callbacks/test", {"url": CALLBACK})
+    return answer
 
 
 async def too_much_stored(api: Api) -> Answer:
@@ -194,6 +201,7 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "too_much_stored": too_much_stored,
     "redelivered_too_soon": redelivered_too_soon,
     "too_many_redeliveries": too_many_redeliveries,
+    "too_many_tests": too_many_tests,
     "too_many_requests": too_many_requests,
     "too_many_failures": too_many_failures,
     "expectation_failed": lambda api: api.call("GET", "/bookings", headers={"Expect": "the-unexpected"}),

@@ -25,7 +25,7 @@ pytest_plugins = ["tests.integration.api_fixtures"]
 
 @pytest.fixture
 def api_limits() -> RequestLimits:
-    return RequestLimits(requests_per_minute=60, body_seconds=0.2, storage_seconds=0.3, request_seconds=1.0)
+    return RequestLimits(60, body_seconds=0.2, storage_seconds=0.3, request_seconds=1.0, test_event_seconds=0.0)
 
 
 def test_every_code_has_a_cause_here() -> None:

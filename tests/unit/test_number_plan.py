@@ -6,8 +6,9 @@ import phonenumbers
 import pytest
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
-from engine.domain.number_plan import NumberFormat, NumberPlan, caller_of
+from engine.domain.number_plan import NumberFormat, NumberPlan, caller_of, national_spelling, tel_link
 from engine.domain.numbers import ANONYMOUS, is_e164
+from engine.domain.numbers import E164 as Number
 
 E164, PLUS, ZEROS, NATIONAL = NumberFormat.E164, NumberFormat.PLUS, NumberFormat.ZEROS, NumberFormat.NATIONAL
 EVERY = tuple(NumberFormat)
@@ -206,3 +207,21 @@ def test_a_trunk_prefix_behind_the_country_code_is_dropped_in_every_country() ->
         if is_e164(spelled) and caller_of(spelled) != number:
             kept.append((country, spelled))
     assert kept == []
+
+
+@pytest.mark.parametrize(
+    ("number", "written"),
+    [
+        ("+3225550000", "02 555 00 00"),
+        ("+32475123456", "0475 12 34 56"),
+        ("+33612345678", "06 12 34 56 78"),
+        ("+390612345678", "06 1234 5678"),
+        ("+14155550123", "(415) 555-0123"),
+        ("+442079460958", "020 7946 0958"),
+        ("+999000000000001", "+999000000000001"),  # a simulated number belongs to no country
+    ],
+)
+def test_a_number_is_written_as_people_of_its_country_write_it(number: str, written: str) -> None:
+    """As in ITU-T E.123's national notation."""
+    assert national_spelling(Number(number)) == written
+    assert tel_link(Number(number)) == f"tel:{number}"

@@ -36,6 +36,24 @@ SELECT service, SUM(1 + further_calls) AS calls, SUM(duration > 0) AS answered, 
 WHERE account_id = :account_id AND started_at >= :since AND started_at < :until
 GROUP BY service;
 
+-- name: usage_by_booking
+-- What an account's calls of a span have used, by booking. An answered call lasts at least a second; one that rang
+-- without an answer is missed. The record of a refused call may stand for further ones.
+SELECT
+    booking_id, MAX(service) AS service,
+    SUM(CASE WHEN duration > 0 THEN 1 ELSE 0 END) AS answered,
+    SUM(CASE WHEN duration = 0 AND disposition IN (
+        'BUSY', 'NO_ANSWER', 'CANCELLED', 'UNREACHABLE', 'GAVE_WAY', 'LOST'
+    ) THEN 1 + further_calls ELSE 0 END) AS missed,
+    SUM(CASE WHEN duration = 0 AND disposition NOT IN (
+        'BUSY', 'NO_ANSWER', 'CANCELLED', 'UNREACHABLE', 'GAVE_WAY', 'LOST'
+    ) THEN 1 + further_calls ELSE 0 END) AS refused,
+    SUM(duration) AS seconds
+FROM cdrs
+WHERE account_id = :account_id AND started_at >= :since AND started_at < :until
+GROUP BY booking_id
+ORDER BY booking_id;
+
 -- name: busiest_bookings
 -- Of customers, or of one account. CROSS JOIN makes SQLite begin with the accounts, and read the time span of each.
 SELECT

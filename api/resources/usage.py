@@ -1,0 +1,126 @@
+"""/usage: what the account's calls of a span have used, by day and booking."""
+
+from typing import Annotated
+
+from aiohttp import web
+from pydantic import Field
+
+from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, now_of
+from api.http.parsing import span_of, unacceptable
+from api.http.responses import json_answer
+from api.http.routes import Operation, Route
+from api.schemas.common import Outgoing
+from api.schemas.fields import BookingIdField, Count, Instant, Phone, described
+from engine.domain.ids import AccountId
+from engine.domain.times import DAY_MS, EpochMs, Span, rfc3339
+from engine.storage.cdrs import Usage
+from engine.storage.reads import Reads
+
+DEFAULT_DAYS = 30
+MAX_DAYS = 92
+# A larger answer would hold up the event loop, which also serves calls.
+MAX_LINES = 2_000
+
+
+class UsageLineBody(Outgoing):
+    """What the calls to one booking on one day have used."""
+
+    day: Annotated[str, described(format="date")]
+    """The day, in UTC, on which the calls came in."""
+    booking_id: BookingIdField
+    """The booking, which may be gone since."""
+    service: Phone
+    """The rented number that was called."""
+    answered: Count
+    """Calls that were answered."""
+    missed: Count
+    """Calls that were put through and not answered."""
+    refused: Count
+    """Calls that were not put through."""
+    seconds: Count
+    """Charged seconds: the sum of the durations of the call records."""
+
+    @classmethod
+    def of(cls, day: Span, used: Usage) -> "UsageLineBody":
+        """The line of a booking's calls of a day."""
+        return cls(
+            day=rfc3339(day.since)[:10],
+            booking_id=used.booking_id,
+            service=used.service,
+            answered=used.answered,
+            missed=used.missed,
+            refused=used.refused,
+            seconds=used.seconds,
+        )
+
+
+class UsageBody(Outgoing):
+    """What the account's calls of a time span have used, and their sums. Calls that are still up are not in it."""
+
+    since: Annotated[Instant, Field(serialization_alias="from")]
+    until: Annotated[Instant, Field(serialization_alias="to")]
+    answered: Count
+    missed: Count
+    refused: Count
+    seconds: Count
+    data: list[UsageLineBody]
+    """By day and booking; there is no line where there were no calls."""
+
+
+async def index(request: web.Request) -> web.Response:
+    """Answers with the usage of a time span."""
+    span = span_asked(request)
+    return json_answer(await usage_of(request.app[DEPENDENCIES].reads, request[ACCOUNT_ID], span))
+
+
+def span_asked(request: web.Request) -> Span:
+    """Returns the span that the query asks for. Raises ProblemError if it is too long."""
+    _, until = span_of(request, 0, now_of(request))
+    since, _ = span_of(request, until - DEFAULT_DAYS * DAY_MS, until)
+    if since > until:
+        raise unacceptable("from", "must not be later than to")
+    if until - since > MAX_DAYS * DAY_MS:
+        raise unacceptable("from", f"must not be more than {MAX_DAYS} days before to")
+    return Span(EpochMs(since), EpochMs(until))
+
+
+async def usage_of(reads: Reads, account_id: AccountId, span: Span) -> UsageBody:
+    """Returns the usage of a span. It reads a day at a time, so that no statement runs long.
+
+    Raises:
+        ProblemError: It has too many lines.
+    """
+    lines: list[UsageLineBody] = []
+    for day in span.by_calendar_day():
+        lines += [UsageLineBody.of(day, used) for used in await reads.usage(account_id, day)]
+        if len(lines) > MAX_LINES:
+            raise unacceptable("to", f"must be earlier: the answer would have more than {MAX_LINES} lines")
+    return UsageBody(
+        since=rfc3339(span.since),
+        until=rfc3339(span.until),
+        answered=sum(line.answered for line in lines),
+        missed=sum(line.missed for line in lines),
+        refused=sum(line.refused for line in lines),
+        seconds=sum(line.seconds for line in lines),
+        data=lines,
+    )
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/usage",
+        index,
+        Operation(
+            "getUsage",
+            "Usage",
+            "See what calls have used, by day and booking",
+            answers={200: UsageBody},
+            detail="A call belongs to the day, in UTC, on which it came in. The seconds are those that the bookings "
+            f"were charged. A request spans up to {MAX_DAYS} days, and {DEFAULT_DAYS} by default; the first and the "
+            f"last day may be parts of a day. An answer has up to {MAX_LINES} lines.",
+        ),
+        parameters=frozenset({"from", "to"}),
+        counts=True,
+    ),
+)
