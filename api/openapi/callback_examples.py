@@ -17,7 +17,6 @@ from engine.domain.event_kinds import (
     BookingExpiringSoon,
     BookingGone,
     BookingLowSeconds,
-    CallbackTest,
     CallEnded,
     CallMissed,
     CallStarted,
@@ -125,5 +124,4 @@ CALLBACKS: dict[type[BaseModel], list[EventBody]] = {
     BODIES[BookingLowSeconds]: [LOW_SECONDS],
     BODIES[BookingExpired]: [BOOKING_EXPIRED],
     BODIES[BookingGone]: [BOOKING_GONE],
-    BODIES[CallbackTest]: [CALLBACK_TEST],
 }

@@ -5,10 +5,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from api.openapi import callback_examples as story
+from api.openapi.callback_bodies import BODIES
 from api.openapi.callback_examples import (
     ACCOUNT_ID,
     BOOKING_ID,
     CALLBACK,
+    CALLBACK_TEST,
     CALLBACKS,
     CALLER,
     CDR_ID,
@@ -51,6 +53,7 @@ from engine.domain.account_state import AccountState
 from engine.domain.booking import BookingStatus, CallerId
 from engine.domain.call_ends import HungUpBy
 from engine.domain.dispositions import Disposition
+from engine.domain.event_kinds import CallbackTest
 from engine.domain.explanation import LimitedBy
 from engine.domain.notifications import EventType
 from engine.domain.number_plan import national_spelling, tel_link
@@ -250,6 +253,7 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     ],
     AccountChange: [{"events": ["call.missed", "booking.expiring_soon"]}, {"events": []}],
     AccountBody: [shown(ACCOUNT)],
+    BODIES[CallbackTest]: [CALLBACK_TEST],
     **CALLBACKS,
 }
 

@@ -210,7 +210,9 @@ def _answer(route: Route, status: int, body: type[BaseModel] | None) -> Json:
         kind = route.operation.streams
         answer["content"] = {kind: {"schema": {"type": "string"}, "example": STREAMED[kind]}}
     if route.operation.pictures:
-        answer["content"] = {kind: {"schema": {}} for kind in route.operation.pictures}
+        answer["content"] = {
+            kind: {"schema": {"type": "string", "format": "binary"}} for kind in route.operation.pictures
+        }
     if body:
         answer["content"] = {JSON: {"schema": ref_to(body)}}
     if status == HTTPStatus.CREATED:

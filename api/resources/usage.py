@@ -57,8 +57,8 @@ class UsageLineBody(Outgoing):
 class UsageBody(Outgoing):
     """What the account's calls of a time span have used, and their sums. Calls that are still up are not in it."""
 
-    since: Annotated[Instant, Field(serialization_alias="from")]
-    until: Annotated[Instant, Field(serialization_alias="to")]
+    since: Instant = Field(alias="from")
+    until: Instant = Field(alias="to")
     answered: Count
     missed: Count
     refused: Count

@@ -36,6 +36,7 @@ SORTS = {
     "ends_of_quarantine_by_country": "numbers in quarantine, by country and day",
     "left_by_country": "numbers that lost their booking within a week",
     "numbers_by_country": "for the operator",
+    "usage_by_booking": "bookings that one account had on one day",
     "calls_by_number": "numbers that one account had on one day",
     "ends_of_quarantine": "numbers in quarantine, by day",
     "grants_of_booking": "of one booking",

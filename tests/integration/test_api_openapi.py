@@ -57,11 +57,11 @@ def test_it_has_every_route_and_nothing_else() -> None:
 SCHEMA_NAMES = """
     Account AccountChange BlockedCaller BlockedCallerPage Booking BookingChange BookingExpired
     BookingExpiringSoon BookingGone BookingLowSeconds BookingPage BookingPatch CallEnded CallMissed CallStarted
-    Callback CallbackAttempt CallbackDetail CallbackPage CallbackRequest CallbackState CallerId Cdr CdrPage
+    Callback CallbackAttempt CallbackDetail CallbackPage CallbackRequest CallbackState CallbackTest CallerId Cdr CdrPage
     Clock ClockChange Country Disposition Endpoint EndpointPage EventType ExpiredCall Explanation FieldError
-    Health HungUpBy LimitedBy NewBlockedCaller NewBooking NewSimulatedCall NewWebhookSecret Numbers OpenApiDocument
-    Outcome Plan Plans Problem Reason Redelivered Redelivery SimulatedCall Status Trace TraceEvent TraceState
-    TraceStep TracedCallback Trouble UsagePlan WebhookSecret WhyDisabled WhyGone
+    Health HungUpBy LimitedBy NewBlockedCaller NewBooking NewSimulatedCall NewTestEvent NewWebhookSecret Numbers
+    OpenApiDocument Outcome Plan Plans Problem Reason Redelivered Redelivery SimulatedCall Status Trace TraceEvent
+    TraceState TraceStep TracedCallback Trouble Usage UsageLine UsagePlan WebhookSecret WhyDisabled WhyGone
 """
 
 
@@ -225,6 +225,14 @@ def test_what_callbacks_say_is_what_is_described(event: str) -> None:
     assert schema["required"] == [name for name in sent if name not in LEFT_OUT.get(event, [])]
 
 
+def test_what_a_test_event_says_is_what_is_described() -> None:
+    described = DOCUMENT["webhooks"]["callbackTest"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    sent = events.callback_test_body(START)
+    assert list(validator_of(json.dumps(described)).iter_errors(sent)) == []
+    schema = SCHEMAS[described["$ref"].rpartition("/")[2]]
+    assert list(schema["properties"]) == schema["required"] == list(sent)
+
+
 @pytest.mark.parametrize("event", LEFT_OUT)
 def test_what_callbacks_leave_out_may_be_left_out(event: str) -> None:
     described = DOCUMENT["webhooks"][event]["post"]["requestBody"]["content"]["application/json"]["schema"]
@@ -233,7 +241,7 @@ def test_what_callbacks_leave_out_may_be_left_out(event: str) -> None:
 
 
 def test_every_callback_is_described_with_the_headers_that_it_has() -> None:
-    assert set(DOCUMENT["webhooks"]) == set(SENT)
+    assert set(DOCUMENT["webhooks"]) == {*SENT, "callbackTest"}
     headers = signature_headers("evt_1", ("whsec_" + "A" * 32,), "{}", START)
     assert list(SIGNATURE) == list(headers)
     assert validator_of(json.dumps(SIGNATURE["webhook-signature"]["schema"])).is_valid(headers["webhook-signature"])

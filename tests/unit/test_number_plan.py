@@ -6,9 +6,9 @@ import phonenumbers
 import pytest
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
+from engine.domain import numbers
 from engine.domain.number_plan import NumberFormat, NumberPlan, caller_of, national_spelling, tel_link
 from engine.domain.numbers import ANONYMOUS, is_e164
-from engine.domain.numbers import E164 as Number
 
 E164, PLUS, ZEROS, NATIONAL = NumberFormat.E164, NumberFormat.PLUS, NumberFormat.ZEROS, NumberFormat.NATIONAL
 EVERY = tuple(NumberFormat)
@@ -223,5 +223,5 @@ def test_a_trunk_prefix_behind_the_country_code_is_dropped_in_every_country() ->
 )
 def test_a_number_is_written_as_people_of_its_country_write_it(number: str, written: str) -> None:
     """As in ITU-T E.123's national notation."""
-    assert national_spelling(Number(number)) == written
-    assert tel_link(Number(number)) == f"tel:{number}"
+    assert national_spelling(numbers.E164(number)) == written
+    assert tel_link(numbers.E164(number)) == f"tel:{number}"
