@@ -1,11 +1,8 @@
 """Builds the API: its route table, its middlewares (the outermost first) and its limits."""
 
 import asyncio
-import traceback
 from collections import Counter
-from pathlib import Path
 
-import structlog
 from aiohttp import web
 
 from api.docs_page import served as docs_page
@@ -17,7 +14,7 @@ from api.http.parsing import check_parameters
 from api.http.problems import problem_of, problem_response
 from api.http.rate_limit import QUOTA, RateLimit, limit_requests, set_rate_limit_headers
 from api.http.read_turns import TURNS, ReadTurns, take_turns
-from api.http.responses import SANDBOX_HEADER, request_id_of, set_headers
+from api.http.responses import SANDBOX_HEADER, log_failure, set_headers
 from api.http.routes import ROUTES_BY_HANDLER, Handler, Route
 from api.openapi import served
 from api.resources import (
@@ -38,10 +35,10 @@ from api.resources import (
     usage,
     webhook_secret,
 )
+from api.web.frame.services import WebServices
+from api.web.served import set_up_pages
 
-__all__ = ["ROUTES", "Dependencies", "RequestLimits", "build_app"]
-
-log = structlog.get_logger(__name__)
+__all__ = ["ROUTES", "Dependencies", "RequestLimits", "WebServices", "build_app"]
 
 ROUTES: tuple[Route, ...] = (
     *bookings.ROUTES,
@@ -62,11 +59,10 @@ ROUTES: tuple[Route, ...] = (
     *health.ROUTES,
     *served.ROUTES,
 )
-MAX_FRAMES = 8
 
 
-def build_app(deps: Dependencies) -> web.Application:
-    """Returns the aiohttp application that serves the API."""
+def build_app(deps: Dependencies, pages: WebServices | None = None) -> web.Application:
+    """Returns the aiohttp application that serves the API, and the web pages if it gets what they need."""
     app = web.Application(
         middlewares=[
             refuse_with_problems,
@@ -88,8 +84,9 @@ def build_app(deps: Dependencies) -> web.Application:
     app[TURNS] = ReadTurns()
     app[callback_tests.TESTS] = RateLimit(callback_tests.TESTS_PER_MINUTE)
     app[exports.UNDER_WAY] = Counter()
-    app[ROUTES_BY_HANDLER] = {route.handler: route for route in (*ROUTES, *docs_page.ROUTES)}
-    for route in (*ROUTES, *docs_page.ROUTES):
+    routes = (*ROUTES, *docs_page.ROUTES, *(set_up_pages(app, pages) if pages else ()))
+    app[ROUTES_BY_HANDLER] = {route.handler: route for route in routes}
+    for route in routes:
         for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
             app.router.add_route(method, _router_path(route), route.handler)
     app.on_response_prepare.append(on_response)
@@ -116,7 +113,7 @@ async def refuse_with_problems(request: web.Request, handler: Handler) -> web.St
             raise
         problem = problem_of(error)
         if problem.code == "internal":
-            _log_failure(request, error)
+            log_failure(request, error)
         return problem_response(problem)
 
 
@@ -136,17 +133,3 @@ async def on_response(request: web.Request, response: web.StreamResponse) -> Non
     set_rate_limit_headers(request, response)
     if SANDBOX in request:
         response.headers[SANDBOX_HEADER] = "test"
-
-
-def _log_failure(request: web.Request, error: Exception) -> None:
-    """Logs where the error happened, without its message, which may repeat a telephone number."""
-    frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
-    resource = request.match_info.route.resource
-    log.error(
-        "request_failed",
-        request_id=request_id_of(request),
-        method=request.method,
-        route=resource.canonical if resource else None,
-        error=type(error).__name__,
-        where=[f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
-    )

@@ -19,9 +19,11 @@ from agi_scripts.session import CallContext
 from api.app import build_app
 from api.http.dependencies import Dependencies, RequestLimits
 from api.http.server import serve_app
+from api.web.frame.commands import CommandRunner
+from api.web.frame.services import WebServices
 from engine.accounts.keys import KeyUse
 from engine.asterisk.ami_link import AmiLink
-from engine.asterisk.config_files import AMI_USER
+from engine.asterisk.config_files import AMI_USER, http_url
 from engine.asterisk.hang_up import hang_up
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.reconciler import Reconciler
@@ -53,6 +55,7 @@ from engine.runtime.listening import listen
 from engine.runtime.security_log import SecurityLog
 from engine.runtime.shutdown import Shutdown
 from engine.runtime.watchdog import watched
+from engine.storage.console_reads import ConsoleReads
 from engine.storage.files import database_files
 from engine.storage.gauges import GaugeReads
 from engine.storage.migrate import require_usable
@@ -158,11 +161,12 @@ class Engine:
         self._spool = EndSpool(settings.journal, self._reports)
         self._reconciler = self._build_reconciler()
         self._watch = LoopWatch() if diagnostics_enabled() else None
+        self._operator = Operator(storage, self._ami, self._limits, self._trunks)
         self._control = self._build_control_server()
         self._probe = StorageProbe(settings.database, storage, reads)
         self._key_use = KeyUse(storage, self._clock)
         self._security_log = _build_security_log(settings)
-        self._api = build_app(self._build_api_dependencies(kept.key_pepper))
+        self._api = build_app(self._build_api_dependencies(kept.key_pepper), self._build_web_services())
         self._fastagi = self._build_fastagi_server()
 
     def _build_callback_worker(self) -> CallbackWorker:
@@ -183,7 +187,7 @@ class Engine:
         )
 
     def _build_control_server(self) -> ControlServer:
-        operations = Operator(self._storage, self._ami, self._limits, self._trunks).operations()
+        operations = self._operator.operations()
         if self._watch is not None:
             operations += diagnostic_operations(self._watch)
         return ControlServer(self._settings.data_dir, operations)
@@ -208,6 +212,16 @@ class Engine:
             proxies=tuple(ip_network(each) for each in settings.http_proxies),
             limits=RequestLimits(requests_per_minute=settings.requests_per_minute),
             requests=self._tallies.requests,
+        )
+
+    def _build_web_services(self) -> WebServices:
+        return WebServices(
+            reads=ConsoleReads(self._settings.database, STATEMENT_SECONDS),
+            operator=self._operator,
+            security_log=self._security_log,
+            commands=CommandRunner(),
+            tallies=self._tallies,
+            url=http_url(self._settings),
         )
 
     def _build_fastagi_server(self) -> FastAgiServer:
@@ -306,5 +320,9 @@ class Engine:
 def _build_security_log(settings: Settings) -> SecurityLog:
     return SecurityLog(
         settings.security_log,
-        {"HTTP": (settings.http_host, settings.http_port), "AGI": (settings.fastagi_host, settings.fastagi_port)},
+        {
+            "HTTP": (settings.http_host, settings.http_port),
+            "Console": (settings.http_host, settings.http_port),
+            "AGI": (settings.fastagi_host, settings.fastagi_port),
+        },
     )

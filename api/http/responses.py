@@ -1,12 +1,17 @@
-"""The headers that all answers have, and answers that are not refusals."""
+"""The headers that all answers have, answers that are not refusals, and the log of requests that failed."""
 
 import re
+import traceback
+from pathlib import Path
 
+import structlog
 from aiohttp import hdrs, web
 
 from api.schemas.common import Outgoing
 from engine.runtime.ids import new_id
 from engine.storage.kept_answers import KeptAnswer
+
+log = structlog.get_logger(__name__)
 
 # aiohttp's own value has its version and Python's.
 SERVER = "rented-numbers"
@@ -14,6 +19,7 @@ SERVER = "rented-numbers"
 SANDBOX_HEADER = "RentedNumbers-World"
 # On all answers, and in the log lines that requests cause.
 REQUEST_ID_HEADER = "X-Request-Id"
+MAX_FRAMES = 8
 _REQUEST_ID = web.RequestKey("REQUEST_ID", str)
 _ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -49,4 +55,18 @@ def text_answer(answer: KeptAnswer, *, headers: dict[str, str]) -> web.Response:
     place: dict[str, str] = {} if answer.location is None else {hdrs.LOCATION: answer.location}
     return web.Response(
         status=answer.status, body=answer.body.encode(), headers=headers | place, content_type="application/json"
+    )
+
+
+def log_failure(request: web.Request, error: Exception) -> None:
+    """Logs where the error happened, without its message, which may repeat a telephone number."""
+    frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
+    resource = request.match_info.route.resource
+    log.error(
+        "request_failed",
+        request_id=request_id_of(request),
+        method=request.method,
+        route=resource.canonical if resource else None,
+        error=type(error).__name__,
+        where=[f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
     )

@@ -56,6 +56,7 @@ def make_up_for(tx: Transaction, losses: Losses, reader: ReportReader) -> Mappin
     done["keysRevoked"] += sum(_revoke_key(tx, each) for each in by_kind[Kind.KEY])
     done["bookingsEnded"] = sum(_end_booking(tx, each, losses) for each in by_kind[Kind.BOOKING])
     done["bookingsPaused"] = sum(_pause_booking(tx, each, losses) for each in by_kind[Kind.DESTINATION])
+    done["webSessionsEnded"] = tx.web_access.end_all(losses.at.wall_ms)
     done["secretsReplaced"] = _replace_secrets(tx, {each.subject for each in by_kind[Kind.SECRET]})
     hold_until = EpochMs(losses.at.wall_ms + losses.policy.quarantine_ms)
     done["numbersQuarantined"] = tx.restores.quarantine_numbers(hold_until)

@@ -160,6 +160,7 @@ COUNTS = (
     "accountsSuspended",
     "accountsResumed",
     "accountsClosed",
+    "webSessionsEnded",
     "secretsReplaced",
     "bookingsEnded",
     "bookingsPaused",

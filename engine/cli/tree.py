@@ -60,6 +60,7 @@ ENTRIES: dict[str, Entry] = {
     "privacy": Entry("privacy", "app", "Personal data."),
     "simulate": Entry("simulate", "app", "Calls and time in a sandbox, without telephones and without waiting."),
     "accounts": Entry("accounts", "app", "Customers' accounts."),
+    "console": Entry("web_console", "app", "Access to the operator's console, at /console."),
     "keys": Entry("keys", "app", "API keys."),
     "secrets": Entry("secrets", "app", "The secrets that sign callbacks."),
 }

@@ -257,7 +257,7 @@ def is_running(settings: Settings) -> bool:
 
 def _health(settings: Settings) -> dict[str, dict[str, str]] | None:
     """Returns the states of the engine's parts and of the trunks; None if /health does not answer."""
-    url = f"http://{reachable(settings.http_host)}:{settings.http_port}/health"
+    url = f"{http_url(settings)}/health"
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(url, timeout=HEALTH_SECONDS) as answer:

@@ -17,7 +17,7 @@ from engine.local.demo import key_file, webhook_secret_file
 WIDTH = 76
 
 
-def show(console: Console, settings: Settings, kept: Secrets, down: dict[str, str]) -> None:
+def show(console: Console, settings: Settings, kept: Secrets, down: dict[str, str], sign_in_url: str) -> None:
     """Prints the panel.
 
     Args:
@@ -25,9 +25,10 @@ def show(console: Console, settings: Settings, kept: Secrets, down: dict[str, st
         settings: The system's settings.
         kept: The installation's secrets; in the demo, the softphones' passwords are shown.
         down: The parts that are not up, each with its state.
+        sign_in_url: A link that signs in to the console once.
     """
     lines = [
-        *_fact("API", _url(settings), "health: /health"),
+        *_fact("API", http_url(settings), "health: /health"),
         *_down(settings, down),
     ]
     if settings.manage_asterisk:
@@ -56,6 +57,7 @@ def show(console: Console, settings: Settings, kept: Secrets, down: dict[str, st
     if settings.profile is Profile.DEMO:
         # Outside the box and never wrapped, so that it can be copied.
         console.print("\n".join(_curl(settings)), highlight=False, markup=False, soft_wrap=True)
+    console.print(f"  Console, this link works once: {sign_in_url}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _sip(settings: Settings) -> list[str]:
@@ -114,11 +116,7 @@ def _demo(settings: Settings, kept: Secrets) -> list[str]:
 
 def _curl(settings: Settings) -> list[str]:
     file = shlex.quote(str(key_file(settings.data_dir)))
-    return [f'  curl -H "Authorization: Bearer $(cat {file})" \\', f"    {_url(settings)}/bookings"]
-
-
-def _url(settings: Settings) -> str:
-    return f"http://{reachable(settings.http_host)}:{settings.http_port}"
+    return [f'  curl -H "Authorization: Bearer $(cat {file})" \\', f"    {http_url(settings)}/bookings"]
 
 
 def _host(host: str) -> str:

@@ -14,6 +14,7 @@ from engine.config import secrets
 from engine.config.settings import Settings
 from engine.config.types import reachable
 from engine.local import panel
+from engine.local.console_access import console_link
 from engine.local.data_dir import make_data_dir
 from engine.local.ports import refuse_taken_ports
 from engine.local.processes import Child, LocalAsterisk, StartFailed, engine_command
@@ -81,7 +82,7 @@ async def _supervise(settings: Settings, kept: secrets.Secrets, console: Console
             await part.start()
         down = await _wait_until_ready(settings, engine, stop)
         if not stop.is_set():
-            panel.show(console, settings, kept, down)
+            panel.show(console, settings, kept, down, await console_link(settings, kept.key_pepper))
         await _keep_running(parts, stop)
         report("stopping")
 
@@ -149,7 +150,7 @@ async def _wait_until_ready(settings: Settings, engine: Supervised, stop: asynci
     Raises:
         StartFailed: The engine ended, or the system was not ready in time.
     """
-    url = f"http://{reachable(settings.http_host)}:{settings.http_port}/ready"
+    url = f"{http_url(settings)}/ready"
     patience = READY_SECONDS if settings.manage_asterisk else FOREIGN_ASTERISK_SECONDS
     deadline = time.monotonic() + patience
     down: dict[str, str] = {}

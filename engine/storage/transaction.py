@@ -23,6 +23,7 @@ from engine.storage.restores import Restores
 from engine.storage.retention import RetentionTables
 from engine.storage.revocations import Kind, Withdrawal
 from engine.storage.sandboxes import Sandboxes
+from engine.storage.web_access import WebAccess
 from engine.storage.webhook_secrets import WebhookSecrets
 
 
@@ -57,6 +58,7 @@ class Transaction:
         self.posted_for: frozenset[AccountId] = frozenset()
         self.refused_calls = RefusedCallTables(queries, connection)
         self.restores = Restores(queries, connection)
+        self.web_access = WebAccess(queries, connection)
         self.withdrawn: list[Withdrawal] = []
         self.ended: list[EndedCall] = []
 

@@ -1,0 +1,144 @@
+"""The calls that are up, as they come and go, with what is left of each, and how to end one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+from markupsafe import Markup
+
+from api.web.frame.protection import PageRefused, find_visit
+from api.web.frame.rendering import hidden_number
+from api.web.frame.site import Action, Outcome, Page, Site, Stream, Visit
+from api.web.frame.streams import Feed, send_feed
+from engine.control.requests import HangUp
+from engine.domain.ids import CallId
+from engine.domain.masking import masked
+from engine.domain.metering import CallState
+from engine.domain.times import Timestamp, rfc3339
+from engine.domain.web_access import Role
+from engine.runtime.clock import Clock
+from engine.storage.console_reads import ConsoleReads
+from engine.storage.overview import LiveCall
+
+# Calls that a page shows; the command line shows as many.
+MOST_SHOWN = 1000
+PATH = "/live"
+EMPTY = '<tr id="no-calls"><td colspan="8">No live calls.</td></tr>'
+ROW = Markup(
+    '<tr id="{element}"><td>{state}</td><td class="number">{talking}</td><td class="number">{left}</td>'
+    '<td class="number">{service}</td><td class="number">{source}</td><td>{destination}</td><td>{account}</td>'
+    "<td>{hang_up}</td></tr>"
+)
+TICKING = Markup('<span data-{clock}="{at}">–</span>')
+HANG_UP = Markup(
+    '<button class="secondary small act" hx-post="{prefix}/live/hang-up" hx-include="#csrf" '
+    'hx-vals=\'{{"call": "{call}"}}\' hx-confirm="End this call?" aria-label="Hang up call {call}">Hang up</button>'
+)
+
+
+class LiveCalls:
+    """The page, its stream and its actions."""
+
+    def __init__(self) -> None:
+        self._feed: Feed | None = None
+
+    def page(self) -> Page:
+        """Returns the page."""
+        return Page(PATH, "Live calls", Role.VIEWER, "console/live_calls.html", load, command="calls live")
+
+    def streams(self) -> tuple[Stream, ...]:
+        """Returns the stream of the page's rows."""
+        return (Stream(f"{PATH}/stream", Role.VIEWER, self.send),)
+
+    def actions(self) -> tuple[Action, ...]:
+        """Returns what can be done to a call."""
+        return (
+            Action(
+                f"{PATH}/hang-up",
+                "Hang up",
+                "CallHungUp",
+                Role.OPERATOR,
+                hang_up,
+                fields=frozenset({"call"}),
+                page=PATH,
+                command="calls hangup CALL",
+            ),
+        )
+
+    async def send(self, visit: Visit) -> web.StreamResponse:
+        """Sends the rows and their changes for as long as the session is open."""
+        services, clock = visit.services, visit.deps.clock
+        if self._feed is None:
+            self._feed = Feed(lambda: read_rows(visit.site, services.reads, clock), "#live-calls", EMPTY)
+
+        async def is_open() -> bool:
+            return await find_visit(visit.request, visit.site) is not None
+
+        return await send_feed(visit.request, services.streams, visit.session.id, self._feed, is_open)
+
+
+async def load(visit: Visit) -> Mapping[str, Any]:
+    """Returns the calls, and the server's time."""
+    calls = await visit.services.reads.live_calls(MOST_SHOWN)
+    return {"now": visit.now, "calls": [call_data(each, visit.at) for each in calls]}
+
+
+def call_data(live: LiveCall, at: Timestamp) -> dict[str, Any]:
+    """Returns what a page may show of a call, as `calls live` shows it."""
+    call = live.call
+    talking = None if call.answered is None else max(0, at.boot_ms - call.answered.boot_ms) // 1000
+    return {
+        "call": call.call_id,
+        "account": live.account,
+        "booking": call.booking_id,
+        "service": live.service,
+        "source": call.source,
+        "destination": masked(call.destination),
+        "state": call.state.value,
+        "since": rfc3339(call.started_at),
+        "talking": talking,
+        "mayTalk": call.seconds_leased,
+        "left": None if talking is None else max(0, call.seconds_leased - talking),
+    }
+
+
+async def read_rows(site: Site, reads: ConsoleReads, clock: Clock) -> dict[str, str]:
+    """Returns the table's rows by their elements' ids. A row changes only when its call does."""
+    ahead = clock.timestamp().wall_ahead_ms
+    return {element_of(each): row_of(site, each, ahead) for each in await reads.live_calls(MOST_SHOWN)}
+
+
+def element_of(live: LiveCall) -> str:
+    """Returns the id of a call's row."""
+    return "call-" + live.call.call_id.replace(".", "-")
+
+
+def row_of(site: Site, live: LiveCall, wall_ahead_ms: int) -> str:
+    """Returns a call's row. The page itself counts the seconds: it knows the server's time, and when they are used up."""
+    call = live.call
+    if call.state is CallState.LIVE and call.answered is not None:
+        since = call.answered.boot_ms + wall_ahead_ms
+        talking = TICKING.format(clock="since", at=since)
+        left = TICKING.format(clock="until", at=since + call.seconds_leased * 1000)
+    else:
+        talking, left = Markup("–"), Markup("–")
+    return ROW.format(
+        element=element_of(live),
+        state=call.state.value.lower(),
+        talking=talking,
+        left=left,
+        service=live.service,
+        source=call.source,
+        destination=hidden_number(site, masked(call.destination), "call", call.call_id),
+        account=live.account,
+        hang_up=HANG_UP.format(prefix=site.prefix, call=call.call_id),
+    )
+
+
+async def hang_up(visit: Visit, form: Mapping[str, str]) -> Outcome:
+    """Ends a live call. Raises NotFound."""
+    call_id = CallId(form["call"])
+    done = await visit.services.operator.hang_up(HangUp(call_id))
+    if done.unreached:
+        raise PageRefused(503, "The call was not ended", "Asterisk cannot be reached now; the system's map says why.")
+    return Outcome("The call was ended.", {"callId": call_id, "ended": True}, subject=call_id)

@@ -1,0 +1,33 @@
+"""The console's pages, in the order of the navigation."""
+
+from api.web.console.hidden_number import hidden_number_action
+from api.web.console.ledger import ledger_actions, ledger_page
+from api.web.console.live_calls import LiveCalls
+from api.web.console.security_log import security_log_page
+from api.web.console.system_map import system_map_page
+from api.web.console.today import Today
+from api.web.console.trunks import trunks_page
+from api.web.frame.site import Site
+from engine.domain.web_access import OPERATOR_ROLES
+
+
+def console_site() -> Site:
+    """Returns the console. Each application has one of its own, because some pages keep what they have read."""
+    live = LiveCalls()
+    return Site(
+        name="Console",
+        title="Rented numbers",
+        prefix="/console",
+        roles=OPERATOR_ROLES,
+        cookie="rn_console",
+        pages=(
+            Today().page(),
+            live.page(),
+            trunks_page(),
+            system_map_page(),
+            ledger_page(),
+            security_log_page(),
+        ),
+        actions=(*live.actions(), hidden_number_action(), *ledger_actions()),
+        streams=live.streams(),
+    )

@@ -1,0 +1,49 @@
+"""A map of the system: what `doctor` finds of each part. It is red where `doctor` would be."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from api.web.frame.commands import CommandFailed, CommandResult
+from api.web.frame.site import Page, Visit
+from engine.domain.times import rfc3339
+from engine.domain.web_access import Role
+
+DOCTOR = ("doctor", "--json")
+# `doctor` looks at everything, so it is not run more often, however many look at the map.
+FRESH_MS = 30_000
+WAIT_SECONDS = 4.0
+# `doctor`'s verdicts, each worse than the one before it.
+WORSE = ("ok", "warning", "failed")
+
+
+def system_map_page() -> Page:
+    """Returns the page."""
+    return Page("/system", "System", Role.VIEWER, "console/system_map.html", load, command="doctor", refresh_seconds=10)
+
+
+async def load(visit: Visit) -> Mapping[str, Any]:
+    """Returns the findings of each part, and when they were made. A result that is not fresh is shown meanwhile."""
+    commands = visit.services.commands
+    known = commands.latest(*DOCTOR)
+    if not isinstance(known, CommandResult) or visit.now - known.ended_at >= FRESH_MS:
+        commands.start(*DOCTOR)
+    if known is None:
+        await commands.wait(*DOCTOR, seconds=WAIT_SECONDS)
+        known = commands.latest(*DOCTOR)
+    is_known = isinstance(known, CommandResult)
+    return {
+        "at": rfc3339(known.ended_at) if is_known else None,
+        "failure": str(known) if isinstance(known, CommandFailed) else None,
+        "parts": parts_of(known.output) if is_known else [],
+    }
+
+
+def parts_of(findings: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+    """Returns the parts in the order of `doctor`, each with its worst verdict and its findings."""
+    parts: dict[str, list[Mapping[str, str]]] = {}
+    for each in findings:
+        parts.setdefault(each["part"], []).append(each)
+    return [
+        {"part": part, "verdict": max((each["verdict"] for each in found), key=WORSE.index), "findings": found}
+        for part, found in parts.items()
+    ]

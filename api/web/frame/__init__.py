@@ -1,0 +1,1 @@
+"""What all web pages share: sessions, protection, templates, static files, streams, and the types of pages."""

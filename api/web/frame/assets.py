@@ -1,0 +1,70 @@
+"""The files that pages load: ours and vendored ones. Nothing is loaded from another host.
+
+The path of a file contains its digest, so browsers may keep it for ever: another version has another path. Files are
+compressed once, at the start.
+"""
+
+import gzip
+import hashlib
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+from aiohttp import hdrs, web
+
+WEB_FILES = Path(__file__).parents[1]
+_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+FOR_EVER = "public, max-age=31536000, immutable"
+# Where the files are, by the name with which templates ask for them.
+FILES = {
+    "pico.css": "vendor/pico/pico.min.css",
+    "uplot.css": "vendor/uplot/uPlot.min.css",
+    "uplot.js": "vendor/uplot/uPlot.iife.min.js",
+    "htmx.js": "vendor/htmx/htmx.min.js",
+    "sse.js": "vendor/htmx/hx-sse.min.js",
+    "pages.css": "static/pages.css",
+    "pages.js": "static/pages.js",
+    "chart.js": "static/chart.js",
+    "icon.svg": "static/icon.svg",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file.
+
+    Attributes:
+        path: Its path below the site's prefix.
+        packed: Its content, compressed with gzip.
+    """
+
+    path: str
+    content_type: str
+    content: bytes
+    packed: bytes
+
+
+@cache
+def assets() -> dict[str, Asset]:
+    """Returns all files by their names."""
+    return {name: _asset(name, WEB_FILES / file) for name, file in FILES.items()}
+
+
+def _asset(name: str, file: Path) -> Asset:
+    content = file.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    # Without a time in it, the same file always gives the same bytes.
+    return Asset(f"/static/{digest}/{name}", _TYPES[file.suffix], content, gzip.compress(content, mtime=0))
+
+
+async def _serve(asset: Asset, request: web.Request) -> web.Response:
+    is_packed = "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "")
+    headers = {hdrs.CACHE_CONTROL: FOR_EVER, hdrs.CONTENT_TYPE: asset.content_type, hdrs.VARY: hdrs.ACCEPT_ENCODING}
+    if is_packed:
+        headers[hdrs.CONTENT_ENCODING] = "gzip"
+    return web.Response(body=asset.packed if is_packed else asset.content, headers=headers)
+
+
+def handler_of(asset: Asset) -> partial[object]:
+    """Returns the handler of a file."""
+    return partial(_serve, asset)

@@ -1,0 +1,171 @@
+"""Templates, and the answers that are made with them."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import hdrs, web
+from markupsafe import Markup
+
+from api.http.problems import PROBLEMS, problem_of
+from api.web.frame.assets import WEB_FILES, assets
+from api.web.frame.commands import CommandFailed
+from api.web.frame.protection import CSRF_FIELD, PageRefused, headers_of
+from api.web.frame.services import WEB
+from api.web.frame.site import Page, Site, Visit
+from api.web.frame.streams import TooManyStreams
+from engine.domain.errors import InvalidInput
+from engine.domain.web_access import Role
+
+PROGRAM = "rented-numbers"
+JSON = "application/json"
+
+
+def set_up_templates(app: web.Application) -> None:
+    """Prepares the templates for an application."""
+    environment = aiohttp_jinja2.setup(
+        app,
+        loader=jinja2.FileSystemLoader(WEB_FILES / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters |= {"instant": instant, "duration": duration}
+    environment.globals |= {"CSRF_FIELD": CSRF_FIELD, "Role": Role, "hidden_number": hidden_number}
+
+
+HIDDEN_NUMBER = Markup(
+    '<span class="hidden-number"><span class="number">{masked}</span> <button class="outline small act" '
+    'hx-post="{prefix}/hidden-number" hx-include="#csrf" hx-vals=\'{{"kind": "{kind}", "id": "{id}"}}\' '
+    'hx-target="closest .hidden-number" hx-swap="outerHTML" aria-label="Show the hidden number of {kind} {id}">Show'
+    "</button></span>"
+)
+
+
+def hidden_number(site: Site, masked: str, kind: str, named: str) -> Markup:
+    """Shows a masked number, with a button that shows it whole. `kind` is `booking`, `call` or `record`."""
+    return HIDDEN_NUMBER.format(prefix=site.prefix, masked=masked, kind=kind, id=named)
+
+
+def instant(text: str | None) -> Markup:
+    """Shows an RFC 3339 instant without its fraction; the page says that times are UTC."""
+    if text is None:
+        return Markup("–")
+    return Markup('<time datetime="{}">{} {}</time>').format(text, text[:10], text[11:19])
+
+
+def duration(seconds: int | None) -> str:
+    """Shows seconds as minutes or hours with two digits behind them."""
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def wants_json(request: web.Request) -> bool:
+    """Returns whether the client asks for the data and not for the page."""
+    return request.headers.get(hdrs.ACCEPT, "").startswith(JSON)
+
+
+def is_of_htmx(request: web.Request) -> bool:
+    """Returns whether htmx asks, which replaces a part of the page by the answer."""
+    return "HX-Request" in request.headers
+
+
+def page_answer(visit: Visit, page: Page, data: Mapping[str, Any]) -> web.Response:
+    """Answers with a page, or with its data."""
+    if wants_json(visit.request):
+        return json_of(visit.site, data)
+    context = {
+        "visit": visit,
+        "page": page,
+        "lines": lines_of(visit, page),
+        "csrf": visit.csrf,
+        **data,
+    }
+    return html_of(visit.request, visit.site, page.template, context)
+
+
+def html_of(
+    request: web.Request, site: Site, template: str, context: Mapping[str, Any], *, status: int = 200
+) -> web.Response:
+    """Answers with a template."""
+    paths = {name: site.prefix + asset.path for name, asset in assets().items()}
+    known = {"visit": None, "page": None, "lines": (), "site": site, "assets": paths} | dict(context)
+    text = aiohttp_jinja2.render_string(template, request, known)
+    return web.Response(status=status, text=text, content_type="text/html", headers=headers_of(site))
+
+
+def json_of(site: Site, data: Mapping[str, Any], *, status: int = 200) -> web.Response:
+    """Answers with JSON."""
+    text = json.dumps(data, ensure_ascii=False)
+    return web.Response(status=status, text=text, content_type=JSON, headers=headers_of(site))
+
+
+def message_of(request: web.Request, site: Site, message: str, *, status: int = 200) -> web.Response:
+    """Answers an action with a sentence: as a part of the page for htmx, else as a page."""
+    if is_of_htmx(request):
+        answer = html_of(request, site, "message.html", {"message": message, "is_error": status >= 400}, status=status)
+        answer.headers.update({"HX-Retarget": "#message", "HX-Reswap": "innerHTML"})
+        return answer
+    title = "Done" if status < 400 else "Not done"
+    return html_of(request, site, "notice.html", {"title": title, "detail": message}, status=status)
+
+
+def refusal_of(request: web.Request, site: Site, error: Exception) -> web.Response:
+    """Answers with what a client may learn about an error."""
+    refused = refused_by(error)
+    if wants_json(request):
+        body = {"status": refused.status, "title": refused.title, "detail": refused.detail}
+        return json_of(site, body, status=refused.status)
+    if is_of_htmx(request):
+        return message_of(request, site, f"{refused.title}. {refused.detail}", status=refused.status)
+    if refused.status == 401:
+        return html_of(request, site, "sign_in.html", {"refused": refused}, status=401)
+    context = {"title": refused.title, "detail": refused.detail}
+    return html_of(request, site, "notice.html", context, status=refused.status)
+
+
+def refused_by(error: Exception) -> PageRefused:
+    """Returns what a client may learn about an error. An unexpected one is told without its text."""
+    match error:
+        case PageRefused():
+            return error
+        case TooManyStreams():
+            return PageRefused(503, "Too many live pages", f"{error}.")
+        case CommandFailed():
+            return PageRefused(503, "The command failed", f"{error}.")
+        case InvalidInput():
+            return PageRefused(422, "The form is not valid", f"{error}.")
+        case _:
+            problem = problem_of(error)
+            kind = PROBLEMS[problem.code]
+            return PageRefused(kind.status, kind.title, problem.detail)
+
+
+def lines_of(visit: Visit, page: Page) -> list[tuple[str, str]]:
+    """Returns the lines that do in a shell what a page and its actions do, each with its title."""
+    url = visit.request.app[WEB].url
+    given = {name: shlex.quote(value) for name, value in visit.request.match_info.items()}
+    session = 'curl -H "Authorization: Bearer $SESSION"'
+    lines = []
+    if page.command is not None:
+        lines.append(("Show this", f"{PROGRAM} {page.command.format(**given)}"))
+    if page.api is not None:
+        address = shlex.quote(url + page.api.format(**given))
+        lines.append(("By the API, for one account", f'curl -H "Authorization: Bearer $KEY" {address}'))
+    lines.append(("This page's data", f'{session} -H "Accept: {JSON}" {shlex.quote(url + visit.request.path_qs)}'))
+    for action in visit.site.actions:
+        if action.page == page.path and visit.may(action.role):
+            fields = "".join(f" -d {name}=…" for name in sorted(action.fields))
+            if action.command is not None:
+                lines.append((action.title, f"{PROGRAM} {action.command}"))
+            data = fields or " -X POST"
+            lines.append((f"{action.title}, by curl", f"{session}{data} {url}{visit.site.prefix}{action.path}"))
+    return lines

@@ -1,0 +1,38 @@
+"""What web pages need from the rest of the engine, besides what the API has."""
+
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from api.web.frame.commands import CommandRunner
+from api.web.frame.streams import OpenStreams
+from engine.control.operator import Operator
+from engine.metrics.tallies import Tallies
+from engine.runtime.security_log import SecurityLog
+from engine.storage.console_reads import ConsoleReads
+
+
+@dataclass(frozen=True, slots=True)
+class WebServices:
+    """What web pages need.
+
+    Attributes:
+        reads: Reads, on connections that nothing else uses. The application opens and closes them.
+        operator: What an operator may ask the running engine for.
+        security_log: The log that refusals and actions go to.
+        commands: Runs commands of the command line.
+        tallies: What the engine has counted since its start.
+        url: The API's own address, for the lines that a page shows.
+        streams: The open streams.
+    """
+
+    reads: ConsoleReads
+    operator: Operator
+    security_log: SecurityLog
+    commands: CommandRunner
+    tallies: Tallies
+    url: str
+    streams: OpenStreams = field(default_factory=OpenStreams)
+
+
+WEB = web.AppKey("WEB", WebServices)

@@ -1,0 +1,178 @@
+"""The registry of pages. Navigation, authorisation, routes and the browser tests all read it.
+
+A page is an entry of its site's `pages`, a function that loads its data, and a template. What the function returns is
+shown by the template, and is also the answer to `Accept: application/json`. So it holds JSON values only, and no hidden
+number that is not masked.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aiohttp import web
+
+from api.http.dependencies import DEPENDENCIES, Dependencies
+from api.web.frame.services import WEB, WebServices
+from engine.domain.times import EpochMs, Timestamp
+from engine.domain.web_access import Role, WebSession
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Pages with one kind of session.
+
+    Attributes:
+        name: One word, also in the security log, such as `Console`.
+        title: Its name for people.
+        prefix: The path that all its paths begin with, such as `/console`.
+        roles: The roles that its sessions may have.
+        cookie: The name of the session's cookie.
+        pages: The pages, in the order of the navigation. The first one is the start.
+        actions: What changes something.
+        streams: Server-sent events.
+        frame_ancestors: Who may embed the pages, as in a content security policy.
+        same_site: Whether the cookie is sent with requests that come from other sites.
+    """
+
+    name: str
+    title: str
+    prefix: str
+    roles: frozenset[Role]
+    cookie: str
+    pages: tuple["Page", ...]
+    actions: tuple["Action", ...] = ()
+    streams: tuple["Stream", ...] = ()
+    frame_ancestors: str = "'none'"
+    same_site: Literal["Strict", "Lax", "None"] = "Strict"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request of somebody who is signed in.
+
+    Attributes:
+        session: The session.
+        csrf: The token that the session's forms carry.
+        at: The present time.
+        address: The client's IP address.
+    """
+
+    request: web.Request
+    site: Site
+    session: WebSession
+    csrf: str
+    at: Timestamp
+    address: str
+
+    @property
+    def deps(self) -> Dependencies:
+        """What the API has."""
+        return self.request.app[DEPENDENCIES]
+
+    @property
+    def services(self) -> WebServices:
+        """What web pages have besides."""
+        return self.request.app[WEB]
+
+    @property
+    def now(self) -> EpochMs:
+        """The present time in epoch milliseconds."""
+        return self.at.wall_ms
+
+    def may(self, role: Role) -> bool:
+        """Returns whether the session may do what `role` may."""
+        return self.session.role.permits(role)
+
+
+Load = Callable[[Visit], Awaitable[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page.
+
+    Attributes:
+        path: Its path below the site's prefix, with placeholders such as `{id}`; "" for the start.
+        title: Its title, also in the navigation.
+        role: The role that it needs.
+        template: Its file in api/web/templates.
+        load: Returns its data: what the template gets as variables, and what is answered as JSON.
+        command: The command that shows the same, without `rented-numbers`; `{id}` stands for a placeholder.
+        api: Path of the API's operation that answers the same to an account's key, if there is one.
+        parameters: Its query parameters; all others are refused.
+        placeholders: The pattern of each placeholder; anything else is not found.
+        in_menu: Whether the navigation leads to it.
+        refresh_seconds: How often an open page reads its data again; None: it does not.
+        example: What stands for the placeholders when tests open it: the name of a value that their world has.
+    """
+
+    path: str
+    title: str
+    role: Role
+    template: str
+    load: Load
+    command: str | None = None
+    api: str | None = None
+    parameters: frozenset[str] = frozenset()
+    placeholders: Mapping[str, re.Pattern[str]] = field(default_factory=dict, hash=False)
+    in_menu: bool = True
+    refresh_seconds: int | None = None
+    example: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an action did.
+
+    Attributes:
+        message: A sentence for people.
+        data: JSON values for programs.
+        html: What replaces the element that asked for it; None: the message is shown, and nothing is replaced.
+        subject: The id of what it was done to, for the security log.
+    """
+
+    message: str
+    data: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    html: str | None = None
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that changes the system, or shows what is hidden. Each one that succeeds is in the security log.
+
+    Attributes:
+        path: Its path below the site's prefix. It takes POST.
+        title: What it does, such as "Hang up".
+        event: Its word in the security log, such as `CallHungUp`.
+        role: The role that it needs.
+        run: Carries it out; it gets the form's fields.
+        fields: The names of the form's fields; all others are refused.
+        page: The path of the page that it is on, which shows how to do the same in a shell.
+        command: The command that does the same, without `rented-numbers`.
+    """
+
+    path: str
+    title: str
+    event: str
+    role: Role
+    run: Callable[[Visit, Mapping[str, str]], Awaitable[Outcome]]
+    fields: frozenset[str] = frozenset()
+    page: str = ""
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Server-sent events.
+
+    Attributes:
+        path: Its path below the site's prefix.
+        role: The role that it needs.
+        run: Sends events until the client leaves; see api.web.frame.streams.
+    """
+
+    path: str
+    role: Role
+    run: Callable[[Visit], Awaitable[web.StreamResponse]]

@@ -1,0 +1,33 @@
+"use strict";
+/* The code of a sign-in link stands behind the #, so that no server and no proxy logs it. */
+(() => {
+  const field = document.getElementById("code");
+  if (field && location.hash.length > 1) {
+    field.value = location.hash.slice(1);
+    history.replaceState(null, "", location.pathname);
+    document.getElementById("sign-in").focus();
+  }
+})();
+
+/* What is left of a call, by the server's clock: data-now on an element says what time it was there when it was made. */
+(() => {
+  const clock = document.querySelector("[data-now]");
+  if (!clock) return;
+  const ahead = Number(clock.dataset.now) - Date.now();
+  const text = (seconds) => {
+    const hours = Math.floor(seconds / 3600), minutes = Math.floor(seconds / 60) % 60;
+    const two = (value) => String(value).padStart(2, "0");
+    return hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+  };
+  const tick = () => {
+    const now = Date.now() + ahead;
+    for (const cell of document.querySelectorAll("[data-until]")) {
+      cell.textContent = text(Math.max(0, Math.ceil((Number(cell.dataset.until) - now) / 1000)));
+    }
+    for (const cell of document.querySelectorAll("[data-since]")) {
+      cell.textContent = text(Math.max(0, Math.floor((now - Number(cell.dataset.since)) / 1000)));
+    }
+  };
+  tick();
+  setInterval(tick, 1000);
+})();

@@ -1,0 +1,68 @@
+"""Who may use the web pages, for how long, and what each role permits."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engine.domain.ids import AccountId
+from engine.domain.times import DAY_MS, HOUR_MS, MINUTE_MS, EpochMs
+
+# A link waits for so long at most, and its session lasts no longer than the link's whole life.
+LINK_MS = HOUR_MS
+DEFAULT_LIFE_MS = 12 * HOUR_MS
+SHORTEST_LIFE_MS, LONGEST_LIFE_MS = MINUTE_MS, 30 * DAY_MS
+# A session ends when nobody has used it for so long. What an open page asks for by itself is no use.
+IDLE_MS = 30 * MINUTE_MS
+
+
+class Role(StrEnum):
+    """What a session permits.
+
+    Attributes:
+        VIEWER: To see the operator's pages.
+        OPERATOR: Also to act on calls and bookings, and to have hidden numbers shown.
+        ADMIN: Also to change accounts, keys and numbers.
+        CUSTOMER: To use the customer's pages, for one account.
+    """
+
+    VIEWER = "VIEWER"
+    OPERATOR = "OPERATOR"
+    ADMIN = "ADMIN"
+    CUSTOMER = "CUSTOMER"
+
+    def permits(self, needed: "Role") -> bool:
+        """Returns whether this role may do what `needed` may."""
+        return needed in _PERMITTED[self]
+
+
+_PERMITTED = {
+    Role.VIEWER: frozenset({Role.VIEWER}),
+    Role.OPERATOR: frozenset({Role.VIEWER, Role.OPERATOR}),
+    Role.ADMIN: frozenset({Role.VIEWER, Role.OPERATOR, Role.ADMIN}),
+    Role.CUSTOMER: frozenset({Role.CUSTOMER}),
+}
+OPERATOR_ROLES = frozenset({Role.VIEWER, Role.OPERATOR, Role.ADMIN})
+
+
+@dataclass(frozen=True, slots=True)
+class WebSession:
+    """A session of the web pages.
+
+    Attributes:
+        id: Its public id, for lists and the security log.
+        account_id: The customer's account; None in an operator's session.
+        seen_at: When it was last used, to the minute.
+        ends_at: Its end, whether it is used or not.
+        ended_at: When somebody ended it. None: nobody has.
+    """
+
+    id: str
+    role: Role
+    account_id: AccountId | None
+    created_at: EpochMs
+    seen_at: EpochMs
+    ends_at: EpochMs
+    ended_at: EpochMs | None = None
+
+    def is_open(self, now: EpochMs) -> bool:
+        """Returns whether it may be used."""
+        return self.ended_at is None and now < self.ends_at and now - self.seen_at < IDLE_MS
