@@ -87,6 +87,15 @@ ROWS: dict[str, dict[str, Any]] = {
         "response": "",
     },
     "callback_endpoints": {"id": "cep_1", "account_id": "acc_1", "url": "", "last_attempt_at": START},
+    "web_links": {"digest": "d", "role": "VIEWER", "created_at": START, "use_before": START, "ends_at": START},
+    "web_sessions": {
+        "id": "ses_1",
+        "digest": "d",
+        "role": "VIEWER",
+        "created_at": START,
+        "seen_at": START,
+        "ends_at": START,
+    },
     "kept_answers": {
         "account_id": "acc_1",
         "idempotency_key": "k1",

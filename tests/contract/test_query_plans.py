@@ -24,6 +24,9 @@ SCANS = dict.fromkeys(
     "numbers_by_country": "for the operator",
     "numbers_by_state": "for `doctor`",
     "numbers_by_country_and_state": "for metrics, once a minute at most, and on a connection of its own",
+    "end_web_sessions": "for `console end --all` and `restore`; sessions are few, and old ones are deleted",
+    "delete_unused_web_links": "for `console end --all` and `restore`; links are few, and old ones are deleted",
+    "web_sessions_open": "for `console sessions`; likewise",
     "oldest_cdrs": "in the order of the index, until the first recent one",
 }
 # Queries that may sort their result, and why it is small.
@@ -32,6 +35,7 @@ SORTS = {
     "numbers_matching": "for the operator",
     "countries_rented_out": "countries, which are few",
     "booked_by_country": "numbers that were booked within a week",
+    "calls_by_hour": "a bounded number of scanned rows",
     "dispositions_between": "a bounded number of scanned rows",
     "ends_of_quarantine_by_country": "numbers in quarantine, by country and day",
     "left_by_country": "numbers that lost their booking within a week",
@@ -55,6 +59,7 @@ SORTS = {
 INDEXES = {
     "booked_by_country": "bookings_created (created_at>? AND created_at<?)",
     "left_by_country": "bookings_ended (gone_at>? AND gone_at<?)",
+    "calls_by_hour": "sqlite_autoindex_cdrs_1 (id>?)",
     "dispositions_between": "sqlite_autoindex_cdrs_1 (id>? AND id<?)",
     "endpoints_tried": "callback_endpoints_used (last_attempt_at>?)",
     "calls_by_number": "cdrs_begun (account_id=? AND started_at>? AND started_at<?)",

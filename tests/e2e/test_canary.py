@@ -264,7 +264,7 @@ def test_no_other_command_shows_a_secret(flight: Flight) -> None:
 
 def test_the_panel_shows_only_the_demo_key_and_health_no_secret(flight: Flight) -> None:
     system, shown = flight.system, StringIO()
-    panel.show(Console(file=shown, width=200), system.settings, kept_secrets.load(system.data_dir / "secrets"), {})
+    panel.show(Console(file=shown, width=200), system.settings, kept_secrets.load(system.data_dir / "secrets"), {}, "")
     # The panel's purpose is to show the demo's key.
     assert canary.found_in(shown.getvalue(), flight.words) == [system.key]
     assert canary.found_in(json.dumps(system.get("/health").body), flight.words) == []

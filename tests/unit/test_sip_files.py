@@ -194,7 +194,7 @@ def test_unknown_sip_peers_cannot_write_lines_into_the_log(program: Any) -> None
 @pytest.mark.parametrize(("plain", "named"), [(True, ["UDP and TCP", "TLS"]), (False, ["TLS"])])
 def test_the_panel_lists_every_listening_port_and_no_other(tls: dict[str, Any], plain: bool, named: list[str]) -> None:
     console = Console(record=True, width=100, file=io.StringIO())
-    show(console, Settings.model_validate({**tls, "sip_plain": plain}), KEPT, {})
+    show(console, Settings.model_validate({**tls, "sip_plain": plain}), KEPT, {}, "")
     assert re.findall(r"127\.0\.0\.1:506[01], ([A-Za-z ]*[A-Z])", console.export_text()) == named
 
 

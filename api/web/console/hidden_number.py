@@ -47,12 +47,12 @@ async def hidden_number_of(reads: ConsoleReads, kind: str, named: str) -> E164 |
     match kind:
         case "booking":
             booking = await reads.booking(BookingId(named))
-            return booking and booking.destination
+            return booking.destination if booking else None
         case "call":
             call = await reads.call(CallId(named))
-            return call and call.destination
+            return call.destination if call else None
         case "record":
             record = await reads.record_named(named)
-            return record and record.destination
+            return record.destination if record else None
         case _:
             raise PageRefused(422, "The form is not valid", "Hidden numbers are those of a booking, call or record.")

@@ -28,7 +28,7 @@ async def load(visit: Visit) -> Mapping[str, Any]:
     found = commands.latest(*VERIFY)
     if found is None:
         commands.start(*VERIFY)
-    shown = {
+    shown: dict[str, Any] = {
         "isRunning": commands.is_running(*VERIFY),
         "failure": str(found) if isinstance(found, CommandFailed) else None,
         "at": None,

@@ -29,7 +29,7 @@ ROW = Markup(
     '<td class="number">{service}</td><td class="number">{source}</td><td>{destination}</td><td>{account}</td>'
     "<td>{hang_up}</td></tr>"
 )
-TICKING = Markup('<span data-{clock}="{at}">–</span>')
+TICKING = Markup('<span data-{clock}="{at}">…</span>')
 HANG_UP = Markup(
     '<button class="secondary small act" hx-post="{prefix}/live/hang-up" hx-include="#csrf" '
     'hx-vals=\'{{"call": "{call}"}}\' hx-confirm="End this call?" aria-label="Hang up call {call}">Hang up</button>'
@@ -114,14 +114,14 @@ def element_of(live: LiveCall) -> str:
 
 
 def row_of(site: Site, live: LiveCall, wall_ahead_ms: int) -> str:
-    """Returns a call's row. The page itself counts the seconds: it knows the server's time, and when they are used up."""
+    """Returns a call's row. The page counts the seconds: it knows the server's time, and when they are used up."""
     call = live.call
     if call.state is CallState.LIVE and call.answered is not None:
         since = call.answered.boot_ms + wall_ahead_ms
         talking = TICKING.format(clock="since", at=since)
         left = TICKING.format(clock="until", at=since + call.seconds_leased * 1000)
     else:
-        talking, left = Markup("–"), Markup("–")
+        talking = left = Markup("&ndash;")
     return ROW.format(
         element=element_of(live),
         state=call.state.value.lower(),

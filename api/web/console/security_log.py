@@ -32,6 +32,6 @@ def event_of(fields: Mapping[str, str]) -> dict[str, str | bool]:
         "role": fields["AccountID"],
         "session": fields["SessionID"],
         # `IPV4/TCP/192.0.2.1/0` in Asterisk's form.
-        "address": (fields["RemoteAddress"].split("/") + ["", "", ""])[2],
+        "address": fields["RemoteAddress"].split("/")[2] if fields["RemoteAddress"] else "",
         "subject": fields["Subject"],
     }

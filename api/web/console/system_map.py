@@ -30,11 +30,11 @@ async def load(visit: Visit) -> Mapping[str, Any]:
     if known is None:
         await commands.wait(*DOCTOR, seconds=WAIT_SECONDS)
         known = commands.latest(*DOCTOR)
-    is_known = isinstance(known, CommandResult)
+    result = known if isinstance(known, CommandResult) else None
     return {
-        "at": rfc3339(known.ended_at) if is_known else None,
+        "at": rfc3339(result.ended_at) if result else None,
         "failure": str(known) if isinstance(known, CommandFailed) else None,
-        "parts": parts_of(known.output) if is_known else [],
+        "parts": parts_of(result.output) if result else [],
     }
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from aiohttp import hdrs, web
 
+from api.http.routes import Handler
+
 WEB_FILES = Path(__file__).parents[1]
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 FOR_EVER = "public, max-age=31536000, immutable"
@@ -65,6 +67,6 @@ async def _serve(asset: Asset, request: web.Request) -> web.Response:
     return web.Response(body=asset.packed if is_packed else asset.content, headers=headers)
 
 
-def handler_of(asset: Asset) -> partial[object]:
+def handler_of(asset: Asset) -> Handler:
     """Returns the handler of a file."""
     return partial(_serve, asset)

@@ -76,7 +76,7 @@ class CommandRunner:
         return words in self._running
 
     def start(self, *words: str) -> None:
-        """Starts a command that prints JSON, unless it runs already. The words come from the code, not from requests."""
+        """Starts a command that prints JSON, unless it runs. The words come from the code, not from requests."""
         if words not in self._running:
             task = asyncio.create_task(self._run(words))
             self._running[words] = task

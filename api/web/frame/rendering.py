@@ -55,14 +55,14 @@ def hidden_number(site: Site, masked: str, kind: str, named: str) -> Markup:
 def instant(text: str | None) -> Markup:
     """Shows an RFC 3339 instant without its fraction; the page says that times are UTC."""
     if text is None:
-        return Markup("–")
+        return Markup("&ndash;")
     return Markup('<time datetime="{}">{} {}</time>').format(text, text[:10], text[11:19])
 
 
 def duration(seconds: int | None) -> str:
     """Shows seconds as minutes or hours with two digits behind them."""
     if seconds is None:
-        return "–"
+        return ""
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

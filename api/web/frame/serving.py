@@ -4,7 +4,6 @@ import asyncio
 from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
-from typing import Any
 
 from aiohttp import hdrs, web
 
@@ -20,6 +19,7 @@ from api.web.frame.protection import (
     address_of,
     find_visit,
     has_own_origin,
+    headers_of,
     note,
     refuse_forged,
     visit_of,
@@ -35,137 +35,132 @@ SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 CODE_FIELD = "code"
 # Seconds after which a browser forgets the cookie; the session itself ends earlier.
 COOKIE_SECONDS = 30 * 24 * 3600
+NO_PAGE = PageRefused(404, "Not found", "There is no such page.")
 
 
 def routes_of(site: Site) -> tuple[Route, ...]:
     """Returns the routes of a site: its pages, actions, streams and files, sign-in and sign-out."""
-    routes = [
-        _route("GET", site.prefix + page.path, partial(_show, site, page), page.parameters, page) for page in site.pages
+    served: list[tuple[str, str, Handler, Page | None]] = [
+        *(("GET", page.path, partial(_show, site, page), page) for page in site.pages),
+        *(("POST", action.path, partial(_act, site, action), None) for action in site.actions),
+        *(("GET", stream.path, partial(_stream, site, stream), None) for stream in site.streams),
+        ("GET", SIGN_IN, partial(_show_sign_in, site), None),
+        ("POST", SIGN_IN, partial(_sign_in, site), None),
+        ("POST", SIGN_OUT, partial(_sign_out, site), None),
+        *(("GET", asset.path, handler_of(asset), None) for asset in assets().values()),
+        # Last, so that what is not a page is refused as a page.
+        ("GET", "/{rest:.*}", _refuse_unknown, None),
     ]
-    routes += [_route("POST", site.prefix + each.path, partial(_act, site, each)) for each in site.actions]
-    routes += [_route("GET", site.prefix + each.path, partial(_stream, site, each)) for each in site.streams]
-    routes += [_route("GET", site.prefix + each.path, handler_of(each)) for each in assets().values()]
-    routes += [
-        _route("GET", site.prefix + SIGN_IN, partial(_show_sign_in, site)),
-        _route("POST", site.prefix + SIGN_IN, partial(_sign_in, site)),
-        _route("POST", site.prefix + SIGN_OUT, partial(_sign_out, site)),
-    ]
-    # Last, so that what is not a page is refused as a page.
-    routes.append(_route("GET", f"{site.prefix}/{{rest:.*}}", partial(_refuse_unknown, site)))
-    return tuple(routes)
+    return tuple(
+        _route(method, site.prefix + path, _guarded(site, handler), page) for method, path, handler, page in served
+    )
 
 
-def _route(
-    method: str, path: str, handler: Handler, parameters: frozenset[str] = frozenset(), page: Page | None = None
-) -> Route:
+def _route(method: str, path: str, handler: Handler, page: Page | None) -> Route:
     """Returns a route that is not in /openapi.json. It needs no API key, because its handler needs a session."""
     operation = Operation(f"web:{method} {path}", "Operation", "For people", answers={200: None})
-    placeholders = page.placeholders if page else {}
-    return Route(method, path, handler, operation, parameters=parameters, placeholders=placeholders, public=True)
+    if page is None:
+        return Route(method, path, handler, operation, public=True)
+    return Route(
+        method, path, handler, operation, parameters=page.parameters, placeholders=page.placeholders, public=True
+    )
+
+
+def _guarded(site: Site, handler: Handler) -> Handler:
+    """Returns a handler that answers every refusal as the site does."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPRedirection:
+            raise
+        except Exception as error:
+            if request.writer.output_size > 0:  # a stream has begun, and its answer cannot be replaced
+                raise
+            if refused_by(error).status == 500:
+                log_failure(request, error)
+            return refusal_of(request, site, error)
+
+    return handle
 
 
 async def _show(site: Site, page: Page, request: web.Request) -> web.StreamResponse:
-    try:
-        visit = await visit_of(request, site, page.role)
-        for name, pattern in page.placeholders.items():
-            if not pattern.fullmatch(request.match_info[name]):
-                raise NotFound("there is no such page")
-        async with request.app[TURNS]:
-            data = await page.load(visit)
-        return page_answer(visit, page, data)
-    except Exception as error:
-        return _refusal(request, site, error)
+    visit = await visit_of(request, site, page.role)
+    for name, pattern in page.placeholders.items():
+        if not pattern.fullmatch(request.match_info[name]):
+            raise NO_PAGE
+    async with request.app[TURNS]:
+        data = await page.load(visit)
+    return page_answer(visit, page, data)
 
 
 async def _act(site: Site, action: Action, request: web.Request) -> web.StreamResponse:
-    try:
-        visit = await visit_of(request, site, action.role)
-        form = await _form_of(request, action.fields | {CSRF_FIELD})
-        refuse_forged(visit, form.pop(CSRF_FIELD, ""))
-        if form.keys() != action.fields:
-            raise PageRefused(422, "The form is not complete", "Reload the page and try again.")
-        outcome = await action.run(visit, form)
-        note(visit, action.event, outcome.subject)
-        if wants_json(request):
-            return json_of(site, {"message": outcome.message, **outcome.data})
-        if outcome.html is not None:
-            return web.Response(text=outcome.html, content_type="text/html")
-        return message_of(request, site, outcome.message)
-    except Exception as error:
-        return _refusal(request, site, error)
+    visit = await visit_of(request, site, action.role)
+    form = await _form_of(request, action.fields | {CSRF_FIELD})
+    refuse_forged(visit, form.pop(CSRF_FIELD, ""))
+    if form.keys() != action.fields:
+        raise PageRefused(422, "The form is not complete", "Reload the page and try again.")
+    outcome = await action.run(visit, form)
+    note(visit, action.event, outcome.subject)
+    if wants_json(request):
+        return json_of(site, {"message": outcome.message, **outcome.data})
+    if outcome.html is not None:
+        return web.Response(text=outcome.html, content_type="text/html", headers=headers_of(site))
+    return message_of(request, site, outcome.message)
 
 
 async def _stream(site: Site, stream: Stream, request: web.Request) -> web.StreamResponse:
-    try:
-        visit = await visit_of(request, site, stream.role)
-    except Exception as error:
-        return _refusal(request, site, error)
-    try:
-        return await stream.run(visit)
-    except Exception as error:
-        if request.writer.output_size > 0:
-            raise
-        return _refusal(request, site, error)
+    return await stream.run(await visit_of(request, site, stream.role))
 
 
 async def _show_sign_in(site: Site, request: web.Request) -> web.StreamResponse:
-    try:
-        if await find_visit(request, site):
-            raise web.HTTPSeeOther(site.prefix + site.pages[0].path)
-        return html_of(request, site, "sign_in.html", {"refused": None})
-    except web.HTTPSeeOther:
-        raise
-    except Exception as error:
-        return _refusal(request, site, error)
+    if await find_visit(request, site):
+        raise web.HTTPSeeOther(site.prefix + site.pages[0].path)
+    return html_of(request, site, "sign_in.html", {"refused": None})
 
 
 async def _sign_in(site: Site, request: web.Request) -> web.StreamResponse:
     """Opens a session with a link's code. A program gets its session from the command line instead."""
-    try:
-        form = await _form_of(request, frozenset({CODE_FIELD}))
-        if not has_own_origin(request):
-            raise PageRefused(403, "This request did not come from an open page", "Open the link again.")
-        deps, address = request.app[DEPENDENCIES], address_of(request)
-        now = machine_timestamp(request).wall_ms
-        opened = await deps.run(open_session, form.get(CODE_FIELD, "").strip(), site.roles, deps.pepper, now)
-        if opened is None:
-            _note_failure(site, request, address)
-            raise PageRefused(
-                401, "This link does not work", "It was used already, or it is too old. Make another one."
-            )
-        session = opened.session
-        request.app[WEB].security_log.noted(NotedEvent(site.name, "SignedIn", session.role.value, address, session.id))
-        answer = web.HTTPSeeOther(site.prefix + site.pages[0].path)
-        answer.set_cookie(site.cookie, opened.secret, **_cookie_options(site, request), max_age=COOKIE_SECONDS)
-        return answer
-    except Exception as error:
-        return _refusal(request, site, error)
+    form = await _form_of(request, frozenset({CODE_FIELD}))
+    if not has_own_origin(request):
+        raise PageRefused(403, "This request did not come from an open page", "Open the link again.")
+    deps, address, now = request.app[DEPENDENCIES], address_of(request), machine_timestamp(request).wall_ms
+    opened = await deps.run(open_session, form.get(CODE_FIELD, "").strip(), site.roles, deps.pepper, now)
+    if opened is None:
+        _note_failure(site, request, address)
+        raise PageRefused(401, "This link does not work", "It was used already, or it is too old. Make another one.")
+    session = opened.session
+    request.app[WEB].security_log.noted(NotedEvent(site.name, "SignedIn", session.role.value, address, session.id))
+    answer = web.HTTPSeeOther(site.prefix + site.pages[0].path)
+    # The cookie reaches the site's own paths only, and no script; over TLS it is never sent without.
+    is_encrypted = request.headers.get(hdrs.X_FORWARDED_PROTO, request.scheme) == "https"
+    answer.set_cookie(
+        site.cookie,
+        opened.secret,
+        path=site.prefix,
+        max_age=COOKIE_SECONDS,
+        httponly=True,
+        secure=is_encrypted,
+        samesite=site.same_site,
+    )
+    raise answer
 
 
 async def _sign_out(site: Site, request: web.Request) -> web.StreamResponse:
-    try:
-        visit = await find_visit(request, site)
-        form = await _form_of(request, frozenset({CSRF_FIELD}))
-        if visit is not None:
-            refuse_forged(visit, form.get(CSRF_FIELD, ""))
-            with suppress(NotFound):  # ended meanwhile
-                await visit.deps.run(end_session, visit.session.id, visit.now)
-            note(visit, "SignedOut")
-        answer = web.HTTPSeeOther(site.prefix + SIGN_IN)
-        answer.del_cookie(site.cookie, path=site.prefix)
-        return answer
-    except Exception as error:
-        return _refusal(request, site, error)
+    visit = await find_visit(request, site)
+    form = await _form_of(request, frozenset({CSRF_FIELD}))
+    if visit is not None:
+        refuse_forged(visit, form.get(CSRF_FIELD, ""))
+        with suppress(NotFound):  # ended meanwhile
+            await visit.deps.run(end_session, visit.session.id, visit.now)
+        note(visit, "SignedOut")
+    answer = web.HTTPSeeOther(site.prefix + SIGN_IN)
+    answer.del_cookie(site.cookie, path=site.prefix)
+    raise answer
 
 
-async def _refuse_unknown(site: Site, request: web.Request) -> web.StreamResponse:
-    return _refusal(request, site, NotFound("there is no such page"))
-
-
-def _cookie_options(site: Site, request: web.Request) -> dict[str, Any]:
-    """The cookie reaches the site's own paths only, and no script; over TLS it is never sent without."""
-    proto = request.headers.get(hdrs.X_FORWARDED_PROTO, request.scheme)
-    return {"path": site.prefix, "httponly": True, "samesite": site.same_site, "secure": proto == "https"}
+async def _refuse_unknown(_: web.Request) -> web.StreamResponse:
+    raise NO_PAGE
 
 
 async def _form_of(request: web.Request, names: frozenset[str]) -> dict[str, str]:
@@ -184,10 +179,3 @@ def _note_failure(site: Site, request: web.Request, address: str) -> None:
     if not is_within:
         raise PageRefused(429, "Too many links that do not work", "Try again in a minute.")
     request.app[WEB].security_log.refused(site.name, "InvalidPassword", address)
-
-
-def _refusal(request: web.Request, site: Site, error: Exception) -> web.StreamResponse:
-    """Answers with a refusal, and logs what was not expected, without its text, which may have a number."""
-    if refused_by(error).status == 500:
-        log_failure(request, error)
-    return refusal_of(request, site, error)

@@ -1,0 +1,169 @@
+"""Helpers for tests of the web pages: the served console, fakes for Asterisk and for commands, and sessions."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import aiohttp
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from yarl import URL
+
+from api.http.server import build_runner
+from api.web.frame.commands import CommandResult, CommandRunner
+from api.web.frame.site import Site
+from api.web.served import sites
+from engine.accounts.accounts import create_account
+from engine.accounts.sign_in import NewSession, csrf_token_of, make_link, new_session
+from engine.bookings.lifecycle import BookingRequest, book
+from engine.bookings.number_pool import import_numbers
+from engine.calls.facts import IncomingCall
+from engine.calls.lifecycle import note_answer, route_call
+from engine.calls.reports import AnswerReport
+from engine.control.requests import Done, HangUp, ShownTrunk, ShownTrunks, ShowTrunks
+from engine.domain.booking import Booking
+from engine.domain.ids import AccountId, CallId
+from engine.domain.numbers import E164
+from engine.domain.policy import UsagePlan
+from engine.domain.times import HOUR_MS, EpochMs
+from engine.domain.web_access import Role
+from engine.runtime.security_log import SecurityLog
+from engine.storage.sqlite import SqliteStorage
+from engine.storage.transaction import Transaction
+from tests.integration.api_helpers import CALLER, HIDDEN, PEPPER, POLICY, START, SettableClock
+
+NUMBERS = tuple(f"+3225550{last:04}" for last in range(300))
+CALL = CallId("rn00000001-1772366400.1")
+FINDINGS = [
+    {"part": "database", "verdict": "ok", "what": "can be written", "fix": ""},
+    {"part": "engine", "verdict": "failed", "what": "asterisk is down", "fix": "start Asterisk, or see its log"},
+    {"part": "callbacks", "verdict": "warning", "what": "3 waiting", "fix": "see the engine's log"},
+]
+
+
+class FakeOperator:
+    """Records the calls that it was asked to end."""
+
+    def __init__(self) -> None:
+        self.hung_up: list[CallId] = []
+
+    async def hang_up(self, request: HangUp) -> Done:
+        self.hung_up.append(request.call_id)
+        return Done(1)
+
+    async def show_trunks(self, _: ShowTrunks) -> ShownTrunks:
+        return ShownTrunks(
+            [ShownTrunk("main", "up", START, 1, None, None), ShownTrunk("spare", "down", START, 0, 503, START)]
+        )
+
+
+class FakeCommands(CommandRunner):
+    """Has the results of all commands already."""
+
+    def latest(self, *words: str) -> CommandResult:
+        output: Any = FINDINGS if words[0] == "doctor" else []
+        return CommandResult(output, ("7 bookings verified, 0 discrepancies",), 0, 0.7, START)
+
+    def start(self, *words: str) -> None:
+        """Does nothing."""
+
+
+@dataclass
+class Console:
+    """The served console, and ways to it."""
+
+    url: str
+    storage: SqliteStorage
+    clock: SettableClock
+    operator: FakeOperator
+    log: SecurityLog
+    booking: Booking
+    client: aiohttp.ClientSession
+    account_id: AccountId
+    app: web.Application
+    examples: dict[str, str] = field(default_factory=dict)
+
+    async def link(self, role: Role = Role.OPERATOR, *, life_ms: int = HOUR_MS) -> str:
+        made = await self.storage.run(make_link, role, None, life_ms, PEPPER, self.clock.now())
+        return made.code
+
+    async def session(self, role: Role = Role.OPERATOR, *, life_ms: int = 100 * HOUR_MS) -> NewSession:
+        account = self.account_id if role is Role.CUSTOMER else None
+        ends_at = EpochMs(self.clock.now() + life_ms)
+        return await self.storage.run(new_session, role, account, ends_at, PEPPER, self.clock.now())
+
+    def events(self) -> list[str]:
+        return [line["SecurityEvent"] for line in self.log.newest(1000)]
+
+
+def fill(tx: Transaction) -> tuple[AccountId, Booking]:
+    account = create_account(tx, "ours", START)
+    import_numbers(tx, list(enumerate(NUMBERS)), START)
+    booking = book(tx, BookingRequest(account.id, E164(HIDDEN), UsagePlan.LARGE, ""), START, POLICY)
+    return account.id, booking
+
+
+async def call_up(console: Console, call_id: CallId, *, answered: bool = True, source: str = CALLER) -> None:
+    incoming = IncomingCall(call_id, console.booking.service, source)
+    await console.storage.run(route_call, incoming, console.clock.timestamp(), POLICY)
+    if answered:
+        report = AnswerReport(call_id, console.booking.id, f"{call_id}-callee", 600)
+        await console.storage.run(note_answer, report, console.clock.timestamp())
+
+
+class Served(TestServer):
+    """aiohttp's test server with the runner that the API has in production."""
+
+    async def _make_runner(self, **_options: Any) -> web.AppRunner:
+        return build_runner(self.app, shutdown_seconds=1.0)
+
+
+PAGES = [(site, page) for site in sites() for page in site.pages]
+
+
+[SITE] = [site for site in sites() if site.prefix == "/console"]
+
+
+class Answer(NamedTuple):
+    status: int
+    text: str
+    headers: Any
+
+
+class Way(NamedTuple):
+    """A path of a site, and the role that it needs."""
+
+    site: Site
+    method: str
+    path: str
+    role: Role
+    fields: frozenset[str] = frozenset()
+
+
+WAYS = [
+    *(Way(site, "GET", site.prefix + page.path, page.role) for site, page in PAGES),
+    *(Way(site, "GET", site.prefix + stream.path, stream.role) for site in sites() for stream in site.streams),
+    *(
+        Way(site, "POST", site.prefix + action.path, action.role, action.fields)
+        for site in sites()
+        for action in site.actions
+    ),
+]
+ACTIONS = [way for way in WAYS if way.method == "POST"]
+# What the forms of all actions may hold.
+FIELDS = {"call": CALL, "kind": "call", "id": CALL}
+
+
+async def ask(console: Console, method: str, path: str, secret: str = "", form: Any = None, **headers: str) -> Answer:
+    if secret:
+        headers["Cookie"] = f"{SITE.cookie}={secret}"
+    url = URL(console.url + path, encoded=True)
+    async with console.client.request(method, url, headers=headers, data=form, allow_redirects=False) as answer:
+        return Answer(answer.status, await answer.text(), answer.headers.copy())
+
+
+async def act(console: Console, way: Way, secret: str, **changes: str | None) -> Answer:
+    """Sends an action as its page does, but for the changes: None leaves a header or field out."""
+    sent = {"Origin": console.url, "csrf": csrf_token_of(secret, PEPPER)} | changes
+    form = {name: FIELDS[name] for name in way.fields} | ({"csrf": sent["csrf"]} if sent["csrf"] is not None else {})
+    headers = {"Origin": sent["Origin"]} if sent["Origin"] is not None else {}
+    return await ask(console, "POST", way.path, secret, form, **headers)
