@@ -50,7 +50,7 @@ def link(role: RoleOption = Role.OPERATOR, life: LifeOption = "12h", as_json: Js
 
 
 @app.command("session")
-def open_(role: RoleOption = Role.VIEWER, life: LifeOption = "1h") -> None:
+def open_(role: RoleOption = Role.VIEWER, life: LifeOption = "1h", as_json: Json = False) -> None:
     """Open a session for a program and print its secret, for `curl -H "Authorization: Bearer …"`.
 
     It ends when its life is over, or earlier when nobody has used it for 30 minutes.
@@ -58,7 +58,10 @@ def open_(role: RoleOption = Role.VIEWER, life: LifeOption = "1h") -> None:
     settings = Settings()
     opened = run_command(settings, make_console_session, _access(settings, role, life))
     _note(settings, "SessionMade", role, opened.session.id)
-    typer.echo(opened.secret)
+    if as_json:
+        show_one({"id": opened.session.id, "session": opened.secret}, as_json=True)
+    else:
+        typer.echo(opened.secret)
 
 
 @app.command()
