@@ -23,7 +23,7 @@ from api.web.frame.commands import CommandRunner
 from api.web.frame.services import WebServices
 from engine.accounts.keys import KeyUse
 from engine.asterisk.ami_link import AmiLink
-from engine.asterisk.config_files import AMI_USER, http_url
+from engine.asterisk.config_files import AMI_USER
 from engine.asterisk.hang_up import hang_up
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.reconciler import Reconciler
@@ -221,7 +221,7 @@ class Engine:
             security_log=self._security_log,
             commands=CommandRunner(),
             tallies=self._tallies,
-            url=http_url(self._settings),
+            url=self._settings.http_url,
         )
 
     def _build_fastagi_server(self) -> FastAgiServer:

@@ -27,6 +27,7 @@ from engine.config.types import (
     Port,
     Prefix,
     Profile,
+    reachable,
 )
 from engine.domain.destinations import DEFAULT_TYPES, PREMIUM_PREFIXES, NumberType
 from engine.domain.policy import ANONYMOUS_CALLERS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
@@ -253,6 +254,11 @@ class Settings(AccountSettings):
     def security_log(self) -> Path:
         """The file with failed authentications, which fail2ban reads."""
         return self.data_dir / "security.log"
+
+    @property
+    def http_url(self) -> str:
+        """The URL at which the API can be reached from this machine."""
+        return f"http://{reachable(self.http_host)}:{self.http_port}"
 
     @property
     def metrics_listener(self) -> tuple[str, int] | None:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from engine.accounts.sign_in import NewLink, NewSession, check_access, make_link, new_session
-from engine.asterisk.config_files import http_url
 from engine.config.settings import Settings
 from engine.domain.times import EpochMs
 from engine.domain.web_access import DEFAULT_LIFE_MS, Role
@@ -47,7 +46,7 @@ def make_console_session(tx: Transaction, access: Access) -> NewSession:
 
 def sign_in_url(settings: Settings, link: NewLink) -> str:
     """Returns the link. Its code is behind the `#`, which browsers send to no server."""
-    return f"{http_url(settings)}/console/sign-in#{link.code}"
+    return f"{settings.http_url}/console/sign-in#{link.code}"
 
 
 def note_access(settings: Settings, event: str, role: Role, session_id: str = "") -> None:

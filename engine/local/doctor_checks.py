@@ -20,7 +20,7 @@ from engine.cdr.ledger import AuditPage, audit_page
 from engine.config import secrets
 from engine.config.settings import Settings
 from engine.config.sources import active_test_switches
-from engine.config.types import Profile, reachable
+from engine.config.types import Profile
 from engine.domain.ids import BookingId
 from engine.domain.times import DAY_MS, EpochMs
 from engine.local.data_dir import make_data_dir, require_database
@@ -257,7 +257,7 @@ def is_running(settings: Settings) -> bool:
 
 def _health(settings: Settings) -> dict[str, dict[str, str]] | None:
     """Returns the states of the engine's parts and of the trunks; None if /health does not answer."""
-    url = f"{http_url(settings)}/health"
+    url = f"{settings.http_url}/health"
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(url, timeout=HEALTH_SECONDS) as answer:

@@ -11,7 +11,7 @@ from engine.asterisk.config_files import AMI_USER
 from engine.asterisk.softphones import SOFTPHONES
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
-from engine.config.types import Profile, reachable
+from engine.config.types import Profile
 from engine.local.demo import key_file, webhook_secret_file
 
 WIDTH = 76
@@ -28,7 +28,7 @@ def show(console: Console, settings: Settings, kept: Secrets, down: dict[str, st
         sign_in_url: A link that signs in to the console once.
     """
     lines = [
-        *_fact("API", http_url(settings), "health: /health"),
+        *_fact("API", settings.http_url, "health: /health"),
         *_down(settings, down),
     ]
     if settings.manage_asterisk:
@@ -116,7 +116,7 @@ def _demo(settings: Settings, kept: Secrets) -> list[str]:
 
 def _curl(settings: Settings) -> list[str]:
     file = shlex.quote(str(key_file(settings.data_dir)))
-    return [f'  curl -H "Authorization: Bearer $(cat {file})" \\', f"    {http_url(settings)}/bookings"]
+    return [f'  curl -H "Authorization: Bearer $(cat {file})" \\', f"    {settings.http_url}/bookings"]
 
 
 def _host(host: str) -> str:

@@ -12,7 +12,6 @@ from rich.console import Console
 from engine.asterisk.config_files import find_program, write_own
 from engine.config import secrets
 from engine.config.settings import Settings
-from engine.config.types import reachable
 from engine.local import panel
 from engine.local.console_access import console_link
 from engine.local.data_dir import make_data_dir
@@ -150,7 +149,7 @@ async def _wait_until_ready(settings: Settings, engine: Supervised, stop: asynci
     Raises:
         StartFailed: The engine ended, or the system was not ready in time.
     """
-    url = f"{http_url(settings)}/ready"
+    url = f"{settings.http_url}/ready"
     patience = READY_SECONDS if settings.manage_asterisk else FOREIGN_ASTERISK_SECONDS
     deadline = time.monotonic() + patience
     down: dict[str, str] = {}
