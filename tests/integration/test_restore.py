@@ -65,6 +65,7 @@ def test_what_was_withdrawn_since_the_backup_is_withdrawn_again(system: Restorab
     revoked, _ = system.new_key()
     deleted, moved, staying = system.book(), system.book(PERSON), system.book(OTHER)
     secret = system.cli.json("secrets", "show", "Acme")["secret"]
+    system.cli("console", "session")
     system.backup()
     system.cli.json("keys", "revoke", revoked)
     system.cli.json("bookings", "delete", deleted["id"], "--yes")
@@ -85,6 +86,9 @@ def test_what_was_withdrawn_since_the_backup_is_withdrawn_again(system: Restorab
     assert system.cli.rows("SELECT paused FROM bookings WHERE gone_at IS NULL") == [(1,)]
     assert PERSON[1:].encode() not in system.database.read_bytes()
     assert receipt["secretsReplaced"] == 1
+    # Nobody knows which of them have been ended since.
+    assert receipt["webSessionsEnded"] == 1
+    assert system.cli.json("console", "sessions") == []
     assert system.cli.json("secrets", "show", "Acme")["secret"] != secret
     assert set(states(system).values()) == {"BOOKED", "QUARANTINED"}
     # A second restore of the same file does all of it again.

@@ -59,8 +59,10 @@ class FakeOperator:
 class FakeCommands(CommandRunner):
     """Has the results of all commands already."""
 
+    findings = FINDINGS
+
     def latest(self, *words: str) -> CommandResult:
-        output: Any = FINDINGS if words[0] == "doctor" else []
+        output: Any = self.findings if words[0] == "doctor" else []
         return CommandResult(output, ("7 bookings verified, 0 discrepancies",), 0, 0.7, START)
 
     def start(self, *words: str) -> None:

@@ -14,6 +14,14 @@ FRESH_MS = 30_000
 WAIT_SECONDS = 4.0
 # `doctor`'s verdicts, each worse than the one before it.
 WORSE = ("ok", "warning", "failed")
+# Where a part of `doctor` is on the map, from the carriers on the left to the customers on the right.
+PLACES: Mapping[str, tuple[str, ...]] = {
+    "Calls": ("trunks", "asterisk program", "asterisk console", "journal"),
+    "Engine": ("engine", "ports", "exposure", "test switch"),
+    "Data": ("database", "ledger", "numbers", "numbers of bookings", "data directory", "files", "secrets"),
+    "Customers": ("callbacks", "warnings"),
+}
+ELSEWHERE = "Engine"
 
 
 def system_map_page() -> Page:
@@ -34,7 +42,7 @@ async def load(visit: Visit) -> Mapping[str, Any]:
     return {
         "at": rfc3339(result.ended_at) if result else None,
         "failure": str(known) if isinstance(known, CommandFailed) else None,
-        "parts": parts_of(result.output) if result else [],
+        "places": map_of(parts_of(result.output)) if result else [],
     }
 
 
@@ -46,4 +54,13 @@ def parts_of(findings: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
     return [
         {"part": part, "verdict": max((each["verdict"] for each in found), key=WORSE.index), "findings": found}
         for part, found in parts.items()
+    ]
+
+
+def map_of(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Puts each part in its place on the map. A part without a place is the engine's."""
+    place_of = {part: place for place, there in PLACES.items() for part in there}
+    return [
+        {"place": place, "parts": [each for each in parts if place_of.get(each["part"], ELSEWHERE) == place]}
+        for place in PLACES
     ]

@@ -10,7 +10,9 @@ addEventListener("DOMContentLoaded", () => {
     }));
     const options = {
       width: element.clientWidth, height: 200, tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), "Etc/UTC"),
-      legend: { live: false }, cursor: { show: false }, axes: [axis, { ...axis, size: 40 }], series: [{}, ...series],
+      legend: { live: false }, cursor: { show: false }, series: [{}, ...series],
+      axes: [{ ...axis, values: (_, ticks) => ticks.map((at) => new Date(at * 1e3).toISOString().slice(11, 16)) }, axis],
+      scales: { y: { range: (_, least, most) => [0, Math.max(4, most * 1.1)] } },
     };
     element.replaceChildren();
     return new uPlot(options, JSON.parse(element.dataset.values), element);

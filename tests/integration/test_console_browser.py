@@ -1,0 +1,135 @@
+"""The console in real Chromium: every page of the registry, narrow and wide, dark and light, by keyboard alone."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from api.web.frame.site import Page
+from engine.domain.ids import CallId
+from engine.domain.web_access import Role
+from tests.integration.api_helpers import HIDDEN
+from tests.integration.web_helpers import CALL, SITE, Console, call_up
+from tests.playwright_browser import Watched, running_browser, watched_page
+
+pytest_plugins = ["tests.integration.web_fixtures"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+WIDTHS = (1280, 390)
+SCHEMES = ("light", "dark")
+# CONSOLE_PICTURES=1 renews the pictures of the documents.
+PICTURES = Path(__file__).parents[2] / "docs" / "images" if os.environ.get("CONSOLE_PICTURES") else None
+# What a keyboard must reach, and how the browser tells where it is.
+REACHABLE = """() => {
+  const isShown = (each) => each.checkVisibility({ visibilityProperty: true })
+    && !each.closest('details:not([open]) > :not(summary)');
+  const all = 'a[href], button, input:not([type=hidden]), summary, select, [tabindex="0"]';
+  return [...document.querySelectorAll(all)].filter(isShown).length;
+}"""
+FOCUSED = """() => {
+  const each = document.activeElement, style = getComputedStyle(each);
+  each.dataset.reached = '1';
+  const isSeen = style.outlineStyle !== 'none' || style.boxShadow !== 'none';
+  return [each.outerHTML.slice(0, 120), isSeen, document.querySelectorAll('[data-reached]').length];
+}"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with running_browser() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def signed_in(console: Console, browser: Browser) -> AsyncIterator[Watched]:
+    secret = (await console.session(Role.ADMIN)).secret
+    async with watched_page(browser, cookie=(SITE.cookie, secret, f"{console.url}/console")) as watched:
+        yield watched
+
+
+@pytest.mark.parametrize("page", SITE.pages, ids=lambda page: page.title)
+async def test_every_page_is_accessible_complete_and_offline(console: Console, signed_in: Watched, page: Page) -> None:
+    tab = signed_in.page
+    await tab.goto(f"{console.url}/console{page.path}")
+    assert await tab.title() == f"{page.title} · Rented numbers"
+    if page.path == "/live":
+        await tab.wait_for_selector(f'[aria-label="Hang up call {CALL}"]')
+    for scheme in SCHEMES:
+        await tab.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        for width in WIDTHS:
+            await tab.set_viewport_size({"width": width, "height": 800})
+            assert (await signed_in.violations(), scheme, width) == ([], scheme, width)
+            assert await tab.evaluate("document.documentElement.scrollWidth") <= width
+            if PICTURES and (scheme, width) == ("light", 1280):
+                name = page.path.strip("/") or "today"
+                await tab.screenshot(path=PICTURES / f"console-{name}.png", scale="css", full_page=True)
+    wanted = await tab.evaluate(REACHABLE)
+    await tab.evaluate("document.activeElement.blur()")
+    for _ in range(wanted):
+        await tab.keyboard.press("Tab")
+        html, is_seen, reached = await tab.evaluate(FOCUSED)
+        assert is_seen, html
+    assert reached == wanted
+    assert signed_in.hosts == {console.url.removeprefix("http://")}
+    assert signed_in.complaints == []
+
+
+async def test_a_call_is_followed_shown_and_ended_by_keyboard_from_the_link_on(
+    console: Console, browser: Browser
+) -> None:
+    async with watched_page(browser) as watched:
+        tab = watched.page
+        await tab.goto(f"{console.url}/console/sign-in#{await console.link()}")
+        await tab.wait_for_function("document.activeElement.id === 'sign-in'")
+        assert "#" not in tab.url
+        await tab.keyboard.press("Enter")
+        await tab.wait_for_url(f"{console.url}/console")
+        await tab.get_by_role("link", name="Live calls").focus()
+        await tab.keyboard.press("Enter")
+        left = tab.locator(f'tr:has([aria-label="Hang up call {CALL}"]) [data-until]')
+        await left.wait_for()
+        before = await left.inner_text()
+        await tab.wait_for_function("(text) => document.querySelector('[data-until]').textContent !== text", arg=before)
+        await call_up(console, CallId(f"{CALL}3"), answered=False, source="+14155550177")
+        await tab.get_by_text("+14155550177").wait_for()
+        assert HIDDEN not in await tab.content()
+        await tab.get_by_label(f"Show the hidden number of call {CALL}", exact=True).focus()
+        await tab.keyboard.press("Enter")
+        await tab.get_by_text(HIDDEN).wait_for()
+        tab.on("dialog", lambda dialog: dialog.accept())
+        await tab.get_by_label(f"Hang up call {CALL}", exact=True).focus()
+        await tab.keyboard.press("Enter")
+        await tab.get_by_text("The call was ended.").wait_for()
+        assert console.operator.hung_up == [CALL]
+        await tab.get_by_role("button", name="Sign out").focus()
+        await tab.keyboard.press("Enter")
+        await tab.wait_for_url(f"{console.url}/console/sign-in")
+        assert await watched.violations() == []
+        assert watched.complaints == []
+
+
+async def test_a_viewer_is_not_offered_what_the_role_does_not_permit(console: Console, browser: Browser) -> None:
+    secret = (await console.session(Role.VIEWER)).secret
+    async with watched_page(browser, cookie=(SITE.cookie, secret, f"{console.url}/console")) as watched:
+        await watched.page.goto(f"{console.url}/console/live")
+        button: Any = watched.page.get_by_label(f"Hang up call {CALL}", exact=True)
+        await button.wait_for(state="attached")
+        assert not await button.is_visible()
+        assert await watched.page.get_by_role("link", name="Security log").count() == 0
+
+
+async def test_the_map_is_red_where_doctor_is_and_a_page_refreshes_itself(
+    console: Console, signed_in: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await signed_in.page.goto(f"{console.url}/console/system")
+    red = signed_in.page.locator(".map .is-failed h3")
+    assert await red.all_inner_texts() == ["engine failed"]
+    await signed_in.page.evaluate(
+        "htmx.trigger('#live', 'refresh'), htmx.ajax('GET', location.pathname, {source: '#live'})"
+    )
+    await red.wait_for()
+    assert signed_in.complaints == []
