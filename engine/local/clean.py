@@ -72,7 +72,7 @@ def _files(settings: Settings) -> Iterator[Path]:
         yield directory / "secrets" / f".{secret.name}.partial"
     for pattern in ("agi_token.*", "trunk_password.*", ".trunk_password.*.partial"):
         yield from (directory / "secrets").glob(pattern)
-    for file in (demo.key_file(directory), demo.webhook_secret_file(directory), demo.call_lock(directory)):
+    for file in demo.files(directory):
         yield file
         yield file.with_suffix(".partial")
     for name in (CURRENT, FORMER):

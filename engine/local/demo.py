@@ -1,6 +1,7 @@
-"""The demo profile's first run: an account with a key, numbers to rent, and bookings for two softphones.
+"""The demo profile's first run: an account with keys, numbers to rent, and bookings for two softphones and a sandbox.
 
-All numbers are in +33 1 99 00, a range that France reserves for fiction, so none belongs to anybody.
+All numbers are in +33 1 99 00, a range that France reserves for fiction, so none belongs to anybody; but for the number
+in the sandbox, which is simulated.
 """
 
 from contextlib import suppress
@@ -13,6 +14,7 @@ from engine.bookings import number_pool
 from engine.bookings.lifecycle import BookingRequest, Renewal
 from engine.domain.errors import BookingTooLong, InvalidInput
 from engine.domain.ids import AccountId
+from engine.domain.number_choice import NumberRequest
 from engine.domain.numbers import E164
 from engine.domain.policy import Policy, UsagePlan
 from engine.domain.times import EpochMs
@@ -22,7 +24,10 @@ from engine.storage.transaction import Transaction
 DEMO_ACCOUNT = AccountId("demo")
 SOFTPHONE_ACCOUNT = "softphones"
 POOL = tuple(f"+331990000{index:02}" for index in range(100))
-# The softphones' calls send no callbacks.
+# A number of the demo's sandbox, booked from the start, so that one request simulates a call.
+TEST_NUMBER = E164("+9995550100")
+TEST_DESTINATION = E164("+33199009099")
+# The calls of these bookings send no callbacks.
 NO_CALLBACK = ""
 # Renewals add up to a little more than seven years, so that the softphones' bookings do not expire during a trial.
 SOFTPHONE_RENEWALS = 29
@@ -51,6 +56,20 @@ def prepare(tx: Transaction, pepper: str, now: EpochMs, policy: Policy) -> keys.
     return keys.create_key(tx, DEMO_ACCOUNT, pepper, now)
 
 
+def prepare_sandbox(tx: Transaction, pepper: str, now: EpochMs, policy: Policy) -> keys.NewKey:
+    """Creates a test key of the demo account, and books the sandbox's number unless a booking has it.
+
+    Returns:
+        The key to the sandbox of the demo account.
+    """
+    key = keys.create_key(tx, DEMO_ACCOUNT, pepper, now, test=True)
+    if tx.bookings.holding(TEST_NUMBER) is None:
+        wanted = NumberRequest(service=TEST_NUMBER)
+        request = BookingRequest(key.account_id, TEST_DESTINATION, UsagePlan.LARGE, NO_CALLBACK, wanted=wanted)
+        bookings.book(tx, request, now, policy)
+    return key
+
+
 def another_key(tx: Transaction, pepper: str, now: EpochMs) -> keys.NewKey:
     """Creates another API key of the demo account, when the file with the first one is lost."""
     return keys.create_key(tx, DEMO_ACCOUNT, pepper, now)
@@ -74,6 +93,11 @@ def key_file(data_dir: Path) -> Path:
     return data_dir / "demo" / "api-key"
 
 
+def test_key_file(data_dir: Path) -> Path:
+    """Returns the file with the API key to the sandbox of the demo account."""
+    return data_dir / "demo" / "test-key"
+
+
 def webhook_secret_file(data_dir: Path) -> Path:
     """Returns the file with the secret that signs the demo account's callbacks."""
     return data_dir / "demo" / "webhook-secret"
@@ -84,9 +108,14 @@ def call_lock(data_dir: Path) -> Path:
     return data_dir / "demo" / "call.lock"
 
 
-def write_key(data_dir: Path, key: keys.NewKey) -> None:
-    """Writes the API key to its file."""
-    _write(key_file(data_dir), key.secret)
+def files(data_dir: Path) -> tuple[Path, ...]:
+    """Returns every file that the demo makes."""
+    return key_file(data_dir), test_key_file(data_dir), webhook_secret_file(data_dir), call_lock(data_dir)
+
+
+def write_key(file: Path, key: keys.NewKey) -> None:
+    """Writes an API key to its file."""
+    _write(file, key.secret)
 
 
 def write_webhook_secret(data_dir: Path, secret: str) -> None:

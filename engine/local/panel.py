@@ -1,5 +1,6 @@
 """The panel that `make run` shows once everything is up: one fact per line, within 80 columns."""
 
+import json
 import shlex
 
 from rich import box
@@ -12,7 +13,7 @@ from engine.asterisk.softphones import SOFTPHONES
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
 from engine.config.types import Profile
-from engine.local.demo import key_file, webhook_secret_file
+from engine.local.demo import TEST_NUMBER, key_file, test_key_file, webhook_secret_file
 
 WIDTH = 76
 
@@ -115,8 +116,16 @@ def _demo(settings: Settings, kept: Secrets) -> list[str]:
 
 
 def _curl(settings: Settings) -> list[str]:
-    file = shlex.quote(str(key_file(settings.data_dir)))
-    return [f'  curl -H "Authorization: Bearer $(cat {file})" \\', f"    {settings.http_url}/bookings"]
+    file, test_file = (
+        shlex.quote(str(path)) for path in (key_file(settings.data_dir), test_key_file(settings.data_dir))
+    )
+    call = {"service": TEST_NUMBER, "source": "+33199008077", "outcome": "answered", "seconds": 12}
+    return [
+        "  List the bookings, then simulate a call in the sandbox:",
+        f'  curl -H "Authorization: Bearer $(cat {file})" {settings.http_url}/bookings',
+        f'  curl -H "Authorization: Bearer $(cat {test_file})" {settings.http_url}/test/calls \\',
+        f"    --json {shlex.quote(json.dumps(call))}",
+    ]
 
 
 def _host(host: str) -> str:

@@ -52,15 +52,17 @@ def _ensure_secrets(settings: Settings, report: Report, *, new_pepper: bool) -> 
 
 async def _set_up_demo(settings: Settings, kept: secrets.Secrets, report: Report) -> None:
     storage = SqliteStorage(settings.database)
-    now = SystemClock().now()
+    now, policy = SystemClock().now(), policy_of(settings)
+    key_file, test_key_file = demo.key_file(settings.data_dir), demo.test_key_file(settings.data_dir)
     try:
         if not await storage.run(demo.exists):
             report(f"creating a demo account and {len(demo.POOL)} numbers to rent")
-            key = await storage.run(demo.prepare, kept.key_pepper, now, policy_of(settings))
-            demo.write_key(settings.data_dir, key)
-        elif not demo.key_file(settings.data_dir).exists():
+            demo.write_key(key_file, await storage.run(demo.prepare, kept.key_pepper, now, policy))
+        elif not key_file.exists():
             report("creating another key for the demo account: the file with the first one is gone")
-            demo.write_key(settings.data_dir, await storage.run(demo.another_key, kept.key_pepper, now))
+            demo.write_key(key_file, await storage.run(demo.another_key, kept.key_pepper, now))
+        if not test_key_file.exists():
+            demo.write_key(test_key_file, await storage.run(demo.prepare_sandbox, kept.key_pepper, now, policy))
         # Always, because the secret may have been replaced since the last start.
         demo.write_webhook_secret(settings.data_dir, await storage.run(demo.webhook_secret))
     finally:

@@ -117,18 +117,21 @@ def core_limit(process: int) -> tuple[str, str]:
     return (line[0], line[1])
 
 
-def test_the_panel_fits_a_terminal_and_its_command_can_be_copied(running: Running, environment: dict[str, str]) -> None:
+def test_the_panel_fits_a_terminal_and_its_commands_can_be_copied(
+    running: Running, environment: dict[str, str]
+) -> None:
     running.wait_ready()
     shown = running.output.read_text()
     directory = Path(environment["RENTED_NUMBERS_DATA_DIR"])
-    assert max(map(len, shown.partition("╭")[2].splitlines())) <= 76
+    assert max(map(len, shown.partition("╭")[2].partition("╯")[0].splitlines())) <= 76
     assert str(directory / "demo" / "webhook-secret") in shown
     for phone in SOFTPHONES:
         assert phone.number in shown
-    command = shown[shown.index("  curl ") :].partition("/bookings")[0] + "/bookings"
-    assert command.count("\n") == 1
-    done = subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, timeout=20, check=True)
-    assert json.loads(done.stdout) == {"data": [], "hasMore": False, "nextCursor": None}
+    commands = "".join(re.findall(r"^  (curl .*(?<=\\)\n.*\n|curl .*\n)", shown, re.MULTILINE))
+    done = subprocess.run(["/bin/bash", "-ec", commands], capture_output=True, text=True, timeout=20, check=True)
+    bookings, simulated = json.JSONDecoder().raw_decode(done.stdout), done.stdout.index('{"putThrough"')
+    assert bookings[0] == {"data": [], "hasMore": False, "nextCursor": None}
+    assert json.loads(done.stdout[simulated:])["putThrough"] is True
 
 
 def pasted(document: str, heading: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -136,7 +139,7 @@ def pasted(document: str, heading: str, environment: dict[str, str]) -> subproce
     section = (ROOT / document).read_text().partition(f"\n{heading}\n")[2].partition("\n##")[0]
     assert "```sh" in section, heading
     commands = "".join(re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL))
-    commands = commands.replace("var/demo/api-key", f"{environment['RENTED_NUMBERS_DATA_DIR']}/demo/api-key")
+    commands = commands.replace("var/demo/", f"{environment['RENTED_NUMBERS_DATA_DIR']}/demo/")
     commands = commands.replace(":8080", f":{environment['RENTED_NUMBERS_HTTP_PORT']}")
     return subprocess.run(
         ["/bin/bash", "-e"],

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.accounts.keys import LIVE_PREFIX
+from engine.accounts.keys import LIVE_PREFIX, TEST_PREFIX
 from engine.bookings.number_pool import MAX_REPORTED
 from phones.ports import free_port
 from tests.integration.cli_runner import Cli, CliInProcess, contents, wait_until_it_answers
@@ -45,18 +45,20 @@ def test_a_second_setup_changes_nothing(cli: Cli, profile: str) -> None:
     again = cli("setup", profile=profile)
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     assert (contents(cli.data / "secrets"), cli.numbers()) == (before, made)
-    assert len(cli.rows("SELECT id FROM api_keys")) == (1 if profile == "demo" else 0)
+    assert len(cli.rows("SELECT id FROM api_keys")) == (2 if profile == "demo" else 0)
 
 
-def test_setup_replaces_a_lost_demo_key_and_never_shows_it(cli: Cli) -> None:
+@pytest.mark.parametrize(("name", "prefix"), [("api-key", LIVE_PREFIX), ("test-key", TEST_PREFIX)])
+def test_setup_replaces_a_lost_demo_key_and_never_shows_it(cli: Cli, name: str, prefix: str) -> None:
     cli("setup", profile="demo")
-    file = cli.data / "demo" / "api-key"
+    file = cli.data / "demo" / name
     first = file.read_text()
     file.unlink()
     done = cli("setup", profile="demo")
     assert file.read_text() not in {first, ""}
     assert file.stat().st_mode & 0o777 == 0o600
-    assert LIVE_PREFIX not in done.stdout + done.stderr
+    assert file.read_text().startswith(prefix)
+    assert prefix not in done.stdout + done.stderr
 
 
 def test_setup_for_production_creates_no_account_and_no_number(cli: Cli) -> None:
