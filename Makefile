@@ -1,7 +1,7 @@
 # `make help` lists the targets. Each target installs what it needs, into .venv and .tools.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run call test test-fast test-phones chaos fuzz bench soak check docs docs-reference format pins clean
+.PHONY: help run call test test-fast test-phones chaos fuzz bench soak check docs docs-reference format pins deb release clean
 
 PYTHON := .venv/bin/python
 # Options for pytest, for example: make test PYTEST="-k lease -x"
@@ -16,7 +16,7 @@ run: venv asterisk ## Set up what is missing and run the whole system (Asterisk,
 call: venv phones ## While `make run` runs in another terminal: make one real call, from booking to callback, step by step.
 	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m phones.demo_call
 
-test: venv asterisk phones fail2ban proxies browser clients prometheus kamailio ## Run the product's tests: unit, contract, integration, and end-to-end with a real Asterisk and SIP telephones.
+test: venv asterisk phones fail2ban proxies browser clients prometheus kamailio chroots ## Run the product's tests: unit, contract, integration, and end-to-end with a real Asterisk and SIP telephones.
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-fast: venv ## Run tests/unit and tests/contract, which need neither Asterisk nor SIP telephones.
@@ -63,11 +63,17 @@ PINS ?=
 pins: ## Write deploy/requirements.txt and deploy/clients.txt anew, with hashes. PINS="--upgrade" takes new releases.
 	@deploy/pins.sh $(PINS)
 
+deb: venv ## Build the Debian package, for the release of Debian whose Python builds it: dist/*.deb.
+	@deploy/debian/build.sh
+
+release: venv ## Write the files of a release into dist/: wheel, source, Debian package, requirements, SBOM, hashes, notes.
+	@deploy/release.sh
+
 clean: ## Delete the database, the secrets and Asterisk's files. Refused while the system is running.
 	@if [ -x $(PYTHON) ]; then exec $(PYTHON) -m engine clean --yes; \
 	elif [ -e var ]; then echo "Without .venv it cannot be checked whether a system is running: run make venv first" >&2; exit 1; fi
 
-.PHONY: venv asterisk phones fail2ban proxies browser clients prometheus kamailio
+.PHONY: venv asterisk phones fail2ban proxies browser clients prometheus kamailio chroots
 venv:
 	@deploy/venv.sh
 asterisk:
@@ -84,5 +90,8 @@ prometheus:
 	@deploy/tools.sh prometheus
 kamailio:
 	@deploy/tools.sh kamailio
+chroots: venv
+	@deploy/tools.sh chroots
+	@deploy/debian/build.sh --base
 clients: venv
 	@deploy/tools.sh clients

@@ -4,6 +4,7 @@
 # Unpacks packages of a Debian suite and their dependencies into DIR, without root, chroot or container. The machine's
 # own package database is neither read nor changed. No maintainer script runs. Start a program of the tree through the
 # tree's own loader (see tools.sh). A second run with the same arguments returns at once.
+# With --mirror alone it prints where it would download from.
 #
 #   DEBIAN_MIRROR   where to download from (default: the mirror that apt uses on this machine)
 #   DEBIAN_STALE    `accept`: take packages from a mirror whose Release file has passed its date
@@ -32,18 +33,10 @@ interruptible() { # COMMAND...
     return "$status"
 }
 
-[ $# -ge 3 ] || fail "usage: debian-tree.sh SUITE DIR PACKAGE..."
+[ "$*" = --mirror ] || [ $# -ge 3 ] || fail "usage: debian-tree.sh SUITE DIR PACKAGE..."
 for program in apt-get dpkg flock; do
     command -v "$program" >/dev/null || fail "$program is missing: this script needs Debian"
 done
-
-suite=$1
-mkdir -p -- "$(dirname -- "$2")"
-dir=$(cd -- "$(dirname -- "$2")" && pwd)/$(basename -- "$2")
-shift 2
-wanted="$suite $*"
-partial=$dir.partial
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # Prints the mirror of the machine's own Debian release. Without --no-release-info apt lists nothing before the first
 # `apt-get update`. Only component main counts: other vendors' repositories use the codename of the release too.
@@ -57,6 +50,19 @@ find_mirror() {
             $1 == codename || $1 ~ /^(oldstable|stable|testing|unstable|sid)$/ { mirror = $3 }
             END { print mirror }'
 }
+
+if [ "$*" = --mirror ]; then
+    printf '%s\n' "${DEBIAN_MIRROR:-$(find_mirror)}"
+    exit
+fi
+
+suite=$1
+mkdir -p -- "$(dirname -- "$2")"
+dir=$(cd -- "$(dirname -- "$2")" && pwd)/$(basename -- "$2")
+shift 2
+wanted="$suite $*"
+partial=$dir.partial
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # Configures a separate apt whose sources, state and cache are in the partial tree. apt reads this file after the
 # machine's own configuration: proxy and certificates stay, hooks and pins are removed.

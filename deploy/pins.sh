@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # pins.sh [--upgrade] [--upgrade-package NAME]
 #
-# Writes deploy/requirements.txt (from pyproject.toml) and deploy/clients.txt (from deploy/clients.in): one release of
-# each package and the SHA-256 of each of its files, for Python 3.11.2, that of Debian 12, and newer. Releases that are
-# pinned already stay unless --upgrade or --upgrade-package says otherwise. Read the difference before you commit it:
-# this is the moment at which the package index is trusted.
+# Writes deploy/requirements.txt and deploy/runtime.txt (from pyproject.toml, with and without what only developers need)
+# and deploy/clients.txt (from deploy/clients.in): one release of each package and the SHA-256 of each of its files, for
+# Python 3.11.2, that of Debian 12, and newer. Releases that are pinned already stay unless --upgrade or --upgrade-package
+# says otherwise. Read the difference before you commit it: this is the moment at which the package index is trusted.
 set -euo pipefail
 
 fail() { printf 'pins.sh: %s\n' "$*" >&2; exit 1; }
@@ -24,4 +24,6 @@ cd -- "$here/.."
 compile=("$venv/bin/uv" pip compile --quiet --no-config --universal --python-version 3.11.2 --generate-hashes
     --no-annotate --custom-compile-command "make pins")
 "${compile[@]}" "$@" pyproject.toml --extra dev --output-file deploy/requirements.txt
+# The same releases as in deploy/requirements.txt, which the tests run with.
+"${compile[@]}" pyproject.toml --constraints deploy/requirements.txt --upgrade --output-file deploy/runtime.txt
 "${compile[@]}" "$@" deploy/clients.in --output-file deploy/clients.txt

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus] [kamailio]   (without a name: all)
+# tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus] [kamailio] [chroots]
+#         (without a name: all)
 #
-# Installs the programs that the tests and the demo need into .tools/ of the project, which git ignores:
+# Installs programs into .tools/ beside this script's directory: those that the tests and the demo need in the project,
+# where git ignores them, and Asterisk where the program was installed as a package.
 #   asterisk   .tools/bin/asterisk               the machine's own if it is version 20 or newer and has chan_pjsip,
 #              .tools/asterisk.json              otherwise that of Debian forky, in .tools/asterisk-tree
+#   machine-asterisk   the same, but only the machine's own, and nothing if it has none
 #   phones     .tools/bin/sipp .tools/bin/baresip .tools/phones.json      Debian 12's, in .tools/phones-tree
 #              and libfaketime, which lets tests set the wall clock of one program
 #   fail2ban   .tools/bin/fail2ban-regex .tools/bin/fail2ban-client       Debian 12's, in .tools/fail2ban-tree
@@ -14,6 +17,7 @@
 #              .tools/bin/node                   that environment's Node.js
 #   prometheus .tools/bin/prometheus .tools/bin/promtool                  Debian 12's, in .tools/prometheus-tree
 #   kamailio   .tools/bin/kamailio .tools/bin/kamcmd  Debian 12's, in .tools/kamailio-tree
+#   chroots    .tools/deb-root   a Debian 12 with little but Python, in which the package is tested. Only for root
 # Paths inside .tools are relative in the .json files, so that the checkout can be moved.
 #
 #   ASTERISK_FROM=debian    ignore an Asterisk that is installed on the machine
@@ -22,7 +26,7 @@ set -euo pipefail
 say() { printf '  %s\n' "$*" >&2; }
 fail() { printf 'tools.sh: %s\n' "$*" >&2; exit 1; }
 
-here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 tools=$(dirname -- "$here")/.tools
 asterisk_tree=$tools/asterisk-tree
 phones_tree=$tools/phones-tree
@@ -121,15 +125,29 @@ END
     say "asterisk $version ($4)"
 }
 
+use_machine_asterisk() { # PATH
+    write_file "$tools/bin/asterisk" 755 <<END
+#!/bin/sh
+# Written by deploy/tools.sh: runs the Asterisk that is installed on this machine.
+exec "$1" "\$@"
+END
+    write_asterisk_json "$(machine_modules_dir)" "$(machine_data_dir)" /var/lib/asterisk machine
+}
+
+# For the Debian package, whenever Asterisk comes, changes or goes.
+make_machine_asterisk() {
+    local own
+    if own=$(machine_asterisk); then
+        use_machine_asterisk "$own"
+    elif grep -qs '"source": "machine"' "$tools/asterisk.json"; then
+        rm -f -- "$tools/asterisk.json" "$tools/bin/asterisk"
+    fi
+}
+
 make_asterisk() {
     local own loader modules
     if own=$(machine_asterisk); then
-        write_file "$tools/bin/asterisk" 755 <<END
-#!/bin/sh
-# Written by deploy/tools.sh: runs the Asterisk that is installed on this machine.
-exec "$own" "\$@"
-END
-        write_asterisk_json "$(machine_modules_dir)" "$(machine_data_dir)" /var/lib/asterisk machine
+        use_machine_asterisk "$own"
         return
     fi
     "$here/debian-tree.sh" forky "$asterisk_tree" asterisk asterisk-core-sounds-en-gsm
@@ -229,6 +247,23 @@ make_kamailio() {
     say "$("$tools/bin/kamailio" -v | sed -nE 's/^version: ([a-z]+) ([0-9.]+).*/\1 \2/p')"
 }
 
+# mmdebstrap needs nothing but apt and Perl, so its package alone is unpacked. The root has no systemd: the package needs
+# two small programs of it.
+make_chroots() {
+    local packages=python3,systemd-standalone-sysusers,systemd-standalone-tmpfiles mirror
+    if [ "$(cat -- "$tools/deb-root.made" 2>/dev/null)" = "$packages" ]; then return; fi
+    if [ "$(id -u)" != 0 ]; then say "chroots: only root can make them"; return; fi
+    mirror=$("$here/debian-tree.sh" --mirror)
+    rm -rf -- "$tools/deb-root" "$tools/mmdebstrap"
+    mkdir -p -- "$tools/mmdebstrap"
+    (cd -- "$tools/mmdebstrap" && apt-get -qq download mmdebstrap >&2) || fail "run apt-get update first"
+    dpkg -x "$tools"/mmdebstrap/*.deb "$tools/mmdebstrap"
+    say "deb-root: installing Debian 12 with Python"
+    perl "$tools/mmdebstrap/usr/bin/mmdebstrap" --quiet --mode=root --variant=essential --include="$packages" \
+        bookworm "$tools/deb-root" "$mirror" >&2
+    printf '%s\n' "$packages" >"$tools/deb-root.made"
+}
+
 # Separate from .venv, because the clients that customers use need other versions of some packages.
 make_clients() {
     local wanted
@@ -253,10 +288,11 @@ END
     say "node $("$tools/bin/node" --version)"
 }
 
-[ $# -gt 0 ] || set -- asterisk phones fail2ban proxies browser clients prometheus kamailio
+[ $# -gt 0 ] || set -- asterisk phones fail2ban proxies browser clients prometheus kamailio chroots
 for tool in "$@"; do
     case $tool in
         asterisk) make_asterisk ;;
+        machine-asterisk) make_machine_asterisk ;;
         phones) make_phones ;;
         fail2ban) make_fail2ban ;;
         proxies) make_proxies ;;
@@ -264,6 +300,7 @@ for tool in "$@"; do
         clients) make_clients ;;
         prometheus) make_prometheus ;;
         kamailio) make_kamailio ;;
-        *) fail "usage: tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus]" ;;
+        chroots) make_chroots ;;
+        *) fail "usage: tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus] [kamailio] [chroots]" ;;
     esac
 done

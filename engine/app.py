@@ -53,6 +53,7 @@ from engine.runtime.data_files import check_data_dir, check_files
 from engine.runtime.diagnostics import LoopWatch
 from engine.runtime.listening import listen
 from engine.runtime.security_log import SecurityLog
+from engine.runtime.service_manager import ServiceManager
 from engine.runtime.shutdown import Shutdown
 from engine.runtime.watchdog import watched
 from engine.storage.console_reads import ConsoleReads
@@ -270,6 +271,7 @@ class Engine:
             tasks.create_task(WarningWatch(self._reads, self._clock, self._policy.quarantine_ms).run(stop))
             if self._watch is not None:
                 tasks.create_task(self._watch.run(stop))
+            tasks.create_task(ServiceManager().run(stop))
             log.info("engine_up", http=self._settings.http_port, fastagi=self._settings.fastagi_port)
         log.info("engine_down")
 

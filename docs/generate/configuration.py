@@ -6,15 +6,16 @@ from datetime import timedelta
 from pydantic import TypeAdapter
 
 from docs.generate.markdown import code, document, table
-from engine.config.settings import CONFIG_FILE, Settings
-from engine.config.sources import PREFIX
+from engine.config.settings import Settings
+from engine.config.sources import CONFIG_FILE, CONFIG_VARIABLE, PREFIX
 from engine.config.trunk_settings import TrunkSettings
 
 INTRODUCTION = f"""\
 Settings come from three places. The environment wins over the file, and the file wins over the defaults:
 
 1. Environment variables: `{PREFIX}` and the name of the setting, in capital letters.
-2. `{CONFIG_FILE}` in the working directory: the name in small letters, without the prefix.
+2. `{CONFIG_FILE}` in the working directory, or the file that `{CONFIG_VARIABLE}` names: the name in small letters,
+   without the prefix.
 3. The defaults in the table below.
 
 A name that is not a setting is an error, so a spelling mistake cannot go unnoticed. Every error names the setting and

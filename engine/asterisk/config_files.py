@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import shutil
+import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,13 @@ from engine.domain.errors import RentedNumbersError
 from engine.domain.failover import final_answers_pattern
 from engine.runtime.atomic_file import write_atomically
 
+# The checkout, or the directory of packages that a wheel was installed into.
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "asterisk_conf"
-TOOLS = ROOT / ".tools"
+# deploy/ of the checkout, or where a wheel puts it. The programs that it fetches go beside it.
+_INSTALLED = Path(sysconfig.get_path("data"), "share", "rented-numbers", "deploy")
+DEPLOY = ROOT / "deploy" if (ROOT / "deploy").is_dir() else _INSTALLED
+TOOLS = DEPLOY.parent / ".tools"
 
 # Files without which Asterisk complains or does not start; empty ones are enough.
 EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "features", "udptl")
@@ -77,7 +82,7 @@ def find_program(tools: Path = TOOLS) -> AsteriskProgram:
             version=found["version"],
         )
     except (OSError, LookupError, TypeError, ValueError) as error:
-        raise AsteriskMissing("there is no Asterisk yet: run deploy/tools.sh asterisk") from error
+        raise AsteriskMissing(f"there is no Asterisk yet: run {DEPLOY}/tools.sh asterisk") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from engine.config.settings import CONFIG_FILE, Settings
-from engine.config.sources import LIST_OF_SETTINGS, closest, removal_hint
+from engine.config.settings import Settings
+from engine.config.sources import CONFIG_FILE, LIST_OF_SETTINGS, closest, removal_hint
 from engine.config.trunk_settings import TrunkSettings
 from engine.config.types import PlanSettings, PlansSettings
 from engine.domain.errors import InvalidInput, RentedNumbersError

@@ -32,8 +32,6 @@ from engine.config.types import (
 from engine.domain.destinations import DEFAULT_TYPES, PREMIUM_PREFIXES, NumberType
 from engine.domain.policy import ANONYMOUS_CALLERS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
 
-CONFIG_FILE = "rented-numbers.toml"
-
 
 class Settings(AccountSettings):
     """What an operator may choose. Invalid values and combinations are refused with pydantic's ValidationError.
@@ -45,7 +43,6 @@ class Settings(AccountSettings):
         env_prefix=PREFIX,
         env_nested_delimiter="__",
         nested_model_default_partial_update=True,
-        toml_file=CONFIG_FILE,
         extra="forbid",
         frozen=True,
     )

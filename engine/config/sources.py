@@ -3,14 +3,19 @@
 import difflib
 import os
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
-from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings, EnvSettingsSource, TomlConfigSettingsSource
 
 from engine.config.types import lower_keys
 from engine.domain.errors import RentedNumbersError
 
 PREFIX = "RENTED_NUMBERS_"
+
+CONFIG_FILE = "rented-numbers.toml"
+# The variable that names another file, for a service and its commands, which run in any directory.
+CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 
 # Variables with the prefix that are not settings but switches for tests: see engine.runtime.failpoints,
 # engine.runtime.diagnostics and engine.config.tuning.
@@ -43,12 +48,23 @@ class UnknownSetting(RentedNumbersError):
     """Names of no setting are set; the message has one line for each."""
 
 
+class NoSuchFile(RentedNumbersError):
+    """The environment names a file of settings that does not exist."""
+
+
 class TomlFile(TomlConfigSettingsSource):
     """Reads the file with the plans' names in lower case, as the environment has them.
 
     Otherwise `SMALL` in the file and `small` in the environment would be two plans, and neither would override the
     other.
     """
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        named = os.environ.get(CONFIG_VARIABLE)
+        # The file of the working directory may be missing. One that somebody named must not be left out silently.
+        if named and not Path(named).is_file():
+            raise NoSuchFile(f"{CONFIG_VARIABLE} names {named}, and there is no such file")
+        super().__init__(settings_cls, named or CONFIG_FILE)
 
     def __call__(self) -> dict[str, Any]:
         """Returns the file's settings."""
@@ -79,7 +95,8 @@ def refuse_unknown_names(environment: Collection[str], known: Collection[str]) -
     complaints = []
     for variable in sorted({name.upper() for name in environment}):
         name = variable.removeprefix(PREFIX)
-        if name == variable or name in names | TEST_SWITCHES or name.startswith(f"{NESTED}__"):
+        is_setting = name in names | TEST_SWITCHES or name.startswith(f"{NESTED}__")
+        if is_setting or variable in {name, CONFIG_VARIABLE}:
             continue
         complaints.append(f"{variable} {_explanation(name, names)}")
     if complaints:

@@ -96,8 +96,8 @@ class Child:
 
 
 def engine_command() -> list[str]:
-    """Returns the command that runs the engine alone."""
-    return [sys.executable, "-m", "engine", "serve"]
+    """Returns the command that runs the engine alone. With -P, a directory `engine` where it starts does not count."""
+    return [sys.executable, "-P", "-m", "engine", "serve"]
 
 
 def own_console(program: AsteriskProgram, home: AsteriskHome) -> Console:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 import aiohttp
 from rich.console import Console
@@ -20,6 +20,7 @@ from engine.local.processes import Child, LocalAsterisk, StartFailed, engine_com
 from engine.local.setup import Report, set_up
 from engine.runtime import lock
 from engine.runtime.backoff import Backoff
+from engine.runtime.service_manager import ServiceManager
 
 READY_SECONDS = 30.0
 # An Asterisk that is not ours is reached within this time, or is shown as missing.
@@ -58,7 +59,7 @@ def run(settings: Settings, console: Console) -> None:
 
 
 async def _supervise(settings: Settings, kept: secrets.Secrets, console: Console, report: Report) -> None:
-    stop = asyncio.Event()
+    stop, manager = asyncio.Event(), ServiceManager()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     refuse_taken_ports(settings)
@@ -82,14 +83,14 @@ async def _supervise(settings: Settings, kept: secrets.Secrets, console: Console
         down = await _wait_until_ready(settings, engine, stop)
         if not stop.is_set():
             panel.show(console, settings, kept, down, await console_link(settings, kept.key_pepper))
-        await _keep_running(parts, stop)
+        await _keep_running(parts, manager.run(stop))
         report("stopping")
 
 
-async def _keep_running(parts: list["Supervised"], stop: asyncio.Event) -> None:
-    """Restarts parts that die, until `stop` is set."""
+async def _keep_running(parts: list["Supervised"], serving: Coroutine[None, None, None]) -> None:
+    """Restarts parts that die, until `serving` ends."""
     keepers = [asyncio.create_task(part.keep()) for part in parts]
-    await asyncio.wait({asyncio.create_task(stop.wait()), *keepers}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({asyncio.create_task(serving), *keepers}, return_when=asyncio.FIRST_COMPLETED)
     for keeper in keepers:
         keeper.cancel()
     await asyncio.gather(*keepers, return_exceptions=True)

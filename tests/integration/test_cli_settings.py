@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config.settings import CONFIG_FILE
+from engine.config.sources import CONFIG_FILE
 from tests.integration.cli_runner import Cli, CliInProcess
 
 # What somebody put into the wrong setting.

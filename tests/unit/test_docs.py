@@ -14,8 +14,8 @@ from docs.generate.__main__ import DOCUMENTS as GENERATED
 from docs.generate.__main__ import stale
 from docs.generate.markdown import LINK, anchors, pieces
 from engine.cli import app
-from engine.config.settings import CONFIG_FILE, Settings
-from engine.config.sources import PREFIX
+from engine.config.settings import Settings
+from engine.config.sources import CONFIG_FILE, CONFIG_VARIABLE, PREFIX
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -69,7 +69,7 @@ def test_the_documented_settings_file_is_accepted(tmp_path: Path, monkeypatch: p
 
 
 def test_every_setting_that_a_document_names_exists() -> None:
-    known = {name.upper() for name in Settings.model_fields}
+    known = {CONFIG_VARIABLE.removeprefix(PREFIX), *(name.upper() for name in Settings.model_fields)}
     named = {
         (path.name, name)
         for path, text in TEXTS.items()

@@ -35,18 +35,24 @@ def normalised(name: str) -> str:
 def asked_for() -> dict[str, list[str]]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     mains = project["project"]
-    ours = [*mains["dependencies"], *mains["optional-dependencies"]["dev"], *project["build-system"]["requires"]]
+    needed = mains["dependencies"]
+    ours = [*needed, *mains["optional-dependencies"]["dev"], *project["build-system"]["requires"]]
     clients = [line for line in (DEPLOY / "clients.in").read_text().splitlines() if not line.startswith("#")]
-    return {"requirements.txt": ours, "clients.txt": clients}
+    return {"requirements.txt": ours, "runtime.txt": needed, "clients.txt": clients}
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "clients.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "runtime.txt", "clients.txt"])
 def test_what_the_project_asks_for_is_pinned_with_hashes(name: str) -> None:
     pinned = pins(name)
     assert len(pinned) > 20
     for wanted in map(Requirement, asked_for()[name]):
         release = str(pinned[normalised(wanted.name)].specifier).removeprefix("==")
         assert release in wanted.specifier, f"{wanted}: run make pins"
+
+
+def test_what_is_shipped_is_what_the_tests_run_with() -> None:
+    tested = pins("requirements.txt")
+    assert {name: pin for name, pin in pins("runtime.txt").items() if tested[name].specifier != pin.specifier} == {}
 
 
 def test_every_pinned_package_accepts_the_python_of_debian_12() -> None:

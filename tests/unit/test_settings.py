@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from engine.config.policy import delivery_rules_of, policy_of
-from engine.config.settings import CONFIG_FILE, Settings
-from engine.config.sources import REMOVED, UnknownSetting, active_test_switches
+from engine.config.settings import Settings
+from engine.config.sources import CONFIG_FILE, REMOVED, NoSuchFile, UnknownSetting, active_test_switches
 from engine.config.tuning import TUNING_VARIABLE, InvalidTuning, Tuning
 from engine.config.types import PlanSettings
 from engine.domain.policy import Allowance, UsagePlan
@@ -297,3 +297,11 @@ def test_an_account_has_half_of_our_own_asterisk_unless_the_operator_decides(
     chosen: dict[str, Any], calls: int
 ) -> None:
     assert Settings(**chosen).account_limits.calls_at_once == calls
+
+
+def test_another_file_is_read_if_the_environment_names_it_and_it_must_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(CONFIG_FILE).write_text("http_port = 8001\n")
+    Path("other.toml").write_text("http_port = 8004\n")
+    assert settings_from(monkeypatch, {"CONFIG": "other.toml"}).http_port == 8004
+    with pytest.raises(NoSuchFile, match=r"RENTED_NUMBERS_CONFIG names gone\.toml"):
+        settings_from(monkeypatch, {"CONFIG": "gone.toml"})
