@@ -4,12 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import aiohttp
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from yarl import URL
 
-from api.http.server import build_runner
-from api.web.frame.commands import CommandResult, CommandRunner
 from api.web.frame.site import Site
 from api.web.served import sites
 from engine.accounts.accounts import create_account
@@ -17,9 +13,8 @@ from engine.accounts.sign_in import NewSession, csrf_token_of, make_link, new_se
 from engine.bookings.lifecycle import BookingRequest, book
 from engine.bookings.number_pool import import_numbers
 from engine.calls.facts import IncomingCall
-from engine.calls.lifecycle import note_answer, route_call
-from engine.calls.reports import AnswerReport
-from engine.control.requests import Done, HangUp, ShownTrunk, ShownTrunks, ShowTrunks
+from engine.calls.lifecycle import call_ended, note_answer, route_call
+from engine.calls.reports import AnswerReport, EndReport
 from engine.domain.booking import Booking
 from engine.domain.ids import AccountId, CallId
 from engine.domain.numbers import E164
@@ -29,44 +24,12 @@ from engine.domain.web_access import Role
 from engine.runtime.security_log import SecurityLog
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
+from tests.contract.samples import ENDS
 from tests.integration.api_helpers import CALLER, HIDDEN, PEPPER, POLICY, START, SettableClock
+from tests.integration.web_server import FakeOperator
 
 NUMBERS = tuple(f"+3225550{last:04}" for last in range(300))
 CALL = CallId("rn00000001-1772366400.1")
-FINDINGS = [
-    {"part": "database", "verdict": "ok", "what": "can be written", "fix": ""},
-    {"part": "engine", "verdict": "failed", "what": "asterisk is down", "fix": "start Asterisk, or see its log"},
-    {"part": "callbacks", "verdict": "warning", "what": "3 waiting", "fix": "see the engine's log"},
-]
-
-
-class FakeOperator:
-    """Records the calls that it was asked to end."""
-
-    def __init__(self) -> None:
-        self.hung_up: list[CallId] = []
-
-    async def hang_up(self, request: HangUp) -> Done:
-        self.hung_up.append(request.call_id)
-        return Done(1)
-
-    async def show_trunks(self, _: ShowTrunks) -> ShownTrunks:
-        return ShownTrunks(
-            [ShownTrunk("main", "up", START, 1, None, None), ShownTrunk("spare", "down", START, 0, 503, START)]
-        )
-
-
-class FakeCommands(CommandRunner):
-    """Has the results of all commands already."""
-
-    findings = FINDINGS
-
-    def latest(self, *words: str) -> CommandResult:
-        output: Any = self.findings if words[0] == "doctor" else []
-        return CommandResult(output, ("7 bookings verified, 0 discrepancies",), 0, 0.7, START)
-
-    def start(self, *words: str) -> None:
-        """Does nothing."""
 
 
 @dataclass
@@ -81,7 +44,6 @@ class Console:
     booking: Booking
     client: aiohttp.ClientSession
     account_id: AccountId
-    app: web.Application
     examples: dict[str, str] = field(default_factory=dict)
 
     async def link(self, role: Role = Role.OPERATOR, *, life_ms: int = HOUR_MS) -> str:
@@ -112,11 +74,18 @@ async def call_up(console: Console, call_id: CallId, *, answered: bool = True, s
         await console.storage.run(note_answer, report, console.clock.timestamp())
 
 
-class Served(TestServer):
-    """aiohttp's test server with the runner that the API has in production."""
-
-    async def _make_runner(self, **_options: Any) -> web.AppRunner:
-        return build_runner(self.app, shutdown_seconds=1.0)
+async def calls_of_the_day(console: Console) -> None:
+    """Makes some calls in the hours before, most of them answered."""
+    for hour, calls in enumerate((2, 5, 3, 6)):
+        console.clock.instant = EpochMs(START - (4 - hour) * HOUR_MS)
+        for number in range(calls):
+            call_id = CallId(f"rn00000000-{1772352000 + 3600 * hour}.{number}")
+            await call_up(console, call_id, answered=number % 3 != 1)
+            ending = ENDS["BUSY" if number % 3 == 1 else "ANSWER"]
+            talked = 0 if number % 3 == 1 else 40_000 + 1_000 * number
+            end = EndReport(call_id, console.booking.id, talked, ending)
+            await console.storage.run(call_ended, end, console.clock.timestamp(), POLICY)
+    console.clock.instant = START
 
 
 PAGES = [(site, page) for site in sites() for page in site.pages]

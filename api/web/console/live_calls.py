@@ -1,10 +1,11 @@
 """The calls that are up, as they come and go, with what is left of each, and how to end one."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
-from markupsafe import Markup
+from markupsafe import escape
 
 from api.web.frame.protection import PageRefused, find_visit
 from api.web.frame.rendering import hidden_number
@@ -24,16 +25,6 @@ from engine.storage.overview import LiveCall
 MOST_SHOWN = 1000
 PATH = "/live"
 EMPTY = '<tr id="no-calls"><td colspan="8">No live calls.</td></tr>'
-ROW = Markup(
-    '<tr id="{element}"><td>{state}</td><td class="number">{talking}</td><td class="number">{left}</td>'
-    '<td class="number">{service}</td><td class="number">{source}</td><td>{destination}</td><td>{account}</td>'
-    "<td>{hang_up}</td></tr>"
-)
-TICKING = Markup('<span data-{clock}="{at}">…</span>')
-HANG_UP = Markup(
-    '<button class="secondary small act" hx-post="{prefix}/live/hang-up" hx-include="#csrf" '
-    'hx-vals=\'{{"call": "{call}"}}\' hx-confirm="End this call?" aria-label="Hang up call {call}">Hang up</button>'
-)
 
 
 class LiveCalls:
@@ -41,6 +32,8 @@ class LiveCalls:
 
     def __init__(self) -> None:
         self._feed: Feed | None = None
+        # The rows that were made, by call, each with what it was made of.
+        self._made: dict[CallId, tuple[object, str]] = {}
 
     def page(self) -> Page:
         """Returns the page."""
@@ -69,12 +62,27 @@ class LiveCalls:
         """Sends the rows and their changes for as long as the session is open."""
         services, clock = visit.services, visit.deps.clock
         if self._feed is None:
-            self._feed = Feed(lambda: read_rows(visit.site, services.reads, clock), "#live-calls", EMPTY)
+            self._feed = Feed(lambda: self._rows(visit.site, services.reads, clock), "#live-calls", EMPTY)
 
         async def is_open() -> bool:
             return await find_visit(visit.request, visit.site) is not None
 
         return await send_feed(visit.request, services.streams, visit.session.id, self._feed, is_open)
+
+    async def _rows(self, site: Site, reads: ConsoleReads, clock: Clock) -> dict[str, str]:
+        """Returns the table's rows by their elements' ids. A row is made again only when its call has changed."""
+        calls, ahead = await reads.live_calls(MOST_SHOWN), clock.timestamp().wall_ahead_ms
+        made: dict[CallId, tuple[object, str]] = {}
+        for each in calls:
+            call = each.call
+            state = (call.state, call.seconds_leased, call.answered, call.destination)
+            kept = self._made.get(call.call_id)
+            if kept is None or kept[0] != state:
+                kept = state, row_of(site, each, ahead)
+                await asyncio.sleep(0)  # calls go first
+            made[call.call_id] = kept
+        self._made = made
+        return {element_of(each): made[each.call.call_id][1] for each in calls}
 
 
 async def load(visit: Visit) -> Mapping[str, Any]:
@@ -102,12 +110,6 @@ def call_data(live: LiveCall, at: Timestamp) -> dict[str, Any]:
     }
 
 
-async def read_rows(site: Site, reads: ConsoleReads, clock: Clock) -> dict[str, str]:
-    """Returns the table's rows by their elements' ids. A row changes only when its call does."""
-    ahead = clock.timestamp().wall_ahead_ms
-    return {element_of(each): row_of(site, each, ahead) for each in await reads.live_calls(MOST_SHOWN)}
-
-
 def element_of(live: LiveCall) -> str:
     """Returns the id of a call's row."""
     return "call-" + live.call.call_id.replace(".", "-")
@@ -115,24 +117,29 @@ def element_of(live: LiveCall) -> str:
 
 def row_of(site: Site, live: LiveCall, wall_ahead_ms: int) -> str:
     """Returns a call's row. The page counts the seconds: it knows the server's time, and when they are used up."""
-    call = live.call
+    call, named = live.call, escape(live.call.call_id)
+    talking = left = "&ndash;"
     if call.state is CallState.LIVE and call.answered is not None:
         since = call.answered.boot_ms + wall_ahead_ms
-        talking = TICKING.format(clock="since", at=since)
-        left = TICKING.format(clock="until", at=since + call.seconds_leased * 1000)
-    else:
-        talking = left = Markup("&ndash;")
-    return ROW.format(
-        element=element_of(live),
-        state=call.state.value.lower(),
-        talking=talking,
-        left=left,
-        service=live.service,
-        source=call.source,
-        destination=hidden_number(site, masked(call.destination), "call", call.call_id),
-        account=live.account,
-        hang_up=HANG_UP.format(prefix=site.prefix, call=call.call_id),
+        talking = f'<span data-since="{since}">…</span>'
+        left = f'<span data-until="{since + call.seconds_leased * 1000}">…</span>'
+    hang_up = (
+        f'<button class="secondary small act" hx-post="{site.prefix}{PATH}/hang-up" hx-include="#csrf" '
+        f'hx-vals=\'{{"call": "{named}"}}\' hx-confirm="End this call?" aria-label="Hang up call {named}">'
+        "Hang up</button>"
     )
+    cells = (
+        ("", call.state.value.lower()),
+        ("number", talking),
+        ("number", left),
+        ("number", escape(live.service)),
+        ("number", escape(call.source)),
+        ("", hidden_number(site, masked(call.destination), "call", call.call_id)),
+        ("", escape(live.account)),
+        ("", hang_up),
+    )
+    row = "".join(f'<td class="{kind}">{content}</td>' if kind else f"<td>{content}</td>" for kind, content in cells)
+    return f'<tr id="{escape(element_of(live))}">{row}</tr>'
 
 
 async def hang_up(visit: Visit, form: Mapping[str, str]) -> Outcome:

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp_jinja2
 import jinja2
 from aiohttp import hdrs, web
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from api.http.problems import PROBLEMS, problem_of
 from api.web.frame.assets import WEB_FILES, assets
@@ -39,17 +39,16 @@ def set_up_templates(app: web.Application) -> None:
     environment.globals |= {"CSRF_FIELD": CSRF_FIELD, "Role": Role, "hidden_number": hidden_number}
 
 
-HIDDEN_NUMBER = Markup(
-    '<span class="hidden-number"><span class="number">{masked}</span> <button class="outline small act" '
-    'hx-post="{prefix}/hidden-number" hx-include="#csrf" hx-vals=\'{{"kind": "{kind}", "id": "{id}"}}\' '
-    'hx-target="closest .hidden-number" hx-swap="outerHTML" aria-label="Show the hidden number of {kind} {id}">Show'
-    "</button></span>"
-)
-
-
 def hidden_number(site: Site, masked: str, kind: str, named: str) -> Markup:
     """Shows a masked number, with a button that shows it whole. `kind` is `booking`, `call` or `record`."""
-    return HIDDEN_NUMBER.format(prefix=site.prefix, masked=masked, kind=kind, id=named)
+    # Not `Markup.format`, which takes 60 µs: a page may have a thousand of these.
+    of = f"{escape(kind)} {escape(named)}"
+    return Markup(  # noqa: S704  what it is made of is escaped
+        f'<span class="hidden-number"><span class="number">{escape(masked)}</span> '
+        f'<button class="outline small act" hx-post="{site.prefix}/hidden-number" hx-include="#csrf" '
+        f'hx-vals=\'{{"kind": "{escape(kind)}", "id": "{escape(named)}"}}\' hx-target="closest .hidden-number" '
+        f'hx-swap="outerHTML" aria-label="Show the hidden number of {of}">Show</button></span>'
+    )
 
 
 def instant(text: str | None) -> Markup:

@@ -1,0 +1,104 @@
+"""Serves the API with the console over a real database; Asterisk and what commands say are fakes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from api.app import Dependencies, WebServices, build_app
+from api.http.server import build_runner
+from api.web.frame.commands import CommandResult, CommandRunner
+from engine.control.requests import Done, HangUp, ShownTrunk, ShownTrunks, ShowTrunks
+from engine.domain.ids import CallId
+from engine.metrics.tallies import Tallies
+from engine.runtime.clock import Clock
+from engine.runtime.security_log import SecurityLog
+from engine.storage.console_reads import ConsoleReads
+from engine.storage.reads import STATEMENT_SECONDS, Reads
+from engine.storage.sqlite import SqliteStorage
+from tests.integration.api_helpers import PEPPER, POLICY, START, check_callback
+
+FINDINGS = [
+    {"part": "database", "verdict": "ok", "what": "can be written", "fix": ""},
+    {"part": "engine", "verdict": "failed", "what": "asterisk is down", "fix": "start Asterisk, or see its log"},
+    {"part": "callbacks", "verdict": "warning", "what": "3 waiting", "fix": "see the engine's log"},
+]
+
+
+class FakeOperator:
+    """Records the calls that it was asked to end."""
+
+    def __init__(self) -> None:
+        self.hung_up: list[CallId] = []
+
+    async def hang_up(self, request: HangUp) -> Done:
+        self.hung_up.append(request.call_id)
+        return Done(1)
+
+    async def show_trunks(self, _: ShowTrunks) -> ShownTrunks:
+        return ShownTrunks(
+            [ShownTrunk("main", "up", START, 1, None, None), ShownTrunk("spare", "down", START, 0, 503, START)]
+        )
+
+
+class FakeCommands(CommandRunner):
+    """Has the results of all commands already."""
+
+    findings = FINDINGS
+
+    def latest(self, *words: str) -> CommandResult:
+        output: Any = self.findings if words[0] == "doctor" else []
+        return CommandResult(output, ("7 bookings verified, 0 discrepancies",), 0, 0.7, START)
+
+    def start(self, *words: str) -> None:
+        """Does nothing."""
+
+
+class Served(TestServer):
+    """aiohttp's test server with the runner that the API has in production."""
+
+    async def _make_runner(self, **_options: Any) -> web.AppRunner:
+        return build_runner(self.app, shutdown_seconds=1.0)
+
+
+@asynccontextmanager
+async def served_console(
+    directory: Path, storage: SqliteStorage, clock: Clock, database: Path
+) -> AsyncIterator[tuple[str, FakeOperator, SecurityLog]]:
+    """Serves the API with the console; yields its URL, what stands for Asterisk, and its security log."""
+    operator, log = FakeOperator(), SecurityLog(directory / "security.log", {"Console": ("127.0.0.1", 8080)})
+
+    async def hang_up(_: object) -> None:
+        """Nothing is up."""
+
+    async with Reads(database, STATEMENT_SECONDS) as reads:
+        deps = Dependencies(
+            storage=storage,
+            reads=reads,
+            clock=clock,
+            policy=POLICY,
+            pepper=PEPPER,
+            check_callback=check_callback,
+            hang_up=hang_up,
+            renewed=lambda _: None,
+            health=lambda: {"database": "up", "ami": "connecting", "asterisk": "down"},
+            last_commit=lambda: None,
+            key_used=lambda _: None,
+            refused=log.refused,
+            trunks=lambda: {"main": "up", "spare": "down"},
+        )
+        services = WebServices(
+            reads=ConsoleReads(database, STATEMENT_SECONDS),
+            operator=operator,  # type: ignore[arg-type]
+            security_log=log,
+            commands=FakeCommands(),
+            tallies=Tallies(["main", "spare"]),
+            url="http://127.0.0.1:8080",
+        )
+        server = Served(build_app(deps, services))
+        await server.start_server()
+        yield str(server.make_url("")).rstrip("/"), operator, log
+        await server.close()
