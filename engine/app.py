@@ -166,7 +166,7 @@ class Engine:
         self._control = self._build_control_server()
         self._probe = StorageProbe(settings.database, storage, reads)
         self._key_use = KeyUse(storage, self._clock)
-        self._security_log = _build_security_log(settings)
+        self._security_log = SecurityLog(settings.security_log, settings.security_listeners)
         self._api = build_app(self._build_api_dependencies(kept.key_pepper), self._build_web_services())
         self._fastagi = self._build_fastagi_server()
 
@@ -317,14 +317,3 @@ class Engine:
             partial(hang_up, self._ami),
             self._settings.tuning.sweep_interval,
         )
-
-
-def _build_security_log(settings: Settings) -> SecurityLog:
-    return SecurityLog(
-        settings.security_log,
-        {
-            "HTTP": (settings.http_host, settings.http_port),
-            "Console": (settings.http_host, settings.http_port),
-            "AGI": (settings.fastagi_host, settings.fastagi_port),
-        },
-    )

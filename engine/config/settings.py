@@ -253,6 +253,12 @@ class Settings(AccountSettings):
         return self.data_dir / "security.log"
 
     @property
+    def security_listeners(self) -> dict[str, tuple[str, int]]:
+        """Host and port of each service that writes into the security log."""
+        http = self.http_host, self.http_port
+        return {"HTTP": http, "Console": http, "AGI": (self.fastagi_host, self.fastagi_port)}
+
+    @property
     def http_url(self) -> str:
         """The URL at which the API can be reached from this machine."""
         return f"http://{reachable(self.http_host)}:{self.http_port}"

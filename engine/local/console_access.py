@@ -51,8 +51,7 @@ def sign_in_url(settings: Settings, link: NewLink) -> str:
 
 def note_access(settings: Settings, event: str, role: Role, session_id: str = "") -> None:
     """Writes into the security log that somebody gave access, or ended it."""
-    listeners = {SERVICE: (settings.http_host, settings.http_port)}
-    log = SecurityLog(settings.security_log, listeners)
+    log = SecurityLog(settings.security_log, settings.security_listeners)
     log.noted(NotedEvent(SERVICE, event, role.value, HERE, session_id))
 
 
