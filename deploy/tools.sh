@@ -59,8 +59,8 @@ loader_of() { # TREE
 
 # Writes a wrapper that runs a program with the libraries of its tree only; --inhibit-cache keeps the machine's out.
 # No environment variable is set, so programs that it starts (AGI scripts) use the machine's own loader.
-wrap_from_tree() { # NAME TREE PROGRAM
-    local name=$1 tree=$2 program=$3 arch loader inside
+wrap_from_tree() { # NAME TREE PROGRAM [DIRECTORY]       DIRECTORY: of more libraries, within the usual one
+    local name=$1 tree=$2 program=$3 more=${4:-} arch loader inside
     loader=$(loader_of "$tree")
     arch=$(basename -- "$(dirname -- "$loader")")
     inside=$(basename -- "$tree")
@@ -70,7 +70,7 @@ wrap_from_tree() { # NAME TREE PROGRAM
 self=\$(readlink -f -- "\$0")
 tree=\${self%/bin/*}/$inside
 exec "\$tree/$loader" --inhibit-cache \\
-    --library-path "\$tree/usr/lib/$arch:\$tree/lib/$arch" \\
+    --library-path "\$tree/usr/lib/$arch:\$tree/lib/$arch${more:+:\$tree/usr/lib/$arch/$more}" \\
     --argv0 $name "\$tree/$program" "\$@"
 END
 }
@@ -243,7 +243,7 @@ make_prometheus() {
 make_kamailio() {
     local program
     "$here/debian-tree.sh" bookworm "$kamailio_tree" kamailio
-    for program in kamailio kamcmd; do wrap_from_tree "$program" "$kamailio_tree" "usr/sbin/$program"; done
+    for program in kamailio kamcmd; do wrap_from_tree "$program" "$kamailio_tree" "usr/sbin/$program" kamailio; done
     say "$("$tools/bin/kamailio" -v | sed -nE 's/^version: ([a-z]+) ([0-9.]+).*/\1 \2/p')"
 }
 

@@ -14,7 +14,7 @@ from engine.asterisk.sip_config import media_address, sip_values
 from engine.asterisk.softphones import phone_globals, softphone_sections
 from engine.asterisk.trunk_sections import trunk_sections
 from engine.calls.end_spool import CURRENT
-from engine.config.secrets import Secrets, trunk_password
+from engine.config.secrets import Secrets, kamailio_secrets, trunk_password
 from engine.config.settings import Settings
 from engine.domain.errors import RentedNumbersError
 from engine.domain.failover import final_answers_pattern
@@ -217,7 +217,7 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
         agi_token: The token of the Asterisk that reads the files.
 
     Raises:
-        InsecureSecrets: The password of a trunk is missing or cannot be used.
+        InsecureSecrets: The password of a trunk, or Kamailio's key, is missing or cannot be used.
     """
     return {
         "agi_token": agi_token,
@@ -228,11 +228,17 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
         "most_undecided": settings.tuning.max_undecided_calls or UNDECIDED_PER_CORE * len(os.sched_getaffinity(0)),
         "rtp_timeout": int(settings.rtp_timeout.total_seconds()),
         "rtp_hold_timeout": int(settings.rtp_hold_timeout.total_seconds()),
-        "trunks": trunk_sections(settings.trunks_in_use, trunk_passwords(settings)),
+        "trunks": trunk_sections(settings.trunks_in_use, trunk_passwords(settings), _kamailio_token(settings)),
         "ami_user": AMI_USER,
         "ami_secret": kept.ami_secret,
         "ami_permits": "\n".join(f"permit = {each}" for each in settings.ami_permit),
     }
+
+
+def _kamailio_token(settings: Settings) -> str | None:
+    if settings.kamailio_host is None:
+        return None
+    return kamailio_secrets(settings.data_dir / "secrets").token
 
 
 def trunk_passwords(settings: Settings) -> dict[str, str]:

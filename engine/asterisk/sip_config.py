@@ -70,7 +70,7 @@ def known_addresses(settings: Settings) -> list[str]:
     """
     if settings.profile is Profile.DEMO:
         return []
-    networks: list[str] = []
+    networks = [] if settings.kamailio_host is None else [settings.kamailio_host]
     for trunk in settings.trunks_in_use:
         try:
             hosts = [str(ipaddress.ip_network(host)) for host in trunk.hosts]

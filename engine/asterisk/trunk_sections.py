@@ -13,6 +13,8 @@ OPTIONAL_ENCRYPTION = ("media_encryption = sdes", "media_encryption_optimistic =
 REQUIRED_ENCRYPTION = ("media_encryption = sdes", "media_encryption_optimistic = no")
 # Every digest algorithm that carriers use (RFC 8760). Without this option Asterisk answers MD5 challenges alone.
 ALGORITHMS = "MD5,SHA-256,SHA-512-256"
+# In deploy/kamailio/kamailio.cfg as well.
+KAMAILIO_HEADER = "X-RN-Trunk"
 # How long an OPTIONS request may stay without an answer.
 QUALIFY_SECONDS = 3
 # Seconds until a registration that failed is tried again: for the second, the carrier has refused it.
@@ -21,17 +23,22 @@ RETRY_SECONDS, REFUSED_RETRY_SECONDS = 10, 60
 MAX_RETRIES = 1_000_000_000
 
 
-def trunk_sections(trunks: Sequence[TrunkSettings], passwords: Mapping[str, str]) -> str:
+def trunk_sections(
+    trunks: Sequence[TrunkSettings], passwords: Mapping[str, str], kamailio_token: str | None = None
+) -> str:
     """Returns the sections of all trunks.
 
     Args:
         trunks: The trunks.
         passwords: The password of each trunk that has a username, by the trunk's name.
+        kamailio_token: The token by which Kamailio's requests are known, if it stands before Asterisk.
     """
-    return "\n\n".join(section for trunk in trunks for section in _sections(trunk, trunks, passwords))
+    return "\n\n".join(section for trunk in trunks for section in _sections(trunk, trunks, passwords, kamailio_token))
 
 
-def _sections(trunk: TrunkSettings, trunks: Sequence[TrunkSettings], passwords: Mapping[str, str]) -> Iterator[str]:
+def _sections(
+    trunk: TrunkSettings, trunks: Sequence[TrunkSettings], passwords: Mapping[str, str], kamailio_token: str | None
+) -> Iterator[str]:
     """Yields the sections of one trunk.
 
     The two directions have endpoints of their own, because an option that shows identities to the callee's side must
@@ -41,7 +48,7 @@ def _sections(trunk: TrunkSettings, trunks: Sequence[TrunkSettings], passwords: 
     yield _section(
         f"[{trunk.carrier}](rented-numbers)",
         f"context = {context}",
-        "identify_by = ip",
+        f"identify_by = {'ip' if kamailio_token is None else 'header'}",
         *_common(trunk),
         *_encryption_of_offers(trunk),
     )
@@ -50,7 +57,7 @@ def _sections(trunk: TrunkSettings, trunks: Sequence[TrunkSettings], passwords: 
             f"[{trunk.carrier}]",
             "type = identify",
             f"endpoint = {trunk.carrier}",
-            *(f"match = {each}" for each in trunk.addresses),
+            *_matches(trunk, kamailio_token),
         )
     yield _section(
         f"[{trunk.endpoint}](rented-numbers)",
@@ -67,7 +74,20 @@ def _sections(trunk: TrunkSettings, trunks: Sequence[TrunkSettings], passwords: 
         yield _authentication(trunk, trunk.username, passwords[trunk.name])
         if trunk.registers:
             yield _registration(trunk, trunk.username)
-    yield from _identified(trunk, trunks)
+    # Behind Kamailio no carrier's endpoint has an address.
+    yield from _identified(trunk, trunks if kamailio_token is None else ())
+
+
+def _matches(trunk: TrunkSettings, kamailio_token: str | None) -> Iterator[str]:
+    """Yields by what Asterisk knows the calls of a trunk's carrier.
+
+    All of them come from Kamailio's address, so that a header tells the trunks apart. The token in it shows that
+    Kamailio wrote it, whoever else may reach Asterisk.
+    """
+    if kamailio_token is None:
+        yield from (f"match = {each}" for each in trunk.addresses)
+    else:
+        yield f"match_header = {KAMAILIO_HEADER}: {trunk.name}-{kamailio_token}"
 
 
 def _authentication(trunk: TrunkSettings, username: str, password: str) -> str:

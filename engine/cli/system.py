@@ -25,7 +25,8 @@ run_app, setup_app, serve_app = (
     typer.Typer(add_completion=False),
     typer.Typer(add_completion=False),
 )
-clean_app, doctor_app, asterisk_config_app = (
+clean_app, doctor_app, asterisk_config_app, kamailio_config_app = (
+    typer.Typer(add_completion=False),
     typer.Typer(add_completion=False),
     typer.Typer(add_completion=False),
     typer.Typer(add_completion=False),
@@ -139,3 +140,21 @@ def asterisk_config(
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if made:
         console.print(f"Before that, start the engine again: it does not know the token of {name} yet")
+
+
+@kamailio_config_app.command()
+def kamailio_config(
+    directory: Annotated[
+        Path, typer.Argument(help="Where to write the files: Kamailio's configuration directory, or one to copy from.")
+    ],
+) -> None:
+    """Write the configuration of Kamailio, which spreads calls among several Asterisks: kamailio.cfg and two lists."""
+    from engine.asterisk.kamailio_config import write_kamailio
+    from engine.local.data_dir import acting_as_owner
+
+    settings = Settings()
+    with acting_as_owner(settings):
+        shared = secrets.kamailio_secrets(settings.data_dir / "secrets")
+    for path in write_kamailio(settings, shared, directory):
+        console.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
+    console.print("Let Kamailio's user own them, then check them:  kamailio -c -f kamailio.cfg", highlight=False)

@@ -45,6 +45,11 @@ ENTRIES: dict[str, Entry] = {
         "asterisk_config_app",
         "Write the drop-in files for an Asterisk that already runs, and say what remains to be done.",
     ),
+    "kamailio-config": Entry(
+        "system",
+        "kamailio_config_app",
+        "Write the configuration of Kamailio, which spreads calls among several Asterisks: kamailio.cfg and two lists.",
+    ),
     "explain": Entry(
         "explain", "app", "Say whether a call to a booking would be put through now, for how long, and why or why not."
     ),

@@ -8,7 +8,17 @@ from pydantic_settings import BaseSettings
 
 from engine.config.trunk_settings import MAX_TRUNKS, SIP_URI, TrunkSettings
 from engine.config.tuning import CALL_DEADLINE_SECONDS, ENGINES_SECONDS, MAX_ENGINES
-from engine.config.types import LOOPBACK, Address, Host, HostAndPort, MediaEncryption, Network, Port, reachable
+from engine.config.types import (
+    LOOPBACK,
+    Address,
+    AddressAndPort,
+    Host,
+    HostAndPort,
+    MediaEncryption,
+    Network,
+    Port,
+    reachable,
+)
 
 # Private networks (RFC 1918, RFC 6598, RFC 4193), link-local addresses and loopback.
 PRIVATE = (
@@ -81,6 +91,20 @@ class AsteriskSettings(BaseSettings):
     )
     sip_tls_client_certificate: bool = Field(
         False, description="Whether a peer that connects over TLS must show a certificate from such a CA too."
+    )
+    kamailio_host: Address | None = Field(
+        None,
+        description="Address on which Kamailio speaks SIP with the carriers and the nodes. If it is set, calls to "
+        "rented numbers reach Asterisk through Kamailio alone, which checks the carriers' addresses. Unset: no "
+        "Kamailio.",
+        examples=["192.0.2.5"],
+    )
+    kamailio_port: Port = Field(5060, description="SIP port of Kamailio, UDP and TCP.")
+    nodes: list[AddressAndPort] = Field(
+        [],
+        max_length=100,
+        description="Addresses and SIP ports of the Asterisks among which Kamailio spreads the calls.",
+        examples=['["192.0.2.21:5060", "192.0.2.22:5060"]'],
     )
     external_address: Host | None = Field(
         None,

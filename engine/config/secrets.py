@@ -4,12 +4,15 @@ They are not settings, so that they do not appear in environments and command li
 requests to the engine with a token of its own: `agi_token` for the first, `agi_token.NAME` for every further one.
 Deleting one of these files locks out that Asterisk alone.
 
+Kamailio and its nodes share secrets that are derived from `kamailio_key`; without Kamailio it is not read.
+
 The passwords that carriers gave us are kept beside them, in `trunk_password.NAME`; the operator writes those.
 
 `load` refuses a secret that is missing, readable by others, too short or a known default: the engine must not start
 with it.
 """
 
+import hashlib
 import os
 import re
 import secrets
@@ -28,6 +31,7 @@ _FIRST_TOKEN = "agi_token"  # noqa: S105  a file name, not a password
 _FURTHER_TOKEN = "agi_token."  # noqa: S105  a file name too
 _TRUNK_PASSWORD = "trunk_password."  # noqa: S105  and another
 MAX_PASSWORD = 128
+_KAMAILIO_KEY = "kamailio_key"
 _NAME_OF_ASTERISK = re.compile("[a-z][a-z0-9-]{0,30}")
 
 
@@ -66,7 +70,7 @@ def ensure(directory: Path) -> list[str]:
     """Makes the missing secrets and never touches an existing file. Returns the names of the new ones."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = []
-    for name in (field.name for field in fields(Secrets)):
+    for name in (*(field.name for field in fields(Secrets)), _KAMAILIO_KEY):
         if not (directory / name).exists():
             _make(directory / name)
             made.append(name)
@@ -117,6 +121,30 @@ def agi_token_of(directory: Path, name: str | None) -> AgiToken:
     if is_new:
         _make(path)
     return AgiToken(_read(path), is_new)
+
+
+class KamailioSecrets(NamedTuple):
+    """What Kamailio and its nodes share.
+
+    Attributes:
+        mask_key: Masks what later requests need to find their way.
+        token: Shows a node that a request comes from Kamailio.
+    """
+
+    mask_key: str
+    token: str
+
+
+def kamailio_secrets(directory: Path) -> KamailioSecrets:
+    """Returns the secrets that are derived from `kamailio_key`.
+
+    Raises:
+        InsecureSecrets: The key is missing or not safe.
+    """
+    key = _read(directory / _KAMAILIO_KEY)
+    return KamailioSecrets(
+        *(hashlib.sha256(f"{name} {key}".encode()).hexdigest()[:32] for name in KamailioSecrets._fields)
+    )
 
 
 def trunk_password(directory: Path, name: str) -> str:

@@ -80,6 +80,13 @@ def _host_and_port_or_nothing(value: str) -> str:
         raise ValueError(f"{error}, or empty") from None
 
 
+def _address_and_port(value: str) -> str:
+    host = _host_and_port(value).rpartition(":")[0]
+    _address(host.strip("[]"))
+    return value
+
+
+AddressAndPort = Annotated[str, AfterValidator(_address_and_port)]
 HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 MetricsAddress = Annotated[str, AfterValidator(_host_and_port_or_nothing)]
 

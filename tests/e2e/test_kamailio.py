@@ -1,0 +1,113 @@
+"""A real Asterisk with its engine behind the real Kamailio: calls work, end, and show the caller nothing."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from engine.config.secrets import kamailio_secrets
+from phones.peer.dialog import Dialog
+from phones.peer.peer import Peer
+from phones.peer.stage import Stage
+from phones.peer.writing import sdp
+from phones.ports import free_port
+from tests.e2e.booking import Booking
+from tests.e2e.calls import SOURCE, Caller
+from tests.e2e.system import System
+from tests.kamailio import Kamailio, kamailio_of
+
+KAMAILIO, ASTERISK, CARRIER = "127.0.0.6", "127.0.0.31", "127.0.0.12"
+
+
+@dataclass
+class Behind:
+    """A system behind Kamailio, and the carrier before it.
+
+    Attributes:
+        sip: The address and port of Asterisk.
+    """
+
+    system: System
+    kamailio: Kamailio
+    stage: Stage
+    carrier: Peer
+    sip: tuple[str, int]
+
+    async def dial(self, booked: Booking, *, headers: tuple[str, ...] = (), directly: bool = False) -> Dialog:
+        """Calls a rented number, and waits for the final answer."""
+        target = self.sip if directly else self.kamailio.address
+        dialog = await self.carrier.dialog(booked.service, target, source=SOURCE)
+        dialog.request("INVITE", headers, sdp((CARRIER, 4000)))
+        await dialog.answered(1, 20)
+        return dialog
+
+
+@pytest.fixture(scope="module")
+def behind() -> Iterator[Behind]:
+    port = free_port()
+    system = System(
+        sip_host=ASTERISK,
+        sip_port=port,
+        kamailio_host=KAMAILIO,
+        kamailio_port=free_port(),
+        nodes=[f"{ASTERISK}:{port}"],
+        carrier_addresses=[CARRIER],
+    )
+    with system, Stage() as stage:
+        carrier = stage.run(Peer.open(CARRIER))
+        with kamailio_of(system.settings, kamailio_secrets(system.data_dir / "secrets")) as kamailio:
+            kamailio.wait_for(f"{ASTERISK}:{port}", "AP")
+            yield Behind(system, kamailio, stage, carrier, (ASTERISK, port))
+        stage.run(carrier.close())
+
+
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_a_call_ends_although_kamailio_was_killed_and_shows_nothing(behind: Behind, who: str) -> None:
+    booked = behind.system.book("LARGE")
+    scenario = "uas_answer" if who == "caller" else "uas_hangs_up"
+    with Caller(behind.system).hidden(scenario, talk=1500):
+        call = behind.stage.run(behind.dial(booked))
+        assert call.messages[-1].status == 200
+        behind.kamailio.kill()
+        behind.kamailio.start()
+
+        async def end() -> None:
+            if who == "caller":
+                assert (await call.answered(call.request("BYE"), 10)).status == 200
+            else:
+                await call.requested("BYE", 10)
+
+        behind.stage.run(end())
+    [cdr] = booked.wait_settled()
+    assert (cdr["disposition"], cdr["hungUpBy"]) == ("ANSWERED", who.upper())
+    for message in call.messages:
+        head = message.text.partition("\n\n")[0]
+        for inside in (booked.destination[-6:], f"{ASTERISK}:", f"@{ASTERISK}", "X-RN-Trunk", "amailio", "sterisk"):
+            assert inside not in head, head
+        assert booked.destination[-6:] not in message.text
+
+
+def test_a_caller_who_gives_up_is_heard(behind: Behind) -> None:
+    booked = behind.system.book("LARGE")
+
+    async def give_up() -> int | None:
+        dialog = await behind.carrier.dialog(booked.service, behind.kamailio.address, source=SOURCE)
+        dialog.request("INVITE", (), sdp((CARRIER, 4000)))
+        await dialog.until(lambda each: each.status == 180, 10)
+        await asyncio.sleep(0.1)
+        dialog.cancel()
+        return (await dialog.answered(1, 10)).status
+
+    with Caller(behind.system).hidden("uas_no_answer"):
+        assert behind.stage.run(give_up()) == 487
+    [cdr] = booked.wait_settled()
+    assert cdr["hungUpBy"] == "CALLER"
+
+
+def test_asterisk_takes_no_call_that_does_not_come_through_kamailio(behind: Behind) -> None:
+    """Not from the carrier's own address either, whatever it writes there."""
+    booked = behind.system.book("LARGE")
+    for headers in ((), ("X-RN-Trunk: main",), (f"X-RN-Trunk: main-{'0' * 32}",)):
+        call = behind.stage.run(behind.dial(booked, headers=headers, directly=True))
+        assert call.messages[-1].status == 401, headers

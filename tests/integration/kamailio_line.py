@@ -1,0 +1,182 @@
+"""A carrier and two nodes around the real Kamailio, each a scripted SIP address of its own of 127/8."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import Enum, auto
+
+from engine.config.settings import Settings
+from phones.messages import Message
+from phones.peer.dialog import Dialog
+from phones.peer.peer import Peer
+from phones.peer.stage import Stage
+from phones.peer.wire import Packet
+from phones.peer.writing import Body, Reply
+from phones.ports import free_port
+from tests.kamailio import Kamailio, kamailio_of
+
+KAMAILIO, CARRIER, OTHER_CARRIER, STRANGER = "127.0.0.5", "127.0.0.10", "127.0.0.11", "127.0.0.66"
+NODES = ("127.0.0.21", "127.0.0.22")
+CALLER = "+14155550123"
+
+
+class Does(Enum):
+    """What a node does with calls."""
+
+    ANSWER = auto()
+    REFUSE = auto()  # 503, and its OPTIONS are answered
+    BE_BUSY = auto()
+    RING = auto()  # until the caller gives up
+    SAY_NOTHING = auto()  # not to OPTIONS either
+
+
+class Node:
+    """A node behind Kamailio.
+
+    Attributes:
+        does: What it does.
+        calls: The calls that it got.
+    """
+
+    def __init__(self, stage: Stage, host: str, port: int) -> None:
+        self.does = Does.ANSWER
+        self.calls: list[Dialog] = []
+        self._stage = stage
+        self.peer = stage.run(Peer.open(host, port, self._play))
+        self.peer.outside = self._outside
+        self.name = f"{host}:{port}"
+
+    def _outside(self, packet: Packet) -> Reply | None:
+        return None if self.does is Does.SAY_NOTHING else Reply(200)
+
+    async def _play(self, dialog: Dialog) -> None:
+        match self.does:
+            case Does.ANSWER:
+                self.calls.append(dialog)
+                dialog.answer(Reply(200))
+            case Does.RING:
+                self.calls.append(dialog)
+                dialog.answer(Reply(180))
+                await dialog.requested("CANCEL")
+                dialog.answer(Reply(487))
+            case Does.REFUSE:
+                dialog.answer(Reply(503))
+            case Does.BE_BUSY:
+                dialog.answer(Reply(486))
+            case Does.SAY_NOTHING:
+                pass
+
+    def hang_up(self, call: Dialog) -> None:
+        """Sends a BYE, and waits for its answer."""
+
+        async def bye() -> None:
+            assert (await call.answered(call.request("BYE"), 5)).status == 200
+
+        self._stage.run(bye())
+
+    @property
+    def requests(self) -> list[Message]:
+        """The calls' requests that it got."""
+        return [each.message for each in self.peer.packets if each.message.method != "OPTIONS"]
+
+
+class Call:
+    """A call of a carrier.
+
+    Attributes:
+        status: The final answer; None if there is none.
+        waited: Seconds until it came.
+    """
+
+    def __init__(self, dialog: Dialog, stage: Stage, status: int | None, waited: float) -> None:
+        self.dialog, self.status, self.waited = dialog, status, waited
+        self._stage = stage
+
+    def hang_up(self) -> None:
+        async def bye() -> None:
+            assert (await self.dialog.answered(self.dialog.request("BYE"), 5)).status == 200
+
+        self._stage.run(bye())
+
+    @property
+    def seen(self) -> list[str]:
+        """The heads of all messages that the carrier got. Bodies name where the sound comes from."""
+        return [message.text.partition("\n\n")[0] for message in self.dialog.messages]
+
+
+class Line:
+    """Kamailio with all around it."""
+
+    def __init__(self, stage: Stage, kamailio: Kamailio, nodes: list[Node], peers: dict[str, Peer]) -> None:
+        self.kamailio = kamailio
+        self.nodes = nodes
+        self.stage = stage
+        self._peers = peers
+
+    def reset(self) -> None:
+        """Both nodes answer again, and Kamailio knows it."""
+        for node in self.nodes:
+            node.does = Does.ANSWER
+        for node in self.nodes:
+            self.kamailio.wait_for(node.name, "AP")
+            node.calls.clear()
+            node.peer.packets.clear()
+
+    def call(
+        self,
+        number: str,
+        *,
+        source: str = CARRIER,
+        headers: Iterable[str] = (),
+        body: Body | None = None,
+        patience: float = 10,
+    ) -> Call:
+        """Calls, and waits for the final answer."""
+        return self.stage.run(self._call(number, source, headers, body, patience))
+
+    async def _call(self, number: str, source: str, headers: Iterable[str], body: Body | None, patience: float) -> Call:
+        dialog, began = await self.dial(number, source), time.monotonic()
+        try:
+            status = (await dialog.answered(dialog.request("INVITE", headers, body), patience)).status
+        except TimeoutError:
+            status = None
+        return Call(dialog, self.stage, status, time.monotonic() - began)
+
+    async def dial(self, number: str, source: str = CARRIER) -> Dialog:
+        """Prepares a call."""
+        return await self._peers[source].dialog(number, self.kamailio.address, source=CALLER)
+
+    def node_of(self, number: str) -> Node:
+        """Calls, and hangs up. Returns the node that got the call."""
+        before = [len(node.calls) for node in self.nodes]
+        call = self.call(number)
+        assert call.status == 200
+        call.hang_up()
+        [node] = [node for node, calls in zip(self.nodes, before, strict=True) if len(node.calls) > calls]
+        return node
+
+    def other_than(self, node: Node) -> Node:
+        return next(each for each in self.nodes if each is not node)
+
+
+@contextmanager
+def line_of(**settings: object) -> Iterator[Line]:
+    """Runs Kamailio between a carrier and two nodes."""
+    port = free_port()
+    made = Settings.model_validate(
+        {
+            "kamailio_host": KAMAILIO,
+            "kamailio_port": free_port(),
+            "nodes": [f"{host}:{port}" for host in NODES],
+            **settings,
+        }
+    )
+    with Stage() as stage:
+        nodes = [Node(stage, host, port) for host in NODES]
+        peers = {host: stage.run(Peer.open(host)) for host in (CARRIER, OTHER_CARRIER, STRANGER)}
+        try:
+            with kamailio_of(made) as kamailio:
+                yield Line(stage, kamailio, nodes, peers)
+        finally:
+            for peer in (*peers.values(), *(node.peer for node in nodes)):
+                stage.run(peer.close())

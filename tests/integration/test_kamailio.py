@@ -1,0 +1,167 @@
+"""The real Kamailio with the configuration that we ship, between a carrier and two nodes."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.kamailio_line import CARRIER, NODES, OTHER_CARRIER, STRANGER, Does, Line, line_of
+from tests.kamailio import SHARED
+
+NUMBER = "+3225550001"
+TRUNKS = [
+    {"name": "first", "uri": f"sip:{CARRIER}", "addresses": [CARRIER]},
+    {"name": "second", "uri": f"sip:{OTHER_CARRIER}", "addresses": [OTHER_CARRIER], "dialled_number": "to"},
+]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Line]:
+    with line_of(trunks=TRUNKS) as line:
+        yield line
+
+
+@pytest.fixture
+def line(running: Line) -> Line:
+    running.reset()
+    return running
+
+
+def test_a_number_has_one_node_in_every_spelling_and_numbers_are_spread(line: Line) -> None:
+    nodes = set()
+    for number in range(8):
+        spelled = [f"{prefix}225550{number:03}" for prefix in ("+32", "0032", "32", "0", "")]
+        [node] = {line.node_of(each) for each in spelled}
+        nodes.add(node)
+    assert len(nodes) == 2
+
+
+def test_a_node_knows_the_trunk_and_that_kamailio_sent_the_request(line: Line) -> None:
+    """Whatever the carrier writes there."""
+    forged = ["X-RN-Trunk: first-guessed", "Route: <sip:127.0.0.66;lr>"]
+    for source, trunk in ((CARRIER, "first"), (OTHER_CARRIER, "second")):
+        line.reset()
+        line.call(NUMBER, source=source, headers=forged).hang_up()
+        requests = [each for node in line.nodes for each in node.requests]
+        assert [each.method for each in requests] == ["INVITE", "ACK", "BYE"]
+        assert [each.headers("X-RN-Trunk") for each in requests] == [[f"{trunk}-{SHARED.token}"]] * 3
+        assert requests[0].headers("Route") == []
+
+
+def test_a_caller_may_give_up(line: Line) -> None:
+    """The CANCEL says where it comes from, too: otherwise Asterisk would not take it."""
+    for node in line.nodes:
+        node.does = Does.RING
+
+    async def give_up() -> int | None:
+        dialog = await line.dial(NUMBER)
+        number = dialog.request("INVITE")
+        await dialog.until(lambda each: each.status == 180, 5)
+        dialog.cancel()
+        return (await dialog.answered(number, 5)).status
+
+    assert line.stage.run(give_up()) == 487
+    [node] = [node for node in line.nodes if node.calls]
+    line.stage.run(node.calls[0].requested("ACK", 5))
+    assert [each.method for each in node.requests] == ["INVITE", "CANCEL", "ACK"]
+    assert {each.header("X-RN-Trunk") for each in node.requests} == {f"first-{SHARED.token}"}
+
+
+def test_a_call_leaves_a_node_that_refuses_and_one_that_says_nothing(line: Line) -> None:
+    node = line.node_of(NUMBER)
+    node.does = Does.REFUSE
+    call = line.call(NUMBER)
+    assert (call.status, call.waited < 0.5) == (200, True)
+    node.does = Does.SAY_NOTHING
+    first, second = line.call(NUMBER), line.call(NUMBER)
+    assert (first.status, second.status) == (200, 200)
+    assert first.waited < 2.2
+    assert second.waited < 0.5
+    assert len(line.other_than(node).calls) == 3
+    node.does = Does.ANSWER
+    line.kamailio.wait_for(node.name, "AP")
+    assert line.node_of(NUMBER) is node
+
+
+def test_a_dead_node_is_noticed_within_3_seconds(line: Line) -> None:
+    line.nodes[0].does = Does.SAY_NOTHING
+    assert line.kamailio.wait_for(line.nodes[0].name, "IP") < 3
+
+
+@pytest.mark.parametrize("does", [Does.REFUSE, Does.SAY_NOTHING])
+def test_a_caller_gets_the_answer_of_the_node_that_takes_the_call(line: Line, does: Does) -> None:
+    node = line.node_of(NUMBER)
+    node.does, line.other_than(node).does = does, Does.BE_BUSY
+    assert line.call(NUMBER).status == 486
+
+
+@pytest.mark.parametrize(("does", "seconds"), [(Does.REFUSE, 0.5), (Does.SAY_NOTHING, 3.3)])
+def test_a_caller_gets_503_soon_if_no_node_takes_the_call(line: Line, does: Does, seconds: float) -> None:
+    for node in line.nodes:
+        node.does = does
+    call = line.call(NUMBER)
+    assert call.status == 503
+    assert call.waited < seconds
+
+
+def test_a_drained_node_gets_no_calls_and_keeps_those_that_it_has(line: Line) -> None:
+    call = line.call(NUMBER)
+    [node] = [node for node in line.nodes if node.calls]
+    line.kamailio.command("dispatcher.set_state", "d", "1", f"sip:{node.name}")
+    assert line.node_of(NUMBER) is line.other_than(node)
+    call.hang_up()
+    assert node.requests[-1].method == "BYE"
+    line.kamailio.command("dispatcher.set_state", "ap", "1", f"sip:{node.name}")
+    assert line.node_of(NUMBER) is node
+
+
+def test_calls_end_in_both_directions_after_kamailio_was_killed(line: Line) -> None:
+    calls = [line.call(NUMBER) for _ in range(2)]
+    line.kamailio.kill()
+    line.kamailio.start()
+    calls[0].hang_up()
+    [node] = [node for node in line.nodes if node.calls]
+    node.hang_up(node.calls[1])
+    assert [message.method for message in calls[1].dialog.messages][-1] == "BYE"
+
+
+def test_a_carrier_sees_nothing_of_what_is_behind(line: Line) -> None:
+    for end in ("caller", "node"):
+        call = line.call(NUMBER)
+        [node] = [node for node in line.nodes if node.calls]
+        if end == "caller":
+            call.hang_up()
+        else:
+            node.hang_up(node.calls[-1])
+        assert len(call.seen) >= 3
+        for text in call.seen:
+            for inside in (*NODES, SHARED.token, "X-RN-Trunk", "amailio"):
+                assert inside not in text, text
+
+
+def test_strangers_are_refused_and_a_flood_of_theirs_is_held(line: Line) -> None:
+    refused = line.call(NUMBER, source=STRANGER)
+    assert refused.status == 403
+
+    async def flood() -> int:
+        dialogs = [await line.dial(NUMBER, STRANGER) for _ in range(100)]
+        for dialog in dialogs:
+            dialog.request("INVITE")
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.3)
+        return sum(bool(dialog.received) for dialog in dialogs)
+
+    answers = line.stage.run(flood())
+    assert 0 < answers < 40
+    assert line.call(NUMBER, source=STRANGER, patience=1).status is None
+    assert line.call(NUMBER).status == 200
+    assert [node.name for node in line.nodes if any(STRANGER in each.text for each in node.requests)] == []
+
+
+@pytest.mark.parametrize(("method", "status"), [("OPTIONS", 200), ("REGISTER", 405), ("MESSAGE", 405), ("BYE", 405)])
+def test_a_carrier_may_ask_whether_calls_are_taken_and_nothing_else(line: Line, method: str, status: int) -> None:
+    async def ask() -> int | None:
+        dialog = await line.dial(NUMBER)
+        return (await dialog.answered(dialog.request(method), 5)).status
+
+    assert line.stage.run(ask()) == status
