@@ -220,3 +220,13 @@ def test_a_misspelt_field_of_a_trunk_is_named(tmp_path: Path) -> None:
     cli = CliInProcess(tmp_path)
     (tmp_path / "rented-numbers.toml").write_text('[[trunks]]\nname = "a"\nuri = "sip:192.0.2.9"\nusrname = "u"\n')
     assert "trunks.0.usrname: there is no such setting; did you mean username?" in cli.refused("doctor")
+
+
+def test_kamailio_config_writes_the_files_and_says_what_is_missing(cli: Cli) -> None:
+    cli.set_up()
+    assert "set RENTED_NUMBERS_KAMAILIO_HOST" in cli.refused("kamailio-config", "k")
+    done = cli("kamailio-config", "k", kamailio_host="192.0.2.5", nodes='["192.0.2.21:5060"]')
+    assert done.returncode == 0, done.stderr
+    written = {path.name for path in (cli.directory / "k").iterdir()}
+    assert written == {"kamailio.cfg", "dispatcher.list", "address.list"}
+    assert all(name in done.stdout for name in written)

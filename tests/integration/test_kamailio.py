@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from engine.config.settings import Settings
 from tests.integration.kamailio_line import CARRIER, NODES, OTHER_CARRIER, STRANGER, Does, Line, line_of
-from tests.kamailio import SHARED
+from tests.kamailio import SHARED, Kamailio
 
 NUMBER = "+3225550001"
 TRUNKS = [
@@ -165,3 +166,11 @@ def test_a_carrier_may_ask_whether_calls_are_taken_and_nothing_else(line: Line, 
         return (await dialog.answered(dialog.request(method), 5)).status
 
     assert line.stage.run(ask()) == status
+
+
+def test_kamailio_takes_a_configuration_with_ipv6_addresses() -> None:
+    kamailio = Kamailio(Settings(kamailio_host="::1", nodes=["[::1]:5061", "[2001:db8::7]:5060"]))
+    try:
+        assert kamailio.check().returncode == 0
+    finally:
+        kamailio.remove()

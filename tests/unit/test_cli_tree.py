@@ -10,7 +10,7 @@ from engine.cli import app
 from engine.cli.tree import BOOKINGS, ENTRIES, Entry
 
 # They set up or run a system and print no data.
-WITHOUT_DATA = {"run", "setup", "serve", "clean", "asterisk-config", "trunks password"}
+WITHOUT_DATA = {"run", "setup", "serve", "clean", "asterisk-config", "kamailio-config", "trunks password"}
 
 
 def leaves(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:

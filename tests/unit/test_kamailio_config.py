@@ -1,0 +1,97 @@
+"""Kamailio's files follow from the settings, and so does by what Asterisk knows Kamailio."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.asterisk.kamailio_config import KamailioUnusable, write_kamailio
+from engine.asterisk.sip_config import known_addresses
+from engine.asterisk.trunk_sections import trunk_sections
+from engine.config.secrets import KamailioSecrets, ensure, kamailio_secrets
+from engine.config.settings import Settings
+from tests.unit.test_asterisk_files import alone
+
+__all__ = ["alone"]  # a fixture
+
+SHARED = KamailioSecrets("mask", "token")
+TRUNKS: list[dict[str, Any]] = [
+    {"name": "first", "uri": "sip:192.0.2.10", "addresses": ["192.0.2.10", "198.51.100.0/28"]},
+    {"name": "second", "uri": "sip:192.0.2.11", "addresses": ["2001:db8::1"], "dialled_number": "to"},
+    {"name": "third", "uri": "sip:192.0.2.12", "dialled_number": "to"},
+]
+SETTINGS: dict[str, Any] = {
+    "sip_host": "0.0.0.0",  # noqa: S104  written into a file, not bound
+    "kamailio_host": "192.0.2.5",
+    "nodes": ["192.0.2.21:5060", "[2001:db8::22]:5070"],
+    "ring_timeout": 40,
+    "trunks": TRUNKS,
+}
+
+
+def test_the_files_follow_from_the_settings(tmp_path: Path) -> None:
+    files = write_kamailio(Settings.model_validate(SETTINGS), SHARED, tmp_path / "kamailio")
+    assert {path.name: path.stat().st_mode & 0o777 for path in files} == dict.fromkeys(
+        ("kamailio.cfg", "dispatcher.list", "address.list"), 0o640
+    )
+    config, nodes, addresses = (path.read_text() for path in files)
+    assert not re.search(r"@[a-z_]+@", config)
+    for line in (
+        "listen=udp:192.0.2.5:5060",
+        f'modparam("permissions", "address_file", "{tmp_path}/kamailio/address.list")',
+        'modparam("tm", "fr_inv_timer", 70000)',
+        'modparam("topoh", "mask_key", "mask")',
+        'append_hf("X-RN-Trunk: first-token\\r\\n");',
+        'if ($avp(trunk) =~ "^(second)$") {',
+    ):
+        assert line in config
+    assert nodes == "1 sip:192.0.2.21:5060 0 0\n1 sip:[2001:db8::22]:5070 0 0\n"
+    assert addresses.splitlines() == [
+        "1 192.0.2.10 32 0 first",
+        "1 198.51.100.0 28 0 first",
+        "1 2001:db8::1 128 0 second",
+        "2 192.0.2.21",
+        "2 2001:db8::22",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"kamailio_host": None}, "RENTED_NUMBERS_KAMAILIO_HOST"),
+        ({"nodes": []}, "RENTED_NUMBERS_NODES"),
+        ({"trunks": TRUNKS[2:]}, "addresses"),
+    ],
+)
+def test_what_is_missing_is_named(tmp_path: Path, more: dict[str, Any], message: str) -> None:
+    with pytest.raises(KamailioUnusable, match=message):
+        write_kamailio(Settings.model_validate({**SETTINGS, **more}), SHARED, tmp_path)
+
+
+@pytest.mark.parametrize("node", ["192.0.2.21", "node.example:5060", "192.0.2.21:0", "2001:db8::22:5060", "a;b:1"])
+def test_a_node_is_an_address_and_a_port(node: str) -> None:
+    with pytest.raises(ValueError, match="nodes"):
+        Settings.model_validate({**SETTINGS, "nodes": [node]})
+
+
+def test_asterisk_knows_calls_by_kamailios_header_alone(tmp_path: Path) -> None:
+    settings = Settings.model_validate(SETTINGS)
+    text = trunk_sections(settings.trunks_in_use, {}, "token")
+    assert re.findall("^match_header = (.*)$", text, re.MULTILINE) == [
+        "X-RN-Trunk: first-token",
+        "X-RN-Trunk: second-token",
+    ]
+    # The carriers themselves may only end calls that left over their trunks.
+    found = re.findall(r"^type = identify\nendpoint = (\S+)\nmatch = (\S+)$", text, re.MULTILINE)
+    assert found == [("trunk-first", "192.0.2.10"), ("trunk-second", "192.0.2.11"), ("trunk-third", "192.0.2.12")]
+    assert known_addresses(settings)[0] == "192.0.2.5"
+
+
+def test_kamailio_and_its_nodes_derive_the_same_secrets_from_one_file(tmp_path: Path) -> None:
+    ensure(tmp_path / "one")
+    ensure(tmp_path / "two")
+    one, two = kamailio_secrets(tmp_path / "one"), kamailio_secrets(tmp_path / "two")
+    assert len({*one, *two}) == 4
+    (tmp_path / "two" / "kamailio_key").write_text((tmp_path / "one" / "kamailio_key").read_text())
+    assert kamailio_secrets(tmp_path / "two") == one
