@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.asterisk.config_files import ROOT, render
+from engine.asterisk.config_files import DEPLOY, render
 from engine.config.secrets import KamailioSecrets
 from engine.config.settings import Settings
 from engine.config.trunk_settings import DialledNumber
@@ -12,7 +12,7 @@ from engine.config.types import bracketed
 from engine.domain.errors import RentedNumbersError
 from engine.runtime.atomic_file import write_atomically
 
-TEMPLATE = ROOT / "deploy" / "kamailio" / "kamailio.cfg"
+TEMPLATE = DEPLOY / "kamailio" / "kamailio.cfg"
 CARRIERS, NODES = 1, 2
 # How long a node may try trunks, on top of the time for which the number rings.
 TRUNK_SECONDS = 30

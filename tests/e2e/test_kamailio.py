@@ -1,4 +1,7 @@
-"""A real Asterisk with its engine behind the real Kamailio: calls work, end, and show the caller nothing."""
+"""A real Asterisk with its engine behind the real Kamailio: calls work, end, and show the caller nothing.
+
+The second node is scripted, and says nothing until the last test.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from engine.config.secrets import kamailio_secrets
+from engine.config.types import Profile
 from phones.peer.dialog import Dialog
 from phones.peer.peer import Peer
 from phones.peer.stage import Stage
@@ -15,9 +19,10 @@ from phones.ports import free_port
 from tests.e2e.booking import Booking
 from tests.e2e.calls import SOURCE, Caller
 from tests.e2e.system import System
+from tests.integration.kamailio_line import Does, Node
 from tests.kamailio import Kamailio, kamailio_of
 
-KAMAILIO, ASTERISK, CARRIER = "127.0.0.6", "127.0.0.31", "127.0.0.12"
+KAMAILIO, ASTERISK, OTHER, CARRIER = "127.0.0.6", "127.0.0.31", "127.0.0.32", "127.0.0.12"
 
 
 @dataclass
@@ -26,6 +31,7 @@ class Behind:
 
     Attributes:
         sip: The address and port of Asterisk.
+        other: The other node.
     """
 
     system: System
@@ -33,6 +39,7 @@ class Behind:
     stage: Stage
     carrier: Peer
     sip: tuple[str, int]
+    other: Node
 
     async def dial(self, booked: Booking, *, headers: tuple[str, ...] = (), directly: bool = False) -> Dialog:
         """Calls a rented number, and waits for the final answer."""
@@ -47,19 +54,24 @@ class Behind:
 def behind() -> Iterator[Behind]:
     port = free_port()
     system = System(
+        # In production Asterisk has a list of those who may send requests.
+        asterisk_only={"profile": Profile.PRODUCTION},
         sip_host=ASTERISK,
         sip_port=port,
         kamailio_host=KAMAILIO,
         kamailio_port=free_port(),
-        nodes=[f"{ASTERISK}:{port}"],
+        nodes=[f"{host}:{port}" for host in (ASTERISK, OTHER)],
         carrier_addresses=[CARRIER],
     )
     with system, Stage() as stage:
-        carrier = stage.run(Peer.open(CARRIER))
+        carrier, other = stage.run(Peer.open(CARRIER)), Node(stage, OTHER, port)
+        other.does = Does.SAY_NOTHING
         with kamailio_of(system.settings, kamailio_secrets(system.data_dir / "secrets")) as kamailio:
             kamailio.wait_for(f"{ASTERISK}:{port}", "AP")
-            yield Behind(system, kamailio, stage, carrier, (ASTERISK, port))
-        stage.run(carrier.close())
+            kamailio.wait_for(other.name, "IP")
+            yield Behind(system, kamailio, stage, carrier, (ASTERISK, port), other)
+        for peer in (carrier, other.peer):
+            stage.run(peer.close())
 
 
 @pytest.mark.parametrize("who", ["caller", "callee"])
@@ -111,3 +123,15 @@ def test_asterisk_takes_no_call_that_does_not_come_through_kamailio(behind: Behi
     for headers in ((), ("X-RN-Trunk: main",), (f"X-RN-Trunk: main-{'0' * 32}",)):
         call = behind.stage.run(behind.dial(booked, headers=headers, directly=True))
         assert call.messages[-1].status == 401, headers
+
+
+def test_no_call_is_lost_while_the_engine_of_a_node_is_away(behind: Behind) -> None:
+    """Two numbers whose last digits differ by one have different first nodes."""
+    booked = [behind.system.book() for _ in range(2)]
+    assert abs(int(booked[0].service[-1]) - int(booked[1].service[-1])) % 2 == 1
+    behind.other.does = Does.ANSWER
+    behind.kamailio.wait_for(behind.other.name, "AP")
+    behind.system.stop_engine()
+    for each in booked:
+        assert behind.stage.run(behind.dial(each)).messages[-1].status == 200
+    assert len(behind.other.calls) == 2

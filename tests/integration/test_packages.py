@@ -74,6 +74,7 @@ def test_the_wheel_runs_from_an_environment_of_its_own(tmp_path: Path) -> None:
 
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert run("--version").stdout == f"rented-numbers {version}\n"
+    assert (home / "share" / "rented-numbers" / "deploy" / "kamailio" / "kamailio.cfg").is_file()
     with notified() as manager, ready([program, "run"], manager, cwd=work, env=variables | manager.variables):
         findings = {each["part"]: each for each in json.loads(run("doctor", "--json").stdout)}
     assert findings["asterisk"]["verdict"] == "ok", findings
