@@ -1,7 +1,7 @@
 # `make help` lists the targets. Each target installs what it needs, into .venv and .tools.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run call test test-fast test-phones chaos fuzz bench soak check docs docs-reference format pins deb release clean
+.PHONY: help run call test test-fast test-phones chaos upgrade fuzz bench soak check docs docs-reference format pins deb release clean
 
 PYTHON := .venv/bin/python
 # Options for pytest, for example: make test PYTEST="-k lease -x"
@@ -27,6 +27,11 @@ test-phones: venv phones ## Run the tests of the SIP telephones that the other t
 
 chaos: venv asterisk phones ## Make calls for ten minutes, kill -9 the engine 200 times and Asterisk 20 times, then audit the books. CHAOS="--seed 7 …"
 	$(PYTHON) -m tests.chaos $(CHAOS)
+
+FROM ?= $(shell git describe --tags --abbrev=0 2>/dev/null)
+UPGRADE ?=
+upgrade: venv asterisk phones ## Upgrade a system with calls up from another version to this one, then audit the books. FROM=TAG UPGRADE="--rate 5"
+	$(PYTHON) -m tests.upgrade $(FROM) $(UPGRADE)
 
 COUNT ?= 100000
 RATE ?= 200
