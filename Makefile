@@ -16,10 +16,10 @@ run: venv asterisk ## Set up what is missing and run the whole system (Asterisk,
 call: venv phones ## While `make run` runs in another terminal: make one real call, from booking to callback, step by step.
 	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m phones.demo_call
 
-test: venv asterisk phones fail2ban proxies browser clients prometheus kamailio chroots ## Run the product's tests: unit, contract, integration, and end-to-end with a real Asterisk and SIP telephones.
+test: venv asterisk phones fail2ban proxies browser clients prometheus kamailio chroots postgresql ## Run the product's tests: unit, contract, integration, and end-to-end with a real Asterisk and SIP telephones.
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
-test-fast: venv ## Run tests/unit and tests/contract, which need neither Asterisk nor SIP telephones.
+test-fast: venv postgresql ## Run tests/unit and tests/contract, which need neither Asterisk nor SIP telephones.
 	$(PYTHON) -m pytest tests/unit tests/contract $(PYTEST)
 
 test-phones: venv phones ## Run the tests of the SIP telephones that the other tests call with.
@@ -78,7 +78,7 @@ clean: ## Delete the database, the secrets and Asterisk's files. Refused while t
 	@if [ -x $(PYTHON) ]; then exec $(PYTHON) -m engine clean --yes; \
 	elif [ -e var ]; then echo "Without .venv it cannot be checked whether a system is running: run make venv first" >&2; exit 1; fi
 
-.PHONY: venv asterisk phones fail2ban proxies browser clients prometheus kamailio chroots
+.PHONY: venv asterisk phones fail2ban proxies browser clients prometheus kamailio chroots postgresql
 venv:
 	@deploy/venv.sh
 asterisk:
@@ -98,5 +98,7 @@ kamailio:
 chroots: venv
 	@deploy/tools.sh chroots
 	@deploy/debian/build.sh --base
+postgresql:
+	@deploy/tools.sh postgresql
 clients: venv
 	@deploy/tools.sh clients

@@ -22,6 +22,7 @@ from engine.domain.rejections import UNKNOWN_NUMBER, Reject
 from engine.domain.routing import Bridge, EndRinging, MakeRoom, Preparation, RouteDecision
 from engine.domain.times import EpochMs
 from engine.domain.trunks import trunk_of_endpoint
+from engine.storage.errors import StorageUnsure
 
 log = structlog.get_logger(__name__)
 
@@ -75,8 +76,9 @@ async def _tell(context: CallContext, session: Session, call_id: CallId) -> Rout
         question = _Question(call_id)
         try:
             decision = await _decide(context, session, question)
-        except asyncio.CancelledError:
-            # Out of time: without a verdict the dialplan cannot have bridged the call.
+        except (asyncio.CancelledError, StorageUnsure):
+            # Out of time, or nobody knows whether a lease was stored: without a verdict the dialplan cannot have
+            # bridged the call.
             await _abandon(context, question, decision)
             raise
         try:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus] [kamailio] [chroots]
+# tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus] [kamailio] [chroots] [postgresql]
 #         (without a name: all)
 #
 # Installs programs into .tools/ beside this script's directory: those that the tests and the demo need in the project,
@@ -18,9 +18,12 @@
 #   prometheus .tools/bin/prometheus .tools/bin/promtool                  Debian 12's, in .tools/prometheus-tree
 #   kamailio   .tools/bin/kamailio .tools/bin/kamcmd  Debian 12's, in .tools/kamailio-tree
 #   chroots    .tools/deb-root   a Debian 12 with little but Python, in which the package is tested. Only for root
+#   postgresql .tools/postgresql.json            the machine's own server if it is version 15 or newer, otherwise Debian
+#                                                12's, in .tools/postgresql-tree; no server is started
 # Paths inside .tools are relative in the .json files, so that the checkout can be moved.
 #
 #   ASTERISK_FROM=debian    ignore an Asterisk that is installed on the machine
+#   POSTGRES_FROM=debian    ignore a PostgreSQL that is installed on the machine
 set -euo pipefail
 
 say() { printf '  %s\n' "$*" >&2; }
@@ -35,6 +38,7 @@ proxies_tree=$tools/proxies-tree
 browser_tree=$tools/browser-tree
 prometheus_tree=$tools/prometheus-tree
 kamailio_tree=$tools/kamailio-tree
+postgresql_tree=$tools/postgresql-tree
 clients=$tools/clients
 mkdir -p -- "$tools/bin"
 
@@ -264,6 +268,57 @@ make_chroots() {
     printf '%s\n' "$packages" >"$tools/deb-root.made"
 }
 
+# Prints the directory of the newest PostgreSQL of this machine that will do.
+machine_postgresql() {
+    local dir version
+    if [ "${POSTGRES_FROM:-}" = debian ]; then return 1; fi
+    while IFS= read -r dir; do
+        version=$("$dir/postgres" --version 2>/dev/null | sed -nE 's/.* ([0-9]+)[.a-z].*/\1/p')
+        if [ "${version:-0}" -ge 15 ] && [ -x "$dir/initdb" ]; then printf '%s' "$dir"; return 0; fi
+    done < <(printf '%s\n' /usr/lib/postgresql/*/bin /usr/local/pgsql/bin /usr/pgsql-*/bin | sort -rV)
+    return 1
+}
+
+# PostgreSQL finds its other programs and its data from where the running program is. So the wrappers stand in the
+# tree, where the programs were, and tell them so by argv0.
+make_postgresql() {
+    local bin loader arch program inside=usr/lib/postgresql/15/bin
+    if bin=$(machine_postgresql); then
+        write_postgresql_json "$bin" machine
+        return
+    fi
+    "$here/debian-tree.sh" bookworm "$postgresql_tree" postgresql-15
+    loader=$(loader_of "$postgresql_tree")
+    arch=$(basename -- "$(dirname -- "$loader")")
+    for program in postgres initdb; do
+        program=$postgresql_tree/$inside/$program
+        if [ ! -e "$program.program" ]; then mv -- "$program" "$program.program"; fi
+        write_file "$program" 755 <<END
+#!/bin/sh
+# Written by deploy/tools.sh.
+self=\$(readlink -f -- "\$0")
+tree=\${self%/$inside/*}
+exec "\$tree/$loader" --inhibit-cache --library-path "\$tree/usr/lib/$arch:\$tree/lib/$arch" \\
+    --argv0 "\$self" "\$self.program" "\$@"
+END
+    done
+    write_postgresql_json "postgresql-tree/$inside" "debian bookworm"
+}
+
+write_postgresql_json() { # BIN SOURCE
+    local version
+    version=$(cd -- "$tools" && "$1/postgres" --version | sed -nE 's/^postgres \(PostgreSQL\) ([^ ]+).*/\1/p')
+    [ -n "$version" ] || fail "postgres does not start"
+    write_file "$tools/postgresql.json" 644 <<END
+{
+  "bin": "$1",
+  "source": "$2",
+  "version": "$version"
+}
+END
+    say "postgresql $version ($2)"
+}
+
 # Separate from .venv, because the clients that customers use need other versions of some packages.
 make_clients() {
     local wanted
@@ -288,7 +343,7 @@ END
     say "node $("$tools/bin/node" --version)"
 }
 
-[ $# -gt 0 ] || set -- asterisk phones fail2ban proxies browser clients prometheus kamailio chroots
+[ $# -gt 0 ] || set -- asterisk phones fail2ban proxies browser clients prometheus kamailio chroots postgresql
 for tool in "$@"; do
     case $tool in
         asterisk) make_asterisk ;;
@@ -301,6 +356,7 @@ for tool in "$@"; do
         prometheus) make_prometheus ;;
         kamailio) make_kamailio ;;
         chroots) make_chroots ;;
-        *) fail "usage: tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus] [kamailio] [chroots]" ;;
+        postgresql) make_postgresql ;;
+        *) fail "usage: tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus] [kamailio] [chroots] [postgresql]" ;;
     esac
 done

@@ -57,14 +57,14 @@ from engine.runtime.service_manager import ServiceManager
 from engine.runtime.shutdown import Shutdown
 from engine.runtime.watchdog import watched
 from engine.storage.console_reads import ConsoleReads
+from engine.storage.database import open_storage, require_usable
 from engine.storage.files import database_files
 from engine.storage.gauges import GaugeReads
-from engine.storage.migrate import require_usable
+from engine.storage.interface import EngineStorage
 from engine.storage.operator_reads import OperatorReads
 from engine.storage.probe import StorageProbe
 from engine.storage.reads import STATEMENT_SECONDS
 from engine.storage.revocations import RevocationLog
-from engine.storage.sqlite import SqliteStorage
 from engine.sweeper import Sweeper
 
 log = structlog.get_logger(__name__)
@@ -84,11 +84,13 @@ async def serve(settings: Settings) -> None:
     directory = settings.data_dir / "secrets"
     kept, tokens = secrets.load(directory), secrets.agi_tokens(directory)
     check_data_dir(settings.data_dir)
-    check_files(settings.data_dir, database_files(settings.database), settings.journal)
+    is_file = settings.database_url is None
+    check_files(settings.data_dir, database_files(settings.database) if is_file else (), settings.journal)
     with lock.held(settings.data_dir, lock.ENGINE_LOCK):
         # Not upgraded here: a supervisor that starts engines again and again would do it without a backup.
-        require_usable(settings.database, alone=True)
-        RevocationLog(settings.database).begin()
+        require_usable(settings.books, alone=True)
+        if is_file:
+            RevocationLog(settings.database).begin()
         await _serve(settings, kept, tokens)
 
 
@@ -100,9 +102,9 @@ async def _serve(settings: Settings, kept: secrets.Secrets, agi_tokens: Collecti
     metrics = listen(*settings.metrics_listener) if settings.metrics_listener else None
     shutdown = Shutdown()
     shutdown.on_signals()
-    storage = SqliteStorage(settings.database)
+    storage = open_storage(settings.books)
     try:
-        async with OperatorReads(settings.database, STATEMENT_SECONDS) as reads, watched():
+        async with OperatorReads(settings.books, STATEMENT_SECONDS) as reads, watched():
             await Engine(settings, kept, agi_tokens, storage, reads, shutdown).run(http, fastagi, metrics)
     finally:
         await storage.close()
@@ -125,7 +127,7 @@ class Engine:
         settings: Settings,
         kept: secrets.Secrets,
         agi_tokens: Collection[str],
-        storage: SqliteStorage,
+        storage: EngineStorage,
         reads: OperatorReads,
         shutdown: Shutdown,
     ) -> None:
@@ -164,7 +166,7 @@ class Engine:
         self._watch = LoopWatch() if diagnostics_enabled() else None
         self._operator = Operator(storage, self._ami, self._limits, self._trunks)
         self._control = self._build_control_server()
-        self._probe = StorageProbe(settings.database, storage, reads)
+        self._probe = StorageProbe(settings.books, storage, reads)
         self._key_use = KeyUse(storage, self._clock)
         self._security_log = SecurityLog(settings.security_log, settings.security_listeners)
         self._api = build_app(self._build_api_dependencies(kept.key_pepper), self._build_web_services())
@@ -217,7 +219,7 @@ class Engine:
 
     def _build_web_services(self) -> WebServices:
         return WebServices(
-            reads=ConsoleReads(self._settings.database, STATEMENT_SECONDS),
+            reads=ConsoleReads(self._settings.books, STATEMENT_SECONDS),
             operator=self._operator,
             security_log=self._security_log,
             commands=CommandRunner(),
@@ -301,7 +303,7 @@ class Engine:
             self._trunks,
             self._reconciler,
         )
-        async with GaugeReads(self._settings.database) as reads, asyncio.TaskGroup() as tasks:
+        async with GaugeReads(self._settings.books) as reads, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tallies.lag.run(stop))
             app = build_metrics_app(sources, DatabaseReader(reads, self._clock))
             tasks.create_task(serve_app(app, listener, stop))

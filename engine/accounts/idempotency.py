@@ -60,7 +60,7 @@ def once(
         IdempotencyKeyReused: The key was used for another request.
         Refusal: `carry_out` refused the request.
     """
-    kept = tx.kept_answers.kept(keyed.account_id, keyed.key)
+    kept = tx.kept_answers.claim(keyed.account_id, keyed.key, now)
     if kept is not None and kept.kept_at > now - KEPT_MS:
         if kept.fingerprint != keyed.fingerprint:
             raise IdempotencyKeyReused("the key was used for another request within the last 24 hours")

@@ -108,6 +108,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         NumberNotFree: The number that the customer asked for is not free.
         NoNumberFree: No number that matches the request is free.
     """
+    tx.accounts.lock(request.account_id)  # two bookings at once must not pass the quota together
     check_active(tx, request.account_id)  # a request may have begun before the account was suspended
     destination = _checked_destination(tx, request.destination, policy)
     check_quota(tx, request.account_id, now, policy)

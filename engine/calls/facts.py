@@ -17,6 +17,9 @@ from engine.storage.call_path import Asked
 from engine.storage.calls import Call
 from engine.storage.transaction import Transaction
 
+# Calls of one account whose decisions are made at the same moment, by all engines, at the very most.
+DECIDED_AT_ONCE = 64
+
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
@@ -48,6 +51,19 @@ def asked_for(tx: Transaction, incoming: IncomingCall, now: EpochMs) -> Asked | 
     """
     asked = tx.call_path.asked(incoming.service, incoming.source, incoming.call_id, EpochMs(now - HOUR_MS))
     return asked if asked is not None and sandbox_of(asked.booking) == incoming.sandbox else None
+
+
+def asked_near_limit(
+    tx: Transaction, asked: Asked, incoming: IncomingCall, now: EpochMs, policy: Policy
+) -> Asked | None:
+    """Reads the same once more with the account locked, if other engines' calls could now pass its limit of calls.
+
+    Calls on different bookings of an account do not wait for each other, unless its limit is near.
+    """
+    limit = policy.calls_at_once(asked.own_calls_at_once)
+    if asked.account_calls + DECIDED_AT_ONCE < limit or not tx.accounts.lock(asked.booking.account_id):
+        return asked
+    return asked_for(tx, incoming, now)
 
 
 def sandbox_of(booking: Booking) -> AccountId | None:

@@ -7,7 +7,7 @@ credit, call record and callback always commit together.
 from dataclasses import dataclass, replace
 
 from engine.callbacks import expired_calls, notifications
-from engine.calls.facts import IncomingCall, asked_for, facts_of
+from engine.calls.facts import IncomingCall, asked_for, asked_near_limit, facts_of
 from engine.calls.reported_times import answered_ms_of, reported_moment
 from engine.calls.reports import AnswerReport, EndReport
 from engine.cdr.refused import record_refused
@@ -83,6 +83,8 @@ def route_call(
         call that gives way, then route again.
     """
     asked = asked_for(tx, incoming, at.wall_ms)
+    if asked is not None:
+        asked = asked_near_limit(tx, asked, incoming, at.wall_ms, policy)
     if asked is not None and asked.call_is_known:
         return _repeated_decision(tx, asked.booking, incoming, at, policy)
     booking = None if asked is None else asked.booking

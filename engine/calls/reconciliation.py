@@ -107,9 +107,10 @@ def begin_found(
     Returns:
         The booking, whose seconds must be shared again; None if the call is not RINGING any more.
     """
-    call = tx.calls.by_id(found.call_id)
-    if call is None or call.state is not CallState.RINGING:
+    called = tx.call_path.called(found.call_id)
+    if called is None or called.call.state is not CallState.RINGING:
         return None
+    call = called.call
     most_ms = min(call.seconds_leased * 1000, max(0, at.boot_ms - call.started_ticks))
     talked_ms = most_ms if left_ms is None else min(most_ms, max(0, call.seconds_leased * 1000 - left_ms))
     by_asterisk = at.with_wall(asterisk_now)
@@ -149,11 +150,11 @@ def settle_overdue(tx: Transaction, at: Timestamp, policy: Policy, limit: int) -
     ring_ms = policy.ring_seconds * 1000
     overdue = tx.calls.overdue(at.boot_ms, ring_ms=ring_ms, margin_ms=policy.lost_call_margin_ms, limit=limit)
     settled = []
-    for call in overdue:
-        charged = call.seconds_leased if call.state is CallState.LIVE else 0
-        settled.append(
-            settle(tx, called_by(tx, call.call_id), CallOutcome(Disposition.LOST, charged, LOST), at.wall_ms, policy)
-        )
+    for call_id in sorted(call.call_id for call in overdue):
+        called = called_by(tx, call_id)
+        if called.call.ended_at is None:  # another engine may have settled it just now
+            charged = called.call.seconds_leased if called.call.state is CallState.LIVE else 0
+            settled.append(settle(tx, called, CallOutcome(Disposition.LOST, charged, LOST), at.wall_ms, policy))
     return settled
 
 

@@ -11,19 +11,23 @@ from engine.backup.make import make_backup
 from engine.backup.restore import Place, Receipt
 from engine.backup.restore import restore as restore_backup
 from engine.cli.options import YesOption
-from engine.cli.output import Json, complain, show_one
+from engine.cli.output import Json, complain, counted, show_one
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.times import EpochMs, rfc3339
-from engine.local.data_dir import make_data_dir, require_database
+from engine.local.data_dir import make_data_dir, require_database, require_file
 from engine.local.upgrade import create_or_upgrade
 
 backup_app, restore_app, database_app = (
     typer.Typer(add_completion=False),
     typer.Typer(add_completion=False),
-    typer.Typer(add_completion=False, no_args_is_help=True, help="The database's schema."),
+    typer.Typer(
+        add_completion=False, no_args_is_help=True, help="The database: its schema, and its move to PostgreSQL."
+    ),
 )
+
+BACKUPS_OF_SERVERS = "pg_dump, a standby and the archive of its log are its backups, see docs/scale.md"
 
 PassphraseFileOption = Annotated[
     Path | None, typer.Option(help="File with the passphrase in its first line, instead of a question.")
@@ -46,6 +50,7 @@ def backup(
     replaced.
     """
     settings = Settings()
+    require_file(settings, BACKUPS_OF_SERVERS)
     require_database(settings)
     phrase = None
     if encrypt or passphrase_file or with_secrets:
@@ -88,6 +93,7 @@ def restore(
     Numbers that may have been booked since go into quarantine. The old database is kept.
     """
     settings = Settings()
+    require_file(settings, BACKUPS_OF_SERVERS)
     phrase = _passphrase(passphrase_file, confirm=False) if archive.needs_passphrase(file) else None
     if not check and not yes:
         typer.confirm(f"Replace the database in {settings.data_dir.absolute()} by {file}?", abort=True, err=True)
@@ -103,16 +109,12 @@ def restore(
         complain("nothing was changed")
 
 
-@database_app.callback()
-def _database() -> None:
-    """Keeps `upgrade` a subcommand although it is the only one."""
-
-
 @database_app.command()
 def upgrade(as_json: Json = False) -> None:
     """Upgrade the database to this version's schema, with a verified backup first. Refused beside a running engine.
 
-    `setup` and `run` do the same; every other command refuses a database of another version.
+    `setup` and `run` do the same; every other command refuses a database of another version. On PostgreSQL it makes no
+    backup.
     """
     settings = Settings()
     require_database(settings)
@@ -123,6 +125,31 @@ def upgrade(as_json: Json = False) -> None:
             "to": done.after,
             "backup": None if done.backup is None else str(done.backup),
             "bookings": done.bookings,
+        },
+        as_json=as_json,
+    )
+
+
+@database_app.command("copy")
+def copy(as_json: Json = False) -> None:
+    """Copy the SQLite database into the empty PostgreSQL database of DATABASE_URL. Refused beside a running engine.
+
+    It may be stopped at any time: then nothing is left there. The copy is compared with the original, and the credit of
+    every booking is audited. The SQLite file stays as it is.
+    """
+    from engine.local.move_database import move_database, rows_to_move  # noqa: PLC0415  it needs psycopg
+
+    settings = Settings()
+    total = rows_to_move(settings)
+    with counted(total, "copying") as advance:
+        moved = move_database(settings, advance)
+    rows = {table: count for table, count in moved.copied.rows.items() if count}
+    show_one(
+        {
+            "rows": sum(rows.values()),
+            "bookings": moved.bookings,
+            "replacedCharacters": moved.copied.replaced,
+            "tables": rows,
         },
         as_json=as_json,
     )

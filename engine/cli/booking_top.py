@@ -52,7 +52,7 @@ def top(
 async def _top(
     settings: Settings, account_id: AccountId | None, since: EpochMs, limit: int, by: By
 ) -> list[dict[str, Any]]:
-    async with OperatorReads(settings.database) as reads:
+    async with OperatorReads(settings.books) as reads:
         busiest = await reads.busiest_bookings(account_id, since, limit, by_seconds=by is By.SECONDS)
     return [
         {

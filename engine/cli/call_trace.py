@@ -109,7 +109,7 @@ def _traced(settings: Settings, named: list[str]) -> list[dict[str, Any]]:
     open_database(settings)
 
     async def read() -> list[dict[str, Any]]:
-        async with Reads(settings.database) as reads:
+        async with Reads(settings.books) as reads:
             names = {row["id"]: row["name"] for row in await reads.accounts()}
             traces = [await trace_call(reads, each, policy) for each in named]
         return [_record_of(each, names[each.account_id]) for each in traces]

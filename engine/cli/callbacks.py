@@ -82,7 +82,7 @@ async def _receive(settings: Settings, account_id: AccountId, port: int, show_re
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with Reads(settings.database) as reads:
+    async with Reads(settings.books) as reads:
 
         async def secrets() -> tuple[str, ...]:
             return (await reads.webhook_secrets(account_id)).valid_at(SystemClock().now())
@@ -229,7 +229,7 @@ async def _newest(
     """Reads as many pages as the list needs, each of which scans a limited number of callbacks."""
     found: list[CallbackRecord] = []
     before: CallbackPosition | None = CallbackPosition(LATEST, "")
-    async with Reads(settings.database) as reads:
+    async with Reads(settings.books) as reads:
         while before is not None and len(found) < limit:
             page = await reads.callbacks(
                 owner, state=state, booking_id=booking_id, since=EARLIEST, before=before, limit=limit - len(found)

@@ -25,8 +25,8 @@ from engine.domain.times import Timestamp, rfc3339
 from engine.local.data_dir import require_database
 from engine.runtime.clock import SystemClock
 from engine.runtime.periodic import wait_for
+from engine.storage.database import open_storage
 from engine.storage.overview import LiveCall, WantedLive
-from engine.storage.sqlite import SqliteStorage
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Calls of all accounts.")
 
@@ -90,7 +90,7 @@ async def _follow(settings: Settings, wanted: WantedLive) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    clock, storage = SystemClock(), SqliteStorage(settings.database)
+    clock, storage = SystemClock(), open_storage(settings.books)
     try:
         with Live(console=console, auto_refresh=False) as shown:
             while not stop.is_set():

@@ -183,7 +183,7 @@ async def _write(
 
 
 async def _all(settings: Settings, wanted: list[WantedRecords]) -> AsyncGenerator[list[CallRecord], None]:
-    async with Reads(settings.database) as reads:
+    async with Reads(settings.books) as reads:
         for each in wanted:
             async for batch in record_batches(reads, each, BATCH):
                 yield batch

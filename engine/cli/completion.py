@@ -39,7 +39,10 @@ def _read(query: Callable[[Any, Any], list[Any]]) -> list[Any]:
         from engine.storage import queries
         from engine.storage.files import read_only
 
-        with closing(read_only(Settings().database)) as database:
+        settings = Settings()
+        if settings.database_url is not None:
+            return []
+        with closing(read_only(settings.database)) as database:
             return query(queries.load("sqlite3"), database)
     except Exception:
         return []

@@ -6,7 +6,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from engine.config.settings import Settings
 from engine.local.data_dir import require_usable_database
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.database import open_storage
 from engine.storage.transaction import Transaction
 
 P = ParamSpec("P")
@@ -25,7 +25,7 @@ def run_command(
     """
 
     async def once() -> T:
-        storage = SqliteStorage(settings.database)
+        storage = open_storage(settings.books)
         try:
             return await storage.run(command, *args, **kwargs)
         finally:

@@ -201,12 +201,12 @@ def _retire_matching(settings: Settings, prefix: str | None, country: str | None
 
 
 async def _forecast(settings: Settings, quarantine_ms: int) -> PoolForecast:
-    async with Reads(settings.database) as reads:
+    async with Reads(settings.books) as reads:
         return await pool_forecast(reads, SystemClock().now(), quarantine_ms)
 
 
 async def _summary(settings: Settings, quarantine_ms: int) -> list[dict[str, Any]]:
-    async with OperatorReads(settings.database) as reads:
+    async with OperatorReads(settings.books) as reads:
         counts = await reads.numbers_by_country()
         forecasts = await pool_forecasts(reads, SystemClock().now(), quarantine_ms)
         of_all = await pool_forecast(reads, SystemClock().now(), quarantine_ms)

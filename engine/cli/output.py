@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
@@ -101,3 +101,17 @@ def progress(things: Sequence[T], what: str, *, wanted: bool) -> Iterator[Iterab
 
     with Progress(console=errors, transient=True) as bar:
         yield bar.track(things, description=what)
+
+
+@contextmanager
+def counted(total: int, what: str) -> Iterator[Callable[[int], object]]:
+    """Yields what adds to a progress bar of `total`, which is shown on a terminal."""
+    errors = Console(stderr=True)
+    if not errors.is_terminal:
+        yield lambda _: None
+        return
+    from rich.progress import Progress  # noqa: PLC0415  as above
+
+    with Progress(console=errors, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda steps: bar.advance(task, steps)

@@ -22,7 +22,7 @@ from engine.privacy.findings import Findings
 from engine.privacy.receipt import Receipt
 from engine.privacy.scrub_files import SystemFiles, scrub
 from engine.runtime.clock import SystemClock
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.database import open_storage
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Personal data.")
 
@@ -57,7 +57,8 @@ def erase(
             f"Erase {masked(spellings.number)} for good, and end the bookings that hide it?", abort=True, err=True
         )
     rows = asyncio.run(_erase_rows(settings, spellings, pepper))
-    files = SystemFiles(settings.data_dir.absolute(), settings.database.absolute(), settings.journal)
+    file = settings.database.absolute() if settings.database_url is None else None
+    files = SystemFiles(settings.data_dir.absolute(), file, settings.journal)
     receipt = Receipt(spellings.number, rows, scrub(files, spellings))
     if as_json:
         show_one(receipt.as_record(), as_json=True)
@@ -70,7 +71,7 @@ def erase(
 
 
 async def _erase_rows(settings: Settings, spellings: Spellings, pepper: str) -> Findings:
-    storage = SqliteStorage(settings.database)
+    storage = open_storage(settings.books)
     try:
         return await erase_rows(storage, spellings, SystemClock().now(), policy_of(settings), pepper)
     finally:

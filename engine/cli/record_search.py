@@ -45,7 +45,7 @@ def newest_records(
 
     async def search() -> list[CallRecord]:
         found: list[CallRecord] = []
-        async with Reads(settings.database) as reads:
+        async with Reads(settings.books) as reads:
             for account_id in accounts:
                 found += await _newest(reads, replace(wanted, account_id=account_id), limit)
                 found = sorted(found, key=position_of, reverse=True)[:limit]

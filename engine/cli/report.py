@@ -128,7 +128,7 @@ def _as_text(name: str) -> str:
 async def _records(
     settings: Settings, names: dict[AccountId, str], month: Span
 ) -> AsyncGenerator[tuple[CallSums, dict[str, Any]], None]:
-    async with OperatorReads(settings.database) as reads:
+    async with OperatorReads(settings.books) as reads:
         async for line in report_lines(reads, names, month):
             sums = line.sums
             values = (line.account_id, names[line.account_id], line.number, sums.calls, sums.answered, sums.seconds)

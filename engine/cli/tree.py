@@ -34,7 +34,7 @@ ENTRIES: dict[str, Entry] = {
     "clean": Entry("system", "clean_app", "Delete all state: database, secrets, Asterisk's files."),
     "backup": Entry("backup", "backup_app", "Make a backup of the database, also while the system is running."),
     "restore": Entry("backup", "restore_app", "Put a backup in the place of the database."),
-    "database": Entry("backup", "database_app", "The database's schema."),
+    "database": Entry("backup", "database_app", "The database: its schema, and its move to PostgreSQL."),
     "doctor": Entry(
         "system",
         "doctor_app",

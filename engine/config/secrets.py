@@ -50,8 +50,8 @@ class Secrets:
     softphone2_password: str
 
 
-def refuse_lost_pepper(directory: Path, database: Path) -> None:
-    """Refuses to start when the database exists but the pepper of its API keys does not.
+def refuse_lost_pepper(directory: Path, database: str) -> None:
+    """Refuses to start when the pepper of an existing database's API keys does not exist. `database`: in words.
 
     Otherwise `ensure` would silently make another pepper, and every API key would stop working.
 
@@ -59,7 +59,7 @@ def refuse_lost_pepper(directory: Path, database: Path) -> None:
         InsecureSecrets: The pepper is missing.
     """
     path = directory / "key_pepper"
-    if database.exists() and not path.exists():
+    if not path.exists():
         raise InsecureSecrets(
             f"secret {path} is gone, and every API key in {database} depends on it: put it back from a backup. "
             "If there is none, `rented-numbers setup --new-key-pepper` makes another; then make every API key anew"

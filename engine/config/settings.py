@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from engine.config.account_settings import AccountSettings
 from engine.config.checks import Listener, refuse_open_fastagi, refuse_rtp_range, refuse_shared_ports, refuse_short
+from engine.config.database_settings import DatabaseSettings
 from engine.config.sources import PREFIX, Environment, TomlFile
 from engine.config.trunk_checks import refuse_unusable_trunks
 from engine.config.tuning import Tuning, read_tuning
@@ -33,7 +34,7 @@ from engine.domain.destinations import DEFAULT_TYPES, PREMIUM_PREFIXES, NumberTy
 from engine.domain.policy import ANONYMOUS_CALLERS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
 
 
-class Settings(AccountSettings):
+class Settings(DatabaseSettings, AccountSettings):
     """What an operator may choose. Invalid values and combinations are refused with pydantic's ValidationError.
 
     Descriptions are read by operators: each is one or more whole sentences or noun phrases with a full stop.
@@ -50,9 +51,6 @@ class Settings(AccountSettings):
     profile: Profile = Field(
         Profile.PRODUCTION,
         description="`demo` or `production`. `demo` makes an account, numbers and softphones at the first start.",
-    )
-    data_dir: Path = Field(
-        Path("var"), description="Directory of everything that is kept: database, secrets, Asterisk's files."
     )
     log_level: str = Field(
         "info",
@@ -241,11 +239,6 @@ class Settings(AccountSettings):
     def tuning(self) -> Tuning:
         """The figures that only tests change; read from the environment together with the settings."""
         return self._tuning
-
-    @property
-    def database(self) -> Path:
-        """The SQLite file."""
-        return self.data_dir / "rented-numbers.sqlite3"
 
     @property
     def security_log(self) -> Path:

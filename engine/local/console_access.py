@@ -8,7 +8,7 @@ from engine.domain.times import EpochMs
 from engine.domain.web_access import DEFAULT_LIFE_MS, Role
 from engine.runtime.clock import SystemClock
 from engine.runtime.security_log import NotedEvent, SecurityLog
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.database import open_storage
 from engine.storage.transaction import Transaction
 
 SERVICE = "Console"
@@ -57,7 +57,7 @@ def note_access(settings: Settings, event: str, role: Role, session_id: str = ""
 
 async def console_link(settings: Settings, pepper: str) -> str:
     """Makes the link that a start of the whole system shows: for an admin, with the usual life."""
-    storage = SqliteStorage(settings.database)
+    storage = open_storage(settings.books)
     try:
         access = Access(Role.ADMIN, DEFAULT_LIFE_MS, pepper, SystemClock().now())
         link = await storage.run(make_console_link, access)

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.config.settings import Settings
+from engine.domain.errors import InvalidInput
 from engine.runtime import lock
 from engine.runtime.data_files import DataDirUnusable, check_data_dir
-from engine.storage.migrate import require_usable
+from engine.storage.database import require_usable
 
 
 def make_data_dir(settings: Settings) -> None:
@@ -42,6 +43,11 @@ def require_database(settings: Settings) -> None:
     Raises:
         DataDirUnusable: There is no database, or the data directory is not safe to use.
     """
+    if settings.database_url is not None:
+        if not (settings.data_dir / "secrets").is_dir():
+            raise DataDirUnusable(f"no secrets in {settings.data_dir}: `rented-numbers setup` creates them")
+        make_data_dir(settings)
+        return
     try:
         there = settings.database.is_file()
     except PermissionError:
@@ -53,6 +59,20 @@ def require_database(settings: Settings) -> None:
             "`rented-numbers setup` creates a new one"
         )
     make_data_dir(settings)
+
+
+def require_file(settings: Settings, instead: str) -> None:
+    """Refuses what only a SQLite file allows.
+
+    Args:
+        settings: The settings.
+        instead: What to do with a PostgreSQL database.
+
+    Raises:
+        InvalidInput: The database is not a file.
+    """
+    if settings.database_url is not None:
+        raise InvalidInput([f"the database is on a PostgreSQL server: {instead}"])
 
 
 @contextmanager
@@ -96,4 +116,4 @@ def require_usable_database(settings: Settings) -> None:
         DatabaseUnusable: It was replaced by hand or half restored, or another version made it.
     """
     require_database(settings)
-    require_usable(settings.database, alone=not lock.is_held(settings.data_dir, lock.ENGINE_LOCK))
+    require_usable(settings.books, alone=not lock.is_held(settings.data_dir, lock.ENGINE_LOCK))

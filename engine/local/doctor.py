@@ -9,6 +9,7 @@ from engine.config.settings import Settings
 from engine.domain.errors import RentedNumbersError
 from engine.local import doctor_checks as checks
 from engine.local.data_dir import acting_as_owner
+from engine.local.database_check import DAMAGED, database
 from engine.local.end_spool_check import end_spool
 from engine.local.findings import Finding, Verdict
 from engine.local.running_asterisk import running_asterisk
@@ -16,8 +17,6 @@ from engine.local.trunk_check import trunks
 from engine.local.warning_check import warnings
 
 __all__ = ["Finding", "Verdict", "examine"]
-
-DAMAGED_DATABASE = f"if it is locked, end the program that holds the lock; if it is damaged, {checks.RESTORE_BACKUP}"
 
 
 class Check(NamedTuple):
@@ -45,7 +44,7 @@ CHECKS = (
     Check("files", checks.files),
     Check("secrets", checks.readable_secrets),
     Check("trunks", trunks, fix="see docs/asterisk.md"),
-    Check("database", checks.database, is_foundation=True, fix=DAMAGED_DATABASE),
+    Check("database", database, is_foundation=True, fix=DAMAGED),
     Check("ports", checks.ports),
     Check("engine", checks.engine),
     Check("asterisk console", running_asterisk, is_of_machine=True),

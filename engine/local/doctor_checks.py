@@ -7,13 +7,12 @@ turns into a finding.
 import asyncio
 import json
 import shutil
-import sqlite3
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
+from typing import TypeVar
 
 from engine.asterisk.config_files import find_program
 from engine.cdr.ledger import AuditPage, audit_page
@@ -29,11 +28,12 @@ from engine.local.ports import refuse_taken_ports
 from engine.runtime import lock
 from engine.runtime.clock import SystemClock
 from engine.runtime.data_files import faults_of_files
-from engine.storage.copies import different_objects, opened, transaction_on
+from engine.storage.database import open_storage
 from engine.storage.files import database_files
-from engine.storage.migrate import newest_revision, require_whole, revision_of
 from engine.storage.reads import Reads
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.transaction import Transaction
+
+T = TypeVar("T")
 
 HEALTH_SECONDS = 4.0
 WRITE_SECONDS = 3.0
@@ -47,9 +47,6 @@ LATE_MS = 60_000
 MAX_NAMED = 5
 REPORT = "stop the system, keep a copy of the database, and please report this"
 
-NEWER_SCHEMA = "a newer version of this program created it: use that version"
-UPGRADE = "stop the system, then `rented-numbers database upgrade` upgrades it"
-RESTORE_BACKUP = "stop the system and restore a backup with `rented-numbers restore`"
 FIXES_OF_PARTS = {
     "engine": "it was told to end, and takes no new calls: start it again",
     "database": "see the engine's log. If the disk is full, make room; if another program has locked the file, end it; "
@@ -94,42 +91,13 @@ def readable_secrets(settings: Settings) -> Iterator[Finding]:
 
 def files(settings: Settings) -> Iterator[Finding]:
     """Checks kinds, owners and modes of the files that the engine opens by name."""
-    faults = list(faults_of_files(settings.data_dir, database_files(settings.database), settings.journal))
+    opened_by_name = database_files(settings.database) if settings.database_url is None else ()
+    faults = list(faults_of_files(settings.data_dir, opened_by_name, settings.journal))
     for fault in faults:
         what, _, fix = fault.rpartition(": ")
         yield Finding("files", Verdict.FAILED, what, fix)
     if not faults:
         yield Finding("files", Verdict.OK, "only their owner can read and change them")
-
-
-def database(settings: Settings) -> Iterator[Finding]:
-    """Checks that the database is the one that was here, can be written, is not damaged, and has our schema."""
-    require_database(settings)
-    require_whole(settings.database, alone=not is_running(settings))
-    with closing(sqlite3.connect(settings.database, timeout=WRITE_SECONDS, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
-        deadline = time.monotonic() + SEARCH_SECONDS
-        connection.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
-        try:
-            # Unlike quick_check this compares every index with its table.
-            [(fault,), *_] = connection.execute("PRAGMA integrity_check(1)").fetchall()
-            scanned = "all"
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-                raise
-            fault, scanned = "ok", "a part"
-    if fault == "ok":
-        yield Finding("database", Verdict.OK, f"can be written; {scanned} of it was checked and has no fault")
-    else:
-        yield Finding("database", Verdict.FAILED, fault, RESTORE_BACKUP)
-    revision, newest = revision_of(settings.database), newest_revision()
-    if revision != newest:
-        fix = UPGRADE if revision is None or revision < newest else NEWER_SCHEMA
-        yield Finding("database", Verdict.FAILED, f"its schema is {revision}; this program has {newest}", fix)
-    elif different := different_objects(settings.database):
-        what = f"its schema differs from the one of the migrations: {', '.join(different)}"
-        yield Finding("database", Verdict.FAILED, what, RESTORE_BACKUP)
 
 
 def ports(settings: Settings) -> Iterator[Finding]:
@@ -180,9 +148,8 @@ def numbers(settings: Settings) -> Iterator[Finding]:
 
 def numbers_of_bookings(settings: Settings) -> Iterator[Finding]:
     """Checks that every booked number has its booking, and that every booking's number is booked."""
-    with closing(opened(settings.database)) as connection:
-        restores = transaction_on(connection).restores
-        unheld, unbooked = restores.booked_without_booking(MAX_NAMED), restores.held_but_not_booked(MAX_NAMED)
+    unheld = asyncio.run(_read(settings, lambda tx: tx.restores.booked_without_booking(MAX_NAMED)))
+    unbooked = asyncio.run(_read(settings, lambda tx: tx.restores.held_but_not_booked(MAX_NAMED)))
     for number in unheld:
         yield Finding("numbers of bookings", Verdict.FAILED, f"{number} is booked, and no booking holds it", REPORT)
     for booking in unbooked:
@@ -272,13 +239,13 @@ def _health(settings: Settings) -> dict[str, dict[str, str]] | None:
 
 
 async def _numbers_by_state(settings: Settings) -> dict[str, int]:
-    async with Reads(settings.database) as reads:
+    async with Reads(settings.books) as reads:
         return await reads.numbers_by_state()
 
 
 async def _who_may_take(settings: Settings, numbers: int) -> str | None:
     """Returns the name of a customer who may hold this many numbers; None if there is none, or only one customer."""
-    async with Reads(settings.database) as reads:
+    async with Reads(settings.books) as reads:
         accounts = await reads.accounts()
     customers = [each for each in accounts if each["test_of"] is None and each["suspended_at"] is None]
     default = settings.max_bookings_per_account
@@ -287,13 +254,17 @@ async def _who_may_take(settings: Settings, numbers: int) -> str | None:
 
 
 async def _callback_counts(settings: Settings, *, due_before: EpochMs, since: EpochMs) -> dict[str, int]:
-    async with Reads(settings.database) as reads:
+    async with Reads(settings.books) as reads:
         return await reads.callback_counts(due_before=due_before, since=since)
 
 
 async def _audited(settings: Settings, after: BookingId | None) -> AuditPage:
-    storage = SqliteStorage(settings.database)
+    return await _read(settings, lambda tx: audit_page(tx, after))
+
+
+async def _read(settings: Settings, query: Callable[[Transaction], T]) -> T:
+    storage = open_storage(settings.books)
     try:
-        return await storage.run(audit_page, after)
+        return await storage.run(query)
     finally:
         await storage.close()

@@ -1,9 +1,8 @@
 """The check of `doctor` for the end spool, the file in which Asterisk reports the end of each call."""
 
 import asyncio
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from engine.calls.end_spool import CURRENT, FORMER, ROTATE_BYTES, holds_end
@@ -14,6 +13,7 @@ from engine.local.doctor_checks import is_running
 from engine.local.findings import Finding, Verdict
 from engine.runtime.data_files import kind_of
 from engine.runtime.file_access import Identity, identity_of, may_append_to, may_create_in
+from engine.storage.database import open_storage
 from engine.storage.reads import Reads
 
 PART = "journal"
@@ -83,7 +83,7 @@ def _asterisks_user(settings: Settings) -> Identity | None:
 
 def _waiting(settings: Settings) -> Finding:
     """Counts the ends that are not taken in: those of calls that the database has as up."""
-    up = _calls_up(settings)
+    up = asyncio.run(_calls_up(settings))
     ended = {call_id for name in (CURRENT, FORMER) for call_id in _ends_in(settings.journal / name) if call_id in up}
     text = f"{len(ended)} ends of calls wait in the end spool"
     length = _size_of(settings.journal / CURRENT)
@@ -115,14 +115,16 @@ def _latest(settings: Settings) -> Finding:
 
 
 async def _latest_reported_call(settings: Settings) -> CallId | None:
-    async with Reads(settings.database) as reads:
+    async with Reads(settings.books) as reads:
         return await reads.latest_reported_call()
 
 
-def _calls_up(settings: Settings) -> set[str]:
-    with closing(sqlite3.connect(settings.database)) as connection:
-        connection.execute("PRAGMA query_only = ON")
-        return {call_id for (call_id,) in connection.execute("SELECT call_id FROM calls WHERE ended_at IS NULL")}
+async def _calls_up(settings: Settings) -> set[CallId]:
+    storage = open_storage(settings.books)
+    try:
+        return await storage.run(lambda tx: tx.restores.calls_up())
+    finally:
+        await storage.close()
 
 
 def _ends_in(path: Path) -> Iterator[str]:

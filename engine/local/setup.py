@@ -9,9 +9,9 @@ from engine.config.settings import Settings
 from engine.config.types import Profile
 from engine.local import demo
 from engine.local.data_dir import make_data_dir
-from engine.local.upgrade import create_or_upgrade
+from engine.local.upgrade import create_or_upgrade, existing_database
 from engine.runtime.clock import SystemClock
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.database import open_storage
 
 Report = Callable[[str], None]
 
@@ -42,8 +42,8 @@ def set_up(settings: Settings, report: Report, *, new_pepper: bool = False) -> s
 
 def _ensure_secrets(settings: Settings, report: Report, *, new_pepper: bool) -> secrets.Secrets:
     directory = settings.data_dir / "secrets"
-    if not new_pepper:
-        secrets.refuse_lost_pepper(directory, settings.database)
+    if not new_pepper and (database := existing_database(settings)):
+        secrets.refuse_lost_pepper(directory, database)
     created = secrets.ensure(directory)
     if created:
         report(f"created secrets in {directory}: {', '.join(created)}")
@@ -51,7 +51,7 @@ def _ensure_secrets(settings: Settings, report: Report, *, new_pepper: bool) -> 
 
 
 async def _set_up_demo(settings: Settings, kept: secrets.Secrets, report: Report) -> None:
-    storage = SqliteStorage(settings.database)
+    storage = open_storage(settings.books)
     now, policy = SystemClock().now(), policy_of(settings)
     key_file, test_key_file = demo.key_file(settings.data_dir), demo.test_key_file(settings.data_dir)
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.backup.make import make_backup
 from engine.backup.verify import verify_ledger
+from engine.config.postgres_address import PostgresAddress
 from engine.config.settings import Settings
 from engine.runtime import lock
 from engine.storage.migrate import migrate, newest_revision, require_whole, revision_of
@@ -45,7 +46,9 @@ def create_or_upgrade(settings: Settings, report: Callable[[str], None]) -> Upgr
         BadBackup: It is damaged, or its ledger does not add up.
         StorageUnavailable: It cannot be read or written.
     """
-    database, newest = settings.database, newest_revision()
+    database, newest = settings.books, newest_revision()
+    if isinstance(database, PostgresAddress):
+        return _create_or_upgrade_on_server(database, report)
     if not database.exists():
         require_whole(database, alone=True)
         report("creating the database")
@@ -60,6 +63,28 @@ def create_or_upgrade(settings: Settings, report: Callable[[str], None]) -> Upgr
         return Upgrade(before, newest)
     with lock.held(settings.data_dir, lock.ENGINE_LOCK):
         return _upgrade(settings, before, report)
+
+
+def _create_or_upgrade_on_server(address: PostgresAddress, report: Callable[[str], None]) -> Upgrade:
+    from engine.storage.postgresql import server  # noqa: PLC0415  most installations have a SQLite file
+
+    server.require_server(address)
+    before, newest = server.revision_of(address), newest_revision()
+    if before != newest:
+        what = "creating the tables" if before is None else f"upgrading the schema from {before} to {newest}"
+        report(f"{what} in {address.shown}")
+    server.migrate(address)
+    return Upgrade(before, newest)
+
+
+def existing_database(settings: Settings) -> str | None:
+    """Returns which database there is, in words; None if it has still to be made. Raises StorageUnavailable."""
+    database = settings.books
+    if isinstance(database, PostgresAddress):
+        from engine.storage.postgresql import server  # noqa: PLC0415  as above
+
+        return None if server.revision_of(database) is None else database.shown
+    return str(database) if database.exists() else None
 
 
 def _upgrade(settings: Settings, before: str, report: Callable[[str], None]) -> Upgrade:

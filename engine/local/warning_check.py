@@ -25,5 +25,5 @@ def warnings(settings: Settings) -> Iterator[Finding]:
 
 async def _find(settings: Settings) -> list[OperatorWarning]:
     now, quarantine_ms = SystemClock().now(), policy_of(settings).quarantine_ms
-    async with OperatorReads(settings.database) as reads:
+    async with OperatorReads(settings.books) as reads:
         return [each for find in FINDERS.values() for each in await find(reads, now, quarantine_ms)]

@@ -18,8 +18,8 @@ from engine.calls.report_intake import ReportIntake
 from engine.metrics.database_figures import DatabaseFigures
 from engine.metrics.families import counter, gauge, histogram, states
 from engine.metrics.tallies import Tallies
+from engine.storage.interface import EngineStorage
 from engine.storage.probe import UP, StorageProbe
-from engine.storage.sqlite import SqliteStorage
 
 # Of numbers of which no country is known.
 NO_COUNTRY = "none"
@@ -40,7 +40,7 @@ class Sources:
         reconciler: Has counted the calls on each trunk.
     """
 
-    storage: SqliteStorage
+    storage: EngineStorage
     probe: StorageProbe
     tallies: Tallies
     callbacks: DeliveryTallies

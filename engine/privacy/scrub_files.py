@@ -33,10 +33,14 @@ OVERLAP = 4 * MARGIN
 
 @dataclass(frozen=True, slots=True)
 class SystemFiles:
-    """Where a system keeps its files. The end spool may be outside of `data_dir`. All paths are absolute."""
+    """Where a system keeps its files. The end spool may be outside of `data_dir`. All paths are absolute.
+
+    Attributes:
+        database: The SQLite file; None if the database is on a server.
+    """
 
     data_dir: Path
-    database: Path
+    database: Path | None
     end_spool: Path
 
 
@@ -69,23 +73,25 @@ def scrub(system: SystemFiles, spellings: Spellings) -> ScrubResult:
         StorageUnavailable: The database cannot be used now.
     """
     result = ScrubResult()
-    try:
-        _scrub_database(system, spellings, result)
-    except sqlite3.Error as error:
-        raise StorageUnavailable(str(error)) from error
+    if system.database is None:
+        result.unsearched.append("the files, the archived log and the backups of the PostgreSQL server")
+    else:
+        try:
+            _scrub_database(system, system.database, spellings, result)
+        except sqlite3.Error as error:
+            raise StorageUnavailable(str(error)) from error
     for path in _other_files(system):
         with suppress(FileNotFoundError):  # deleted meanwhile
             _scrub_file(path, system, spellings, result)
     return result
 
 
-def _scrub_database(system: SystemFiles, spellings: Spellings, result: ScrubResult) -> None:
+def _scrub_database(system: SystemFiles, database: Path, spellings: Spellings, result: ScrubResult) -> None:
     """Rewrites the database if it contains the number.
 
     The files are read while no connection of this process is open: to close a file drops the locks of all connections
     to it, and an engine could then write while it is being rewritten (see engine/storage/files.py).
     """
-    database = system.database
     result.searched += sum(path.exists() for path in _database_files(database))
     with closing(connect(database)) as connection:
         _truncate_wal(connection)
@@ -93,7 +99,7 @@ def _scrub_database(system: SystemFiles, spellings: Spellings, result: ScrubResu
     # other numbers that contain the digits.
     if not _database_has(database, spellings):
         return
-    if not _rewrite(system):
+    if not _rewrite(system.data_dir, database):
         result.remaining.append(
             "unused space of the database, which is too large to rewrite while the engine is running"
         )
@@ -104,15 +110,15 @@ def _scrub_database(system: SystemFiles, spellings: Spellings, result: ScrubResu
         result.remaining.append("a text in the database")
 
 
-def _rewrite(system: SystemFiles) -> bool:
+def _rewrite(data_dir: Path, database: Path) -> bool:
     """Rewrites the database without its unused space. Returns False if that takes too long beside an engine."""
     with ExitStack() as engine_lock:
         try:
-            engine_lock.enter_context(lock.held(system.data_dir, lock.ENGINE_LOCK))
+            engine_lock.enter_context(lock.held(data_dir, lock.ENGINE_LOCK))
         except lock.DataDirInUse:
-            if system.database.stat().st_size > MAX_BYTES_BESIDE_ENGINE:
+            if database.stat().st_size > MAX_BYTES_BESIDE_ENGINE:
                 return False
-        with closing(connect(system.database)) as connection:
+        with closing(connect(database)) as connection:
             connection.execute("VACUUM")
             _truncate_wal(connection)
     return True
@@ -138,7 +144,7 @@ def _database_files(database: Path) -> list[Path]:
 
 def _other_files(system: SystemFiles) -> Iterator[Path]:
     """Yields every regular file of the system except the database. It does not follow links."""
-    excluded = set(_database_files(system.database))
+    excluded = set() if system.database is None else set(_database_files(system.database))
     roots = [system.data_dir]
     if not system.end_spool.is_relative_to(roots[0]):
         roots.append(system.end_spool)

@@ -116,6 +116,15 @@ class Accounts(Table):
         """Returns names, instants, states and own max_bookings of all accounts, in the order of their ids."""
         return [dict(row) for row in self._sql.accounts_list(self._db)]
 
+    def lock(self, account_id: AccountId) -> bool:
+        """Keeps other transactions from locking and from changing the account, until the end of this one.
+
+        Returns:
+            Whether others may have written since this transaction began to read.
+        """
+        self._sql.lock_account(self._db, id=account_id)
+        return not self._sql.has_one_writer
+
     def rename(self, account_id: AccountId, name: str) -> None:
         """Stores another name, which must be free."""
         self._sql.rename_account(self._db, id=account_id, name=name)

@@ -77,7 +77,8 @@ class Bookings(Table):
         self._sql.update_credit_and_count(self._db, **_credit_columns(booking))
 
     def by_id(self, booking_id: BookingId) -> Booking | None:
-        """Returns the booking with that id, also when it is gone."""
+        """Returns the booking with that id, also when it is gone. No other transaction changes it or its calls now."""
+        self._sql.lock_booking(self._db, id=booking_id)
         row = self._sql.booking_by_id(self._db, id=booking_id)
         return booking_from_row(row) if row else None
 

@@ -68,15 +68,20 @@ class CallPath(Table):
     def asked(self, service: E164, source: str, call_id: CallId, since: EpochMs) -> Asked | None:
         """Returns the booking that holds the dialled number, with facts about a call from `source`.
 
+        No other transaction changes the booking or its calls now.
+
         Args:
             service: The dialled number.
             source: The caller.
             call_id: The call.
             since: From when on the caller's calls are counted.
         """
+        locked = self._sql.lock_booking_holding(self._db, service=service)
         row = self._sql.asked(self._db, service=service, source=source, call_id=call_id, since=since)
         if row is None:
             return None
+        if not locked:  # the number was booked since: that booking is not locked yet
+            return self.asked(service, source, call_id, since)
         ours, blocked, calls, account_calls, own_limit, known, recorded, suspended = row[_BOOKING:]
         return Asked(
             booking_from_row(row),
@@ -114,6 +119,7 @@ class CallPath(Table):
             False if nothing was done: the call does not ring, must have another limit or has no destination any more,
             other calls are up on its booking, or its account has chosen the event `call.started`.
         """
+        self._sql.lock_booking_of_call(self._db, call_id=call_id)
         changed = self._sql.begin_expected_talk(
             self._db,
             call_id=call_id,
@@ -128,10 +134,16 @@ class CallPath(Table):
         return bool(changed)
 
     def called(self, call_id: CallId) -> Called | None:
-        """Returns a call, whether it is up or has ended, and whether its booking is gone or not."""
+        """Returns a call, whether it is up or has ended, and whether its booking is gone or not.
+
+        No other transaction changes the booking or its calls now.
+        """
+        locked = self._sql.lock_booking_of_call(self._db, call_id=call_id)
         row = self._sql.called(self._db, call_id=call_id)
         if row is None:
             return None
+        if not locked:  # the call has come since
+            return self.called(call_id)
         posted, events = row[_CALL:]
         call = call_from_row(row[_BOOKING:_CALL])
         return Called(booking_from_row(row), call, posted, chosen_events_from_column(events))

@@ -2,6 +2,7 @@
 
 StorageError            (a RentedNumbersError)
 ├── StorageBusy         too many commands wait, or one took too long: refuse the request, a retry may succeed
+├── StorageUnsure       the database did not answer a COMMIT: the command was kept, or it was not
 ├── StorageTooSlow      a query ran for too long and was interrupted: a smaller one may succeed
 └── StorageUnavailable  the database failed (disk full, locked, closed): nothing of the command was kept
     ├── DatabaseReplaced    its files are no longer those that were opened
@@ -22,6 +23,10 @@ class StorageError(RentedNumbersError):
 
 class StorageBusy(StorageError):
     """Too many commands wait. A retry may succeed."""
+
+
+class StorageUnsure(StorageError):
+    """The database did not answer a COMMIT. The command was kept or it was not, so it must not simply run again."""
 
 
 class StorageTooSlow(StorageError):

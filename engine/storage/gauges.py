@@ -1,13 +1,11 @@
 """Figures of the whole database for the metrics, read on a connection of their own."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from engine.domain.times import EpochMs
-from engine.storage import queries
-from engine.storage.read_connection import ReadConnection
+from engine.storage.database import Database, read_connection, read_statements
 
 # How long one statement may run; there are four of them.
 STATEMENT_SECONDS = 2.0
@@ -38,13 +36,13 @@ class GaugeReads:
     database fails. Nothing of sandboxes counts: their numbers, calls and time are simulated.
 
     Args:
-        path: The database.
+        database: The database.
         statement_seconds: How long a statement may run.
     """
 
-    def __init__(self, path: Path, statement_seconds: float = STATEMENT_SECONDS) -> None:
-        self._sql: Any = queries.load("aiosqlite")
-        self._connection = ReadConnection(path, statement_seconds)
+    def __init__(self, database: Database, statement_seconds: float = STATEMENT_SECONDS) -> None:
+        self._sql: Any = read_statements(database)
+        self._connection = read_connection(database, statement_seconds)
 
     async def __aenter__(self) -> Self:
         await self._connection.open()

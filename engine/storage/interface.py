@@ -4,10 +4,13 @@ Commands are plain functions over a `Transaction`. A storage may run a command a
 so a command has no effect but the rows that it writes and the value that it returns.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
+from engine.domain.call_ends import EndedCall
 from engine.domain.ids import AccountId
+from engine.domain.times import EpochMs
+from engine.storage.tallies import StorageTallies
 from engine.storage.transaction import Transaction
 
 P = ParamSpec("P")
@@ -30,6 +33,7 @@ class Storage(Protocol):
             Exception: Whatever the command raises; nothing of the command was kept then.
             StorageBusy: Too many commands wait.
             StorageUnavailable: The database failed, or the storage is closed.
+            StorageUnsure: The database did not say whether the command was kept. It must not simply run again.
         """
 
     def run_keyed(
@@ -56,3 +60,35 @@ class Storage(Protocol):
 
     async def close(self) -> None:
         """Runs the waiting commands, then closes the database."""
+
+
+class EngineStorage(Storage, Protocol):
+    """What the composition root, the metrics and the probe need besides.
+
+    Attributes:
+        tallies: What the storage counts.
+    """
+
+    tallies: StorageTallies
+
+    @property
+    def waiting(self) -> int:
+        """How many commands wait."""
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the database's files were replaced or removed. Every command fails then."""
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether a command has found the database damaged."""
+
+    @property
+    def last_commit(self) -> EpochMs | None:
+        """When something was committed last; None: not yet."""
+
+    def beat(self) -> Awaitable[None]:
+        """Writes a mark, which shows that the database can be written."""
+
+    def when_ended(self, count: Callable[[Sequence[EndedCall]], object]) -> None:
+        """Makes the storage call `count`, on any thread, after each commit that wrote records of real calls."""

@@ -6,6 +6,9 @@ from engine.domain.ids import AccountId
 from engine.domain.times import EpochMs
 from engine.storage.table import Table, fields_of
 
+# The status of a claim, which is never committed (queries/postgresql/locks.sql).
+CLAIMED = 0
+
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
@@ -28,10 +31,11 @@ class KeptAnswerOf:
 class KeptAnswers(Table):
     """Kept answers, by account and idempotency key."""
 
-    def kept(self, account_id: AccountId, key: str) -> KeptAnswerOf | None:
-        """Returns the answer that is kept under the key."""
+    def claim(self, account_id: AccountId, key: str, now: EpochMs) -> KeptAnswerOf | None:
+        """Returns the answer that is kept under the key; None: this transaction alone may carry out the request now."""
+        self._sql.lock_answer(self._db, account_id=account_id, idempotency_key=key, now=now)
         row = self._sql.kept_answer(self._db, account_id=account_id, idempotency_key=key)
-        if row is None:
+        if row is None or row["status"] == CLAIMED:
             return None
         answer = KeptAnswer(row["status"], row["location"], row["body"])
         return KeptAnswerOf(row["fingerprint"], answer, row["kept_at"])

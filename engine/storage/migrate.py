@@ -30,7 +30,7 @@ def migrate(database: Path) -> None:
     if revision == newest:
         return
     if revision is not None and revision > newest:
-        raise _newer(database, revision, newest)
+        raise newer_schema(str(database), revision, newest)
     if not database.exists():
         # Whatever the umask is. SQLite gives the files beside it the same mode.
         os.close(os.open(database, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -54,12 +54,9 @@ def require_usable(database: Path, *, alone: bool) -> None:
     require_whole(database, alone=alone)
     revision, newest = revision_of(database), newest_revision()
     if revision is not None and revision > newest:
-        raise _newer(database, revision, newest)
+        raise newer_schema(str(database), revision, newest)
     if revision != newest:
-        raise DatabaseUnusable(
-            f"{database} was made by an older version of this program (schema {revision}, here {newest}): stop the "
-            "system, then `rented-numbers database upgrade`, `setup` or `run` upgrades it"
-        )
+        raise older_schema(str(database), revision, newest)
 
 
 def require_whole(database: Path, *, alone: bool) -> None:
@@ -104,7 +101,16 @@ def revision_of(database: Path) -> str | None:
     return str(row[0]) if row else None
 
 
-def _newer(database: Path, revision: str, newest: str) -> DatabaseUnusable:
+def older_schema(database: str, revision: str | None, newest: str) -> DatabaseUnusable:
+    """Returns the error for a schema that is older than this version's."""
+    return DatabaseUnusable(
+        f"{database} was made by an older version of this program (schema {revision}, here {newest}): stop the "
+        "system, then `rented-numbers database upgrade`, `setup` or `run` upgrades it"
+    )
+
+
+def newer_schema(database: str, revision: str, newest: str) -> DatabaseUnusable:
+    """Returns the error for a schema that is newer than this version's."""
     return DatabaseUnusable(
         f"{database} was made by a newer version of this program (schema {revision}, here {newest})"
     )

@@ -178,8 +178,12 @@ class Outbox(Table):
             for row in rows
             if not row["is_disabled"]
         )
-        if held := [{"id": row["id"], "now": now} for row in rows if row["is_disabled"]]:
-            self._sql.hold_callback(self._db, held)
+        held = [row for row in rows if row["is_disabled"]]
+        for url in sorted({row["url"] for row in held}):
+            # Whoever enables it releases only what is held by then.
+            self._sql.lock_endpoint(self._db, account_id=account_id, url=url)
+        if held:
+            self._sql.hold_callback(self._db, [{"id": row["id"], "now": now} for row in held])
         return DuePage(due, len(rows))
 
     def begin(self, event_id: str, attempts: int, claimed_until: int) -> Delivery | None:

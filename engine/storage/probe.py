@@ -11,11 +11,13 @@ from pathlib import Path
 
 import structlog
 
+from engine.config.postgres_address import PostgresAddress
 from engine.runtime.periodic import wait_for
+from engine.storage.database import Database
 from engine.storage.errors import DAMAGE, DatabaseReplaced, StorageError
 from engine.storage.files import read_only
+from engine.storage.interface import EngineStorage
 from engine.storage.reads import Reads
-from engine.storage.sqlite import SqliteStorage
 
 log = structlog.get_logger(__name__)
 
@@ -37,12 +39,14 @@ class StorageProbe:
     """Probes one database.
 
     Args:
-        database: The file.
+        database: The database.
         storage: Writes to it.
         reads: Reads from it; what it found damaged is reported as well.
     """
 
-    def __init__(self, database: Path, storage: SqliteStorage, reads: Reads, interval: float = PROBE_SECONDS) -> None:
+    def __init__(
+        self, database: Database, storage: EngineStorage, reads: Reads, interval: float = PROBE_SECONDS
+    ) -> None:
         self._database = database
         self._storage = storage
         self._reads = reads
@@ -85,8 +89,11 @@ class StorageProbe:
             return UNWRITABLE
         try:
             async with asyncio.timeout(TRY_SECONDS):
+                if isinstance(self._database, PostgresAddress):
+                    await self._reads.latest_reported_call()
+                    return UP
                 return await asyncio.to_thread(_read_every_table, self._database)
-        except TimeoutError:
+        except (StorageError, TimeoutError):
             return UNREADABLE
 
 

@@ -4,14 +4,38 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiosqlite
 
 from engine.storage.errors import DAMAGE, StorageTooSlow, StorageUnavailable
 
 
-class ReadConnection:
+class ReadConnection(Protocol):
+    """A connection that reads what is committed. Its statements are those of `engine.storage.database.read_statements`.
+
+    Attributes:
+        is_damaged: Whether a query has found the database damaged.
+    """
+
+    is_damaged: bool
+
+    async def open(self) -> None:
+        """Opens the connection."""
+
+    async def close(self) -> None:
+        """Closes the connection. Later statements raise StorageUnavailable."""
+
+    async def run(self, statement: Callable[..., Any], **parameters: Any) -> Any:  # noqa: ANN401  any value
+        """Runs a statement of queries/*.sql and returns what it returns.
+
+        Raises:
+            StorageTooSlow: It ran for too long and was interrupted.
+            StorageUnavailable: The database failed, or the connection is closed.
+        """
+
+
+class SqliteReadConnection:
     """A read-only connection, which sees everything that is committed.
 
     Args:

@@ -1,6 +1,5 @@
 """Lists and look-ups for the API: asynchronous and read-only, on a connection besides the one that writes."""
 
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -9,7 +8,6 @@ from engine.domain.booking import Booking
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs, Span
-from engine.storage import queries
 from engine.storage.accounts import (
     AccountSummary,
     ApiKey,
@@ -30,10 +28,10 @@ from engine.storage.cdrs import (
     call_record_from_row,
     cdr_from_row,
 )
+from engine.storage.database import Database, read_connection, read_statements
 from engine.storage.endpoints import Endpoint, endpoint_from_row
 from engine.storage.filters import LAST_ID, BookingFilter
 from engine.storage.outbox import AttemptRecord, CallbackPosition, CallbackRecord, callback_from_row
-from engine.storage.read_connection import ReadConnection
 from engine.storage.scanning import ScannedPage, Slice, scan
 from engine.storage.webhook_secrets import SigningSecrets, secrets_from_row
 
@@ -56,16 +54,15 @@ class Reads:
     when the database fails.
 
     Args:
-        path: The database.
+        database: The database.
         statement_seconds: How long a statement may run; None: as long as it takes.
     """
 
-    def __init__(self, path: Path, statement_seconds: float | None = None) -> None:
-        self.path = path
-        self._sql = queries.load("aiosqlite")
-        self._keys = ReadConnection(path, statement_seconds)
-        self._lists = ReadConnection(path, statement_seconds)
-        self._counts = ReadConnection(path, statement_seconds)
+    def __init__(self, database: Database, statement_seconds: float | None = None) -> None:
+        self._sql = read_statements(database)
+        self._keys = read_connection(database, statement_seconds)
+        self._lists = read_connection(database, statement_seconds)
+        self._counts = read_connection(database, statement_seconds)
 
     @property
     def is_damaged(self) -> bool:

@@ -40,6 +40,10 @@ class Restores(Table):
         """Gives the database another id, so that it is not taken for the one that it replaces."""
         self._sql.rename_database(self._db, database_id=database_id)
 
+    def beat(self) -> None:
+        """Writes a mark, which shows that the database can be written."""
+        self._sql.beat_storage_mark(self._db)
+
     def mark(self) -> Mark:
         """Returns the database's mark."""
         return Mark(*self._sql.storage_marks(self._db))

@@ -3,14 +3,18 @@
 import sqlite3
 from pathlib import Path
 
+import psycopg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import NullPool
 
+from engine.config.postgres_address import PostgresAddress
 from engine.storage.errors import StorageUnavailable
 
+# How long a migration waits for a table. Everybody else waits behind it meanwhile.
+LOCK_SECONDS = 3
 # Faults of the file or of the disk. Every other fault is a bug in a migration.
 FILE_FAULTS = frozenset(
     {
@@ -40,16 +44,38 @@ def upgrade(database: Path, migrations: Path, revision: str = "head") -> None:
     # The sqlite3 module would commit before each DDL statement, and a kill in between would leave half a schema.
     event.listen(engine, "connect", _leave_transactions_to_us)
     event.listen(engine, "begin", _begin)
-    config = Config()
-    config.set_main_option("script_location", str(migrations))
     try:
-        with engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, revision)
+        _run(engine, migrations, revision)
     except DatabaseError as error:
         if getattr(error.orig, "sqlite_errorcode", None) not in FILE_FAULTS:
             raise
         raise StorageUnavailable(f"{database}: {error.orig}") from error
+
+
+def upgrade_server(address: PostgresAddress, migrations: Path, revision: str = "head") -> None:
+    """Upgrades a PostgreSQL database to a revision, in one transaction.
+
+    Raises:
+        StorageUnavailable: The server cannot be reached, or a table is in use for too long.
+    """
+    options = {"lock_timeout": f"{LOCK_SECONDS}s"}
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(address.with_options(options, read_only=False)),
+        poolclass=NullPool,
+    )
+    try:
+        _run(engine, migrations, revision)
+    except OperationalError as error:
+        raise StorageUnavailable(f"{address.shown}: {error.orig}") from error
+
+
+def _run(engine: Engine, migrations: Path, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrations))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
 
 def _leave_transactions_to_us(connection: sqlite3.Connection, _: object) -> None:

@@ -1,44 +1,71 @@
-"""Provides a storage over a freshly migrated database for each storage engine of the product."""
+"""Provides a storage over a freshly migrated database, for each kind of database that the product runs on.
+
+Each test runs on both, unless it is about one of them: `@pytest.mark.sqlite_only`.
+"""
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from engine.config.postgres_address import PostgresAddress
 from engine.domain.notifications import EventType
-from engine.storage.migrate import migrate
+from engine.storage.database import Database
+from engine.storage.interface import EngineStorage
+from engine.storage.postgresql import server
+from engine.storage.postgresql.storage import PostgresStorage
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.notifying import EVENT_POLICY, choose
 from tests.contract.world import World
+from tests.postgresql import database_named, empty, postgres_server, template_database
 
-ENGINES = ("sqlite",)
+KINDS = ("sqlite", "postgresql")
+# Fewer than an engine has: each test connects anew.
+THREADS = 3
 
 
-@pytest.fixture(scope="session", params=ENGINES)
-def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database that is migrated once and copied for each test."""
-    assert request.param == "sqlite"
-    path = tmp_path_factory.mktemp("template") / "empty.sqlite3"
-    migrate(path)
-    return path
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "kind" in metafunc.fixturenames:
+        is_for_one = metafunc.definition.get_closest_marker("sqlite_only") is not None
+        metafunc.parametrize("kind", KINDS[:1] if is_for_one else KINDS, scope="session")
+
+
+@pytest.fixture(scope="session")
+def template() -> Path:
+    """A SQLite database that is migrated once and copied for each test."""
+    return template_database()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresAddress]:
+    """A migrated database on a server of the session's own."""
+    with postgres_server() as address:
+        database = database_named(address, "contract")
+        server.migrate(database)
+        yield database
 
 
 @pytest.fixture
-def database(template: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(template, tmp_path / "rented-numbers.sqlite3"))
+def database(kind: str, template: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Database:
+    if kind == "sqlite":
+        return Path(shutil.copy(template, tmp_path / "rented-numbers.sqlite3"))
+    address: PostgresAddress = request.getfixturevalue("postgres")
+    empty(address)
+    return address
 
 
 @pytest.fixture
-async def storage(database: Path) -> AsyncIterator[SqliteStorage]:
-    storage = SqliteStorage(database)
+async def storage(database: Database) -> AsyncIterator[EngineStorage]:
+    is_path = isinstance(database, Path)
+    storage = SqliteStorage(database) if is_path else PostgresStorage(database, THREADS, command_seconds=30.0)
     yield storage
     await storage.close()
 
 
 @pytest.fixture
-async def world(storage: SqliteStorage, database: Path) -> AsyncIterator[World]:
+async def world(storage: EngineStorage, database: Database) -> AsyncIterator[World]:
     """The test's own set-up; after the test its ledger is checked."""
     world = await World.begin(storage, database)
     yield world

@@ -21,6 +21,8 @@ from engine.storage.cdrs import CallRecord, Cdr, CdrPosition, WantedRecords
 from engine.storage.filters import EARLIEST, LATEST
 from engine.storage.reads import Reads
 
+pytestmark = pytest.mark.sqlite_only
+
 EXAMPLES = int(os.environ.get("PAGING_EXAMPLES", "60"))
 OURS, THEIRS = "acc_ours", "acc_theirs"
 # Few instants, so that many calls share one; ids in random order.

@@ -19,6 +19,8 @@ from engine.storage.transaction import Transaction
 from tests.contract.samples import START
 from tests.contract.test_group_commit import add
 
+pytestmark = pytest.mark.sqlite_only
+
 PAGE_BYTES = 4096
 QUICK = Pace(every=0.02, lull=0.1, long=64, little=16, tries=4)
 SLOW = Pace(every=3600.0, long=8)

@@ -19,6 +19,8 @@ from engine.storage.transaction import Transaction
 from tests.contract.samples import START
 from tests.contract.world import outsider
 
+pytestmark = pytest.mark.sqlite_only
+
 
 class Blocked:
     """A command that blocks the storage's thread, so that later commands wait together."""

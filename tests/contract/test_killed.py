@@ -7,6 +7,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from engine.bookings.lifecycle import SWEEP_LIMIT, BookingRequest, book, sweep
 from engine.domain.policy import Allowance, UsagePlan
 from engine.domain.times import EpochMs, Timestamp
@@ -15,6 +17,8 @@ from tests.contract.ledger import broken_rules
 from tests.contract.samples import CALLBACK, HIDDEN, HOUR, POLICY, START
 from tests.contract.world import POOL, World, outsider
 from tests.programs import ended
+
+pytestmark = pytest.mark.sqlite_only
 
 KILLS = 10
 ROOT = Path(__file__).parents[2]

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -23,6 +24,8 @@ from tests.contract.ledger_audit import Audited
 from tests.contract.ledger_machine import policy_of_the_machine
 from tests.contract.model_leg import UP, Ami, Events, Phase
 from tests.contract.samples import DAY, HOUR, SECOND
+
+pytestmark = pytest.mark.sqlite_only
 
 EXAMPLES = int(os.environ.get("LEDGER_EXAMPLES", "0"))
 

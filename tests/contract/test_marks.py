@@ -4,9 +4,13 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from engine.storage import queries
 from engine.storage.marks import Marks, refuse_replaced
 from engine.storage.sqlite import connect
+
+pytestmark = pytest.mark.sqlite_only
 
 SQL = queries.load("sqlite3")
 

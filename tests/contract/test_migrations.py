@@ -14,6 +14,8 @@ from engine.storage.upgrade import upgrade
 from tests.contract.samples import DAY, HIDDEN, START
 from tests.contract.world import outsider
 
+pytestmark = pytest.mark.sqlite_only
+
 ROWS: dict[str, dict[str, Any]] = {
     "accounts": {"id": "acc_1", "name": "Ann", "webhook_secret": "whsec_x", "created_at": START},
     "bookings": {

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from engine.storage.migrate import MIGRATIONS, migrate
 from engine.storage.upgrade import upgrade
 from tests.contract.samples import DAY, START
 from tests.contract.test_migrations import insert
 from tests.contract.world import outsider
+
+pytestmark = pytest.mark.sqlite_only
 
 
 def test_numbers_of_earlier_schemas_keep_their_values_and_get_a_country(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from engine.storage.transaction import Transaction
 from tests.contract.samples import DAY, HIDDEN, POLICY, SECOND, START, answer_report
 from tests.contract.test_migrations import insert
 
+pytestmark = pytest.mark.sqlite_only
+
 MANY = int(os.environ.get("NOTIFICATIONS_BOOKINGS", "20000"))
 FEW = 1_000
 ACCOUNTS = 100

@@ -19,6 +19,8 @@ from tests.contract.notifications_victim import FLOOD, RULES, STEPS
 from tests.contract.samples import SECOND
 from tests.contract.world import World
 
+pytestmark = pytest.mark.sqlite_only
+
 ROOT = Path(__file__).parents[2]
 LATER = 10 * SECOND
 Preparation = Callable[[World, Booking], Awaitable[None]]

@@ -10,6 +10,8 @@ import pytest
 
 from engine.storage import queries
 
+pytestmark = pytest.mark.sqlite_only
+
 # Queries that may scan a whole table, and why.
 SCANS = dict.fromkeys(
     ("book_all_held", "quarantine_all_but_held", "numbers_stored", "prefixes_of_numbers", "texts_with_numbers"),

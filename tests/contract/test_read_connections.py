@@ -9,8 +9,10 @@ import pytest
 
 from engine.domain.ids import BookingId
 from engine.storage.errors import StorageTooSlow, StorageUnavailable
-from engine.storage.read_connection import ReadConnection
+from engine.storage.read_connection import SqliteReadConnection
 from engine.storage.reads import Reads
+
+pytestmark = pytest.mark.sqlite_only
 
 # Runs for minutes.
 ENDLESS = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1e10) SELECT COUNT(*) FROM n"
@@ -29,7 +31,7 @@ async def short(connection: Any) -> Any:
 async def test_a_statement_that_runs_for_too_long_is_interrupted_and_only_its_sender_gets_an_error(
     database: Path,
 ) -> None:
-    connection = ReadConnection(database, 0.3)
+    connection = SqliteReadConnection(database, 0.3)
     await connection.open()
     began = time.monotonic()
     slow = asyncio.create_task(connection.run(endless))
@@ -41,7 +43,7 @@ async def test_a_statement_that_runs_for_too_long_is_interrupted_and_only_its_se
 
 
 async def test_the_statement_of_a_request_that_has_ended_stops_too(database: Path) -> None:
-    connection = ReadConnection(database, None)
+    connection = SqliteReadConnection(database, None)
     await connection.open()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):

@@ -25,6 +25,8 @@ from tests.contract.test_erasure import ERASABLE
 from tests.contract.test_migrations import ROWS, insert
 from tests.contract.world import World, outsider
 
+pytestmark = pytest.mark.sqlite_only
+
 
 def logged(world: World) -> list[tuple[Kind, str]]:
     return [(each.kind, each.subject) for each in RevocationLog(world.database).read()][1:]

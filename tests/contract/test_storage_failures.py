@@ -21,6 +21,8 @@ from tests.contract.test_group_commit import add, hold, stored
 from tests.contract.world import World, outsider
 from tests.programs import ended
 
+pytestmark = pytest.mark.sqlite_only
+
 LOCKER = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)

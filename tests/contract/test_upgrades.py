@@ -26,6 +26,8 @@ from tests.contract.samples import DAY, HOUR, POLICY, START, end_report
 from tests.contract.test_migrations import ROWS
 from tests.contract.world import outsider
 
+pytestmark = pytest.mark.sqlite_only
+
 REVISIONS = sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 NUMBERS = [f"+322555000{n}" for n in range(4)]
 # The callback in these rows is of a version that did not number them.

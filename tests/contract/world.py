@@ -3,10 +3,9 @@
 import asyncio
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from typing import Any, Self
 
 from engine.accounts.accounts import create_account
@@ -17,22 +16,29 @@ from engine.calls import lease_rebalancing
 from engine.calls import lifecycle as calls
 from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import Settlement
+from engine.config.postgres_address import PostgresAddress
 from engine.domain.booking import Booking
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.numbers import E164
 from engine.domain.policy import Policy, UsagePlan
 from engine.domain.routing import Bridge, EndRinging, MakeRoom, Preparation, RouteDecision
 from engine.domain.times import BootMs, EpochMs, Timestamp
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.database import Database
+from engine.storage.interface import EngineStorage
 from tests.contract.ledger import broken_rules
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY, START, answer_report, end_report
+from tests.postgresql import Outsider
 
 POOL = [f"+3225550{n:03}" for n in range(4)]
 
 
 @contextmanager
-def outsider(database: Path) -> Iterator[sqlite3.Connection]:
+def outsider(database: Database) -> Iterator[Any]:
     """Opens a second connection, which sees only committed data. Rows are dicts."""
+    if isinstance(database, PostgresAddress):
+        with closing(Outsider(database)) as server:
+            yield server
+        return
     connection = sqlite3.connect(database, isolation_level=None)
     connection.row_factory = lambda cursor, row: {
         column[0]: value for column, value in zip(cursor.description, row, strict=True)
@@ -45,8 +51,8 @@ def outsider(database: Path) -> Iterator[sqlite3.Connection]:
 
 @dataclass
 class World:
-    storage: SqliteStorage
-    database: Path
+    storage: EngineStorage
+    database: Database
     account: AccountId
     policy: Policy = POLICY
     _now: int = START
@@ -68,7 +74,7 @@ class World:
         return Timestamp(self.now, BootMs(self.now - START + self.clock_step))
 
     @classmethod
-    async def begin(cls, storage: SqliteStorage, database: Path) -> Self:
+    async def begin(cls, storage: EngineStorage, database: Database) -> Self:
         account = await storage.run(create_account, "Ann", START)
         await storage.run(import_numbers, list(enumerate(POOL, 1)), START)
         return cls(storage, database, account.id)
@@ -167,4 +173,5 @@ class World:
 
     def check_ledger(self) -> None:
         with outsider(self.database) as connection:
-            assert broken_rules(connection) == {}
+            copy = connection.copied() if isinstance(connection, Outsider) else connection
+            assert broken_rules(copy) == {}

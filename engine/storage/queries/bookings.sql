@@ -65,13 +65,15 @@ LIMIT :at_most;
 SELECT {b.bookings} FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
 WHERE b.gone_at IS NULL AND COALESCE(b.exhausted_at, b.end_at) <= :before AND a.test_of IS NULL
 ORDER BY COALESCE(b.exhausted_at, b.end_at)
-LIMIT :at_most;
+LIMIT :at_most
+{skip locked b};
 
 -- name: bookings_of_closed_accounts
 -- Those that are not gone: the sweep ends them. CROSS JOIN makes SQLite begin with the accounts, which are few.
 SELECT {b.bookings} FROM accounts AS a CROSS JOIN bookings AS b
 WHERE a.closed_at IS NOT NULL AND b.account_id = a.id AND b.gone_at IS NULL
-LIMIT :at_most;
+LIMIT :at_most
+{skip locked b};
 
 -- name: bookings_page_end^
 -- The last of the `looked_at` bookings that a page scans, and how many there are.

@@ -29,7 +29,7 @@ WHERE call_id = :call_id AND state = 'RINGING' AND destination <> 'erased'
     AND EXISTS (
         SELECT 1 FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
         WHERE b.id = booking_id AND b.gone_at IS NULL AND b.end_at >= :not_before AND b.calls_leased = 1
-            AND instr(a.events, :event) = 0
+            AND a.events NOT LIKE '%' || :event || '%'
     );
 
 -- name: called^

@@ -36,9 +36,6 @@ LIMIT :at_most;
 -- name: calls_up_briefly
 SELECT call_id, state, seconds_leased, started_ticks, seen_ticks FROM calls WHERE ended_at IS NULL;
 
--- name: all_calls_seen!
-UPDATE calls SET seen_ticks = :ticks WHERE ended_at IS NULL AND state = 'LIVE';
-
 -- name: calls_last_seen*!
 UPDATE calls SET seen_ticks = :seen_ticks WHERE call_id = :call_id;
 

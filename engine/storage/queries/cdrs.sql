@@ -25,14 +25,16 @@ WHERE r.account_id = :account_id
     AND (r.started_at, r.id) < (:before_at, :before_id) AND (r.started_at, r.id) >= (:last_at, :last_id)
     AND r.booking_id = COALESCE(:booking_id, r.booking_id) AND r.service = COALESCE(:service, r.service)
     AND r.source = COALESCE(:source, r.source) AND r.disposition = COALESCE(:disposition, r.disposition)
-    AND (:party IS NULL OR r.source = :party OR r.service = :party)
+    AND (CAST(:party AS TEXT) IS NULL OR r.source = :party OR r.service = :party)
 ORDER BY r.started_at DESC, r.id DESC
 LIMIT :at_most;
 
 -- name: calls_by_number
 -- What an account's calls of a span cost, by the rented number. Answered calls last at least a second. The record of a
 -- refused call may stand for further ones.
-SELECT service, SUM(1 + further_calls) AS calls, SUM(duration > 0) AS answered, SUM(duration) AS seconds FROM cdrs
+SELECT service, SUM(1 + further_calls) AS calls, COUNT(*) FILTER (WHERE duration > 0) AS answered,
+    SUM(duration) AS seconds
+FROM cdrs
 WHERE account_id = :account_id AND started_at >= :since AND started_at < :until
 GROUP BY service;
 
@@ -57,11 +59,11 @@ ORDER BY booking_id;
 -- name: busiest_bookings
 -- Of customers, or of one account. CROSS JOIN makes SQLite begin with the accounts, and read the time span of each.
 SELECT
-    c.booking_id, a.name AS account, MAX(c.service) AS service, SUM(1 + c.further_calls) AS calls,
-    SUM(c.duration > 0) AS answered, SUM(c.duration) AS seconds
+    c.booking_id, MAX(a.name) AS account, MAX(c.service) AS service, SUM(1 + c.further_calls) AS calls,
+    COUNT(*) FILTER (WHERE c.duration > 0) AS answered, SUM(c.duration) AS seconds
 FROM accounts AS a CROSS JOIN cdrs AS c
 WHERE c.account_id = a.id AND c.started_at >= :since
-    AND CASE WHEN :account_id IS NULL THEN a.test_of IS NULL ELSE a.id = :account_id END
+    AND CASE WHEN CAST(:account_id AS TEXT) IS NULL THEN a.test_of IS NULL ELSE a.id = :account_id END
 GROUP BY c.booking_id
 ORDER BY CASE WHEN :by_seconds THEN SUM(c.duration) ELSE SUM(1 + c.further_calls) END DESC, c.booking_id
 LIMIT :at_most;

@@ -50,6 +50,7 @@ WHERE id IN (
     WHERE o.account_id = :account_id AND o.url = :url AND o.state = 'HELD'
     ORDER BY o.created_at
     LIMIT :at_most
+    {skip locked}
 );
 
 -- name: endpoint_is_released!
@@ -71,4 +72,5 @@ DELETE FROM callback_endpoints WHERE id IN (
     )
     ORDER BY e.last_attempt_at
     LIMIT :at_most
+    {skip locked e}
 );

@@ -3,23 +3,23 @@
 
 -- name: bookings_to_search
 SELECT id AS key, '' AS key_2, destination, callback, label, metadata FROM bookings
-WHERE id > :after ORDER BY id LIMIT :at_most;
+WHERE id > :after ORDER BY id LIMIT :at_most {lock};
 
 -- name: calls_to_search
 -- Sources and destinations are digits. Only those that end like the number, or have other signs, are returned. Some
 -- telephones write their number into the SIP Call-ID.
 SELECT
     call_id AS key, '' AS key_2,
-    CASE WHEN source LIKE '%' || :tail OR source GLOB '*[^+0-9a-z]*' THEN source ELSE '' END AS source,
-    CASE WHEN destination LIKE '%' || :tail OR destination GLOB '*[^+0-9a-z]*' THEN destination ELSE '' END AS destination,
+    CASE WHEN source LIKE '%' || :tail OR TRIM(source, '+0123456789abcdefghijklmnopqrstuvwxyz') <> '' THEN source ELSE '' END AS source,
+    CASE WHEN destination LIKE '%' || :tail OR TRIM(destination, '+0123456789abcdefghijklmnopqrstuvwxyz') <> '' THEN destination ELSE '' END AS destination,
     CASE WHEN sip_call_id LIKE '%' || :tail || '%' THEN sip_call_id ELSE '' END AS sip_call_id
 FROM calls WHERE call_id > :after ORDER BY call_id LIMIT :at_most;
 
 -- name: cdrs_to_search
 SELECT
     id AS key, '' AS key_2,
-    CASE WHEN source LIKE '%' || :tail OR source GLOB '*[^+0-9a-z]*' THEN source ELSE '' END AS source,
-    CASE WHEN destination LIKE '%' || :tail OR destination GLOB '*[^+0-9a-z]*' THEN destination ELSE '' END AS destination,
+    CASE WHEN source LIKE '%' || :tail OR TRIM(source, '+0123456789abcdefghijklmnopqrstuvwxyz') <> '' THEN source ELSE '' END AS source,
+    CASE WHEN destination LIKE '%' || :tail OR TRIM(destination, '+0123456789abcdefghijklmnopqrstuvwxyz') <> '' THEN destination ELSE '' END AS destination,
     CASE WHEN sip_call_id LIKE '%' || :tail || '%' THEN sip_call_id ELSE '' END AS sip_call_id
 FROM cdrs WHERE id > :after ORDER BY id LIMIT :at_most;
 

@@ -3,7 +3,7 @@
 -- name: live_call_sums^
 SELECT
     COUNT(*) AS calls, COALESCE(SUM(seconds_leased), 0) AS seconds,
-    COALESCE(SUM(state = 'LIVE'), 0) AS talking,
+    COUNT(*) FILTER (WHERE state = 'LIVE') AS talking,
     COALESCE(SUM(CASE WHEN state = 'LIVE' THEN seconds_leased END), 0) AS talking_seconds
 FROM calls WHERE ended_at IS NULL;
 
@@ -14,7 +14,7 @@ SELECT country, state, COUNT(*) AS numbers FROM numbers GROUP BY country, state;
 SELECT
     (SELECT COUNT(*) FROM bookings WHERE gone_at IS NULL AND service < '+999') AS present,
     (SELECT COUNT(*) FROM bookings
-        WHERE gone_at IS NULL AND COALESCE(exhausted_at, end_at) <= :now AND +service < '+999') AS expired;
+        WHERE gone_at IS NULL AND COALESCE(exhausted_at, end_at) <= :now AND service || '' < '+999') AS expired;
 
 -- name: oldest_callback_due_at$
 -- Each step looks up the next account, see accounts_with_callbacks.

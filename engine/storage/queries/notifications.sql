@@ -18,7 +18,7 @@ DELETE FROM notices WHERE booking_id = :booking_id AND kind = :kind;
 DELETE FROM notices WHERE booking_id = :booking_id;
 
 -- name: notices_swept_to^
-SELECT ends_at, booking_id FROM notices_swept WHERE kind = :kind;
+SELECT ends_at, booking_id FROM notices_swept WHERE kind = :kind {lock};
 
 -- name: set_notices_swept!
 INSERT INTO notices_swept (kind, ends_at, booking_id) VALUES (:kind, :ends_at, :booking_id)

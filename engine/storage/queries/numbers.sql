@@ -3,60 +3,17 @@ INSERT INTO numbers (e164, state, idle_since, quarantined_until, country)
 VALUES (:e164, 'FREE', :idle_since, NULL, :country);
 
 -- name: number_by_e164^
-SELECT e164, state, idle_since, quarantined_until, country, quarantined_by FROM numbers WHERE e164 = :e164;
+SELECT e164, state, idle_since, quarantined_until, country, quarantined_by FROM numbers WHERE e164 = :e164 {lock};
 
 -- name: number_is_ours$
 -- A retired number may belong to somebody else by now.
 SELECT COUNT(*) FROM numbers WHERE e164 = :e164 AND state <> 'RETIRED';
 
 -- name: least_recently_used_free$
-SELECT e164 FROM numbers WHERE state = 'FREE' ORDER BY idle_since, e164 LIMIT 1;
+SELECT e164 FROM numbers WHERE state = 'FREE' ORDER BY idle_since, e164 LIMIT 1 {skip locked};
 
 -- name: least_recently_used_free_of_country$
-SELECT e164 FROM numbers WHERE state = 'FREE' AND country = :country ORDER BY idle_since, e164 LIMIT 1;
-
--- name: free_number_among_oldest$
--- The first number from `low` to `high` among the `looked_at` numbers that were idle longest.
-SELECT w.e164 FROM (
-    SELECT e164, idle_since FROM numbers WHERE state = 'FREE' ORDER BY idle_since, e164 LIMIT :looked_at
-) AS w
-WHERE w.e164 >= :low AND w.e164 <= :high
-ORDER BY w.idle_since, w.e164
-LIMIT 1;
-
--- name: free_number_among_range$
--- The number that was idle longest among the first `looked_at` numbers from `low` to `high`.
-SELECT w.e164 FROM (
-    SELECT e164, idle_since FROM numbers
-    WHERE state = 'FREE' AND e164 >= :low AND e164 <= :high
-    ORDER BY e164
-    LIMIT :looked_at
-) AS w
-ORDER BY w.idle_since, w.e164
-LIMIT 1;
-
--- name: free_number_among_oldest_of_country$
--- As free_number_among_oldest, of one country's numbers.
-SELECT w.e164 FROM (
-    SELECT e164, idle_since FROM numbers
-    WHERE state = 'FREE' AND country = :country
-    ORDER BY idle_since, e164
-    LIMIT :looked_at
-) AS w
-WHERE w.e164 >= :low AND w.e164 <= :high
-ORDER BY w.idle_since, w.e164
-LIMIT 1;
-
--- name: free_number_among_range_of_country$
--- As free_number_among_range, of one country's numbers.
-SELECT w.e164 FROM (
-    SELECT e164, idle_since FROM numbers
-    WHERE state = 'FREE' AND country = :country AND e164 >= :low AND e164 <= :high
-    ORDER BY e164
-    LIMIT :looked_at
-) AS w
-ORDER BY w.idle_since, w.e164
-LIMIT 1;
+SELECT e164 FROM numbers WHERE state = 'FREE' AND country = :country ORDER BY idle_since, e164 LIMIT 1 {skip locked};
 
 -- name: mark_booked!
 UPDATE numbers SET state = 'BOOKED', quarantined_until = NULL WHERE e164 = :e164 AND state = 'FREE';
@@ -85,7 +42,7 @@ UPDATE numbers SET state = :state, quarantined_until = :quarantined_until, quara
 
 -- name: numbers_matching
 SELECT state, COUNT(*) AS numbers FROM numbers
-WHERE e164 >= :low AND e164 <= :high AND (:country IS NULL OR country = :country)
+WHERE e164 >= :low AND e164 <= :high AND (CAST(:country AS TEXT) IS NULL OR country = :country)
 GROUP BY state;
 
 -- name: retire_matching
@@ -94,9 +51,10 @@ UPDATE numbers SET state = 'RETIRED', quarantined_by = NULL
 WHERE e164 IN (
     SELECT n.e164 FROM numbers AS n
     WHERE n.e164 > :after AND n.e164 >= :low AND n.e164 <= :high AND n.state IN ('FREE', 'QUARANTINED')
-        AND (:country IS NULL OR n.country = :country)
+        AND (CAST(:country AS TEXT) IS NULL OR n.country = :country)
     ORDER BY n.e164
     LIMIT :at_most
+    {skip locked}
 )
 RETURNING e164;
 
@@ -106,7 +64,7 @@ WHERE state = 'QUARANTINED' AND quarantined_until <= :now;
 
 -- name: numbers_list
 SELECT e164, state, idle_since, quarantined_until, country, quarantined_by FROM numbers
-WHERE e164 > :after AND (:state IS NULL OR state = :state) AND (:country IS NULL OR country = :country)
+WHERE e164 > :after AND (CAST(:state AS TEXT) IS NULL OR state = :state) AND (CAST(:country AS TEXT) IS NULL OR country = :country)
 ORDER BY e164
 LIMIT :at_most;
 

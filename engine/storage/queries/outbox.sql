@@ -20,12 +20,12 @@ WITH RECURSIVE pending (account_id) AS (
     UNION ALL
     SELECT (SELECT MIN(o.account_id) FROM outbox AS o WHERE o.state = 'PENDING' AND o.account_id > pending.account_id)
     FROM pending WHERE pending.account_id IS NOT NULL
-    LIMIT :at_most
 )
 SELECT
     pending.account_id,
     (SELECT MIN(o.due_at) FROM outbox AS o WHERE o.state = 'PENDING' AND o.account_id = pending.account_id) AS due_at
-FROM pending WHERE pending.account_id IS NOT NULL;
+FROM pending WHERE pending.account_id IS NOT NULL
+LIMIT :at_most;
 
 -- name: line_up_due_callbacks
 -- Callbacks of an account that are due now. They are due again at `held_until`; until then the worker may keep them in
@@ -36,6 +36,7 @@ WHERE id IN (
     WHERE o.state = 'PENDING' AND o.account_id = :account_id AND o.due_at <= :now
     ORDER BY o.due_at
     LIMIT :at_most
+    {skip locked}
 )
 RETURNING id, account_id, url, attempts, redelivered_at IS NOT NULL AS is_redelivered,
     booking_id = '' AS is_test, (
@@ -47,7 +48,11 @@ RETURNING id, account_id, url, attempts, redelivered_at IS NOT NULL AS is_redeli
 
 -- name: hold_callback*!
 -- It stays held until its endpoint is enabled.
-UPDATE outbox SET state = 'HELD', finished_at = :now, claimed = 0 WHERE id = :id AND state = 'PENDING';
+UPDATE outbox SET state = 'HELD', finished_at = :now, claimed = 0
+WHERE id = :id AND state = 'PENDING' AND EXISTS (
+    SELECT 1 FROM callback_endpoints AS e
+    WHERE e.account_id = outbox.account_id AND e.url = outbox.url AND e.disabled_at IS NOT NULL
+);
 
 -- name: begin_callback_attempt
 -- Counts the attempt before it is made, so that no other worker that has the same row in its queue can begin it or
@@ -95,7 +100,7 @@ WHERE id = :id AND (state <> 'PENDING' OR claimed = 0)
 -- name: callbacks_due$
 SELECT COUNT(*) FROM (
     SELECT 1 FROM outbox WHERE state = 'PENDING' AND account_id = :account_id AND due_at <= :until LIMIT :at_most
-);
+) AS due;
 
 -- name: callback_redelivered_at$
 SELECT redelivered_at FROM outbox WHERE id = :id;
@@ -180,7 +185,8 @@ SELECT id, booking_id, url, '' AS body, state, attempts, claimed, created_at, du
 FROM outbox
 WHERE account_id = :account_id AND (created_at, id) < (:before_at, :before_id)
     AND (created_at, id) >= (:last_at, :last_id)
-    AND (:booking_id IS NULL OR booking_id = :booking_id) AND (:state IS NULL OR state = :state)
-    AND (:call_id IS NULL OR call_id = :call_id)
+    AND (CAST(:booking_id AS TEXT) IS NULL OR booking_id = :booking_id)
+    AND (CAST(:state AS TEXT) IS NULL OR state = :state)
+    AND (CAST(:call_id AS TEXT) IS NULL OR call_id = :call_id)
 ORDER BY created_at DESC, id DESC
 LIMIT :at_most;

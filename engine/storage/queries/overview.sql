@@ -19,8 +19,9 @@ WHERE c.ended_at IS NULL AND b.account_id = :account_id;
 SELECT {c.calls}, b.service, a.name AS account
 FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id JOIN accounts AS a ON a.id = b.account_id
 WHERE c.ended_at IS NULL
-    AND (:account_id IS NULL OR b.account_id = :account_id) AND (:booking_id IS NULL OR b.id = :booking_id)
-    AND (:service IS NULL OR b.service = :service)
-    AND (:party IS NULL OR c.source = :party OR b.service = :party)
+    AND (CAST(:account_id AS TEXT) IS NULL OR b.account_id = :account_id)
+    AND (CAST(:booking_id AS TEXT) IS NULL OR b.id = :booking_id)
+    AND (CAST(:service AS TEXT) IS NULL OR b.service = :service)
+    AND (CAST(:party AS TEXT) IS NULL OR c.source = :party OR b.service = :party)
 ORDER BY c.started_at, c.call_id
 LIMIT :at_most;

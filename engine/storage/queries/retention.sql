@@ -7,7 +7,8 @@ SELECT
     c.started_at - COALESCE((SELECT a.clock_ahead_ms FROM accounts AS a WHERE a.id = c.account_id), 0) AS started_at
 FROM cdrs AS c
 ORDER BY c.id
-LIMIT :at_most;
+LIMIT :at_most
+{skip locked c};
 
 -- name: add_forgotten!
 UPDATE bookings SET seconds_forgotten = seconds_forgotten + :seconds, calls_forgotten = calls_forgotten + :calls
@@ -21,7 +22,7 @@ DELETE FROM calls WHERE call_id = :call_id AND ended_at IS NOT NULL;
 
 -- name: delete_finished_callbacks!
 DELETE FROM outbox WHERE id IN (
-    SELECT o.id FROM outbox AS o WHERE o.finished_at <= :before ORDER BY o.finished_at LIMIT :at_most
+    SELECT o.id FROM outbox AS o WHERE o.finished_at <= :before ORDER BY o.finished_at LIMIT :at_most {skip locked}
 );
 
 -- name: gone_bookings_to_forget
@@ -30,7 +31,8 @@ SELECT b.id FROM bookings AS b
 WHERE b.gone_at <= :before AND b.gone_at IS NOT NULL AND b.forgotten = 0
     AND NOT EXISTS (SELECT 1 FROM calls AS c WHERE c.booking_id = b.id AND c.ended_at IS NULL)
 ORDER BY b.gone_at
-LIMIT :at_most;
+LIMIT :at_most
+{skip locked b};
 
 -- name: forget_whom_booking_hid!
 UPDATE bookings SET destination = 'erased', callback = '', label = '', metadata = '{}', forgotten = 1 WHERE id = :id;

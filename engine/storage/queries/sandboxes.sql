@@ -17,7 +17,8 @@ SELECT id AS account_id, clock_ahead_ms, test_of FROM accounts WHERE test_of > :
 SELECT {bookings} FROM bookings
 WHERE account_id = :account_id AND gone_at IS NULL AND COALESCE(exhausted_at, end_at) <= :before
 ORDER BY COALESCE(exhausted_at, end_at)
-LIMIT :at_most;
+LIMIT :at_most
+{skip locked};
 
 -- name: cdr_by_call^
 SELECT {cdrs} FROM cdrs WHERE call_id = :call_id;
@@ -27,7 +28,8 @@ SELECT {cdrs} FROM cdrs WHERE call_id = :call_id;
 SELECT c.id, c.call_id, c.booking_id, c.duration, c.started_at - a.clock_ahead_ms AS started_at
 FROM accounts AS a CROSS JOIN cdrs AS c
 WHERE c.account_id = a.id AND a.test_of IS NOT NULL AND c.started_at <= :before + a.clock_ahead_ms
-LIMIT :at_most;
+LIMIT :at_most
+{skip locked c};
 
 -- name: delete_finished_callbacks_of_worlds!
 -- `finished_at` and `before` are by the machine's clock. A callback cannot have finished before it was created.
@@ -36,6 +38,7 @@ DELETE FROM outbox WHERE id IN (
     WHERE o.account_id = a.id AND a.test_of IS NOT NULL
         AND o.created_at <= :before + a.clock_ahead_ms AND o.finished_at <= :before
     LIMIT :at_most
+    {skip locked o}
 );
 
 -- name: gone_bookings_of_worlds_to_forget
@@ -44,4 +47,5 @@ DELETE FROM outbox WHERE id IN (
 SELECT b.id FROM accounts AS a CROSS JOIN bookings AS b
 WHERE b.account_id = a.id AND a.test_of IS NOT NULL AND b.gone_at IS NOT NULL AND b.forgotten = 0
     AND b.gone_at <= :before + a.clock_ahead_ms
-LIMIT :at_most;
+LIMIT :at_most
+{skip locked b};

@@ -19,7 +19,7 @@ NOTES = """
         digest TEXT NOT NULL,
         booking_id TEXT NOT NULL REFERENCES bookings (id),
         PRIMARY KEY (digest, booking_id)
-    ) WITHOUT ROWID
+    )
     """
 # SQLite reads a row from its beginning: with these texts before other columns, a look at a state or a label reads 40 kB
 # of them, and each change of a credit or of a state writes them again.
@@ -38,8 +38,8 @@ BATCH = 500
 
 def upgrade() -> None:
     """Applies this migration."""
-    op.execute(NOTES)
     database = op.get_bind()
+    op.execute(f"{NOTES} WITHOUT ROWID" if database.dialect.name == "sqlite" else NOTES)
     for row in _noted():
         booking_id, account_id, label, metadata, gone_at = tuple(row)
         pairs = json.loads(metadata)

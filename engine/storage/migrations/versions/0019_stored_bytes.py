@@ -1,5 +1,7 @@
 """How many bytes an account's requests have stored, as a sum that triggers keep, and the limit of single accounts."""
 
+import re
+
 from alembic import op
 
 revision = "0019"
@@ -26,12 +28,18 @@ ROWS = (
 )
 
 
+# What SQLite calls the length of a text in bytes, and PostgreSQL.
+BYTES = re.compile(r"length\(CAST\((.+?) AS BLOB\)\)")
+
+
 def upgrade() -> None:
     """Applies this migration."""
     # NULL: the operator's setting applies.
     op.execute("ALTER TABLE accounts ADD COLUMN stored_megabytes BIGINT CHECK (stored_megabytes > 0)")
     op.execute("ALTER TABLE accounts ADD COLUMN stored_bytes BIGINT NOT NULL DEFAULT 0")
     for table, size, columns, of_sandboxes in ROWS:
+        if _is_postgresql():
+            size = BYTES.sub(r"octet_length(\1)", size)  # noqa: PLW2901  the same size
         when = " AND test_of IS NOT NULL" if of_sandboxes else ""
         _count_rows_that_exist(table, size, when)
         _trigger(table, "INSERT", size.format(row="NEW"), "NEW", when)
@@ -49,4 +57,12 @@ def _count_rows_that_exist(table: str, size: str, when: str) -> None:
 def _trigger(table: str, event: str, change: str, row: str, when: str) -> None:
     name = f"{table}_stored_{event.partition(' ')[0].lower()}"
     add = f"UPDATE accounts SET stored_bytes = stored_bytes + {change} WHERE id = {row}.account_id{when}"  # noqa: S608
+    if _is_postgresql():
+        op.execute(f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {add}; RETURN NULL; END $$")
+        op.execute(f"CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()")
+        return
     op.execute(f"CREATE TRIGGER {name} AFTER {event} ON {table} BEGIN {add}; END")
+
+
+def _is_postgresql() -> bool:
+    return op.get_bind().dialect.name == "postgresql"

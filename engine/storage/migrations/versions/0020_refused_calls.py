@@ -19,15 +19,16 @@ STATEMENTS = (
         recorded BIGINT NOT NULL CHECK (recorded > 0),
         cdr_id TEXT NOT NULL,
         PRIMARY KEY (booking_id, disposition)
-    ) WITHOUT ROWID
+    ){without_rowid}
     """,
     # Calls that were counted and have no record, for as long as a question about them may be repeated.
-    "CREATE TABLE counted_calls (call_id TEXT NOT NULL PRIMARY KEY, counted_at BIGINT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE counted_calls (call_id TEXT NOT NULL PRIMARY KEY, counted_at BIGINT NOT NULL){without_rowid}",
     "CREATE INDEX counted_calls_by_time ON counted_calls (counted_at)",
 )
 
 
 def upgrade() -> None:
     """Applies this migration."""
+    without_rowid = " WITHOUT ROWID" if op.get_bind().dialect.name == "sqlite" else ""
     for statement in STATEMENTS:
-        op.execute(statement)
+        op.execute(statement.format(without_rowid=without_rowid))

@@ -1,0 +1,60 @@
+"""Where the database is, and what is opened there: the one place that knows both kinds.
+
+A path is a SQLite file, a PostgresAddress a PostgreSQL server, whose modules are imported only if they are needed.
+"""
+
+# ruff: noqa: PLC0415  see the docstring
+
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from engine.config.postgres_address import PostgresAddress
+from engine.storage import migrate as sqlite_files
+from engine.storage import queries
+from engine.storage.interface import EngineStorage
+from engine.storage.read_connection import ReadConnection, SqliteReadConnection
+from engine.storage.sqlite import SqliteStorage
+
+Database: TypeAlias = Path | PostgresAddress
+
+
+def open_storage(database: Database) -> EngineStorage:
+    """Opens a database that is there and has this version's schema."""
+    if isinstance(database, PostgresAddress):
+        from engine.storage.postgresql.storage import PostgresStorage
+
+        return PostgresStorage(database)
+    return SqliteStorage(database)
+
+
+def read_connection(database: Database, statement_seconds: float | None) -> ReadConnection:
+    """Returns a connection that reads, not yet open. `statement_seconds`: how long a statement may run."""
+    if isinstance(database, PostgresAddress):
+        from engine.storage.postgresql.read_connection import PostgresReadConnection
+
+        return PostgresReadConnection(database, statement_seconds)
+    return SqliteReadConnection(database, statement_seconds)
+
+
+def read_statements(database: Database) -> Any:  # noqa: ANN401  its methods are made at run time
+    """Returns the statements for such a connection."""
+    return queries.load("psycopg" if isinstance(database, PostgresAddress) else "aiosqlite")
+
+
+def require_usable(database: Database, *, alone: bool) -> None:
+    """Refuses a database that this version must not open.
+
+    Args:
+        database: The database.
+        alone: Whether no engine of this data directory runs on it.
+
+    Raises:
+        DatabaseUnusable: It must not be opened; the message says what to do.
+        StorageUnavailable: It cannot be read.
+    """
+    if isinstance(database, PostgresAddress):
+        from engine.storage.postgresql import server
+
+        server.require_usable(database)
+    else:
+        sqlite_files.require_usable(database, alone=alone)

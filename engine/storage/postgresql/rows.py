@@ -1,0 +1,45 @@
+"""Rows and parameters of PostgreSQL: the same values as SQLite's, in both directions."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+from engine.domain.errors import InvalidInput
+
+# PostgreSQL's names for a result's columns, and their places.
+Places = dict[str, int]
+
+
+class PostgresRow(tuple[Any, ...]):
+    """A row as sqlite3.Row is: its values by name, by position and by slice. Each statement has a class of its own."""
+
+    __slots__ = ()
+    _places: ClassVar[Places] = {}
+
+    def __getitem__(self, key: Any) -> Any:  # noqa: ANN401  names, positions and slices; values of any type
+        """Returns the value of a column, or the values of a slice as a tuple."""
+        return tuple.__getitem__(self, self._places[key] if key.__class__ is str else key)
+
+    def keys(self) -> Iterator[str]:
+        """Returns the columns' names."""
+        return iter(self._places)
+
+
+def row_class(names: Sequence[bytes]) -> type[PostgresRow]:
+    """Returns the class of rows with these columns."""
+    places = {name.decode(): place for place, name in enumerate(names)}
+    return type("PostgresRow", (PostgresRow,), {"__slots__": (), "_places": places})
+
+
+def as_parameter(value: str | int | None) -> bytes | None:
+    """Returns a parameter in PostgreSQL's text format.
+
+    Raises:
+        InvalidInput: A text has a character with the code 0, which PostgreSQL does not store.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if "\0" in value:
+            raise InvalidInput(["a text has a character with the code 0, which cannot be stored"])
+        return value.encode()
+    return b"%d" % value  # also of a bool: 1 and 0 are booleans and numbers there

@@ -1,0 +1,97 @@
+"""The server and the schema: what the engine demands of both, and the migrations."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from engine.config.postgres_address import PostgresAddress
+from engine.storage.errors import DatabaseUnusable, StorageUnavailable
+from engine.storage.migrate import MIGRATIONS, newer_schema, newest_revision, older_schema
+from engine.storage.postgresql.session import CONNECT_SECONDS
+
+MIN_VERSION = 15
+# Ids and positions in lists are compared as bytes, as SQLite does it.
+COLLATIONS = frozenset({"C", "POSIX", "C.UTF-8", "C.utf8"})
+CREATE = "CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
+
+
+@contextmanager
+def connected(address: PostgresAddress) -> Iterator[psycopg.Connection[Any]]:
+    """Opens a connection for a few statements, each its own transaction.
+
+    Raises:
+        StorageUnavailable: The server cannot be reached, or fails.
+    """
+    try:
+        with psycopg.connect(
+            address.with_options({}, read_only=False), autocommit=True, connect_timeout=CONNECT_SECONDS
+        ) as connection:
+            yield connection
+    except psycopg.OperationalError as error:
+        raise StorageUnavailable(f"{address.shown}: {str(error).strip()}") from error
+
+
+def require_server(address: PostgresAddress) -> None:
+    """Refuses a server or a database whose version, encoding or order of texts would not do.
+
+    Raises:
+        DatabaseUnusable: It must not be used.
+        StorageUnavailable: It cannot be reached.
+    """
+    with connected(address) as connection:
+        version = connection.info.server_version // 10_000
+        row = connection.execute(
+            "SELECT pg_encoding_to_char(encoding), datcollate, datlocprovider FROM pg_database"
+            " WHERE datname = current_database()"
+        ).fetchone()
+    if version < MIN_VERSION:
+        raise DatabaseUnusable(f"{address.shown}: PostgreSQL {version} is too old, {MIN_VERSION} or newer is needed")
+    encoding, collation, provider = row or ("", "", "")
+    if encoding != "UTF8" or collation not in COLLATIONS or provider != "c":
+        raise DatabaseUnusable(
+            f"{address.shown} has the encoding {encoding} and sorts texts by {collation}: make one with {CREATE}"
+        )
+
+
+def revision_of(address: PostgresAddress) -> str | None:
+    """Returns the revision of the schema; None for an empty database. Raises StorageUnavailable."""
+    with connected(address) as connection:
+        if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
+            return None
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(row[0]) if row else None
+
+
+def require_usable(address: PostgresAddress) -> None:
+    """Refuses a server or a schema that this version must not use.
+
+    Raises:
+        DatabaseUnusable: It must not be used; the message says what to do.
+        StorageUnavailable: It cannot be reached.
+    """
+    require_server(address)
+    revision, newest = revision_of(address), newest_revision()
+    if revision is None or revision < newest:
+        raise older_schema(address.shown, revision, newest)
+    if revision > newest:
+        raise newer_schema(address.shown, revision, newest)
+
+
+def migrate(address: PostgresAddress) -> None:
+    """Creates or upgrades the tables in one transaction.
+
+    Raises:
+        DatabaseUnusable: The server will not do, or the schema is newer.
+        StorageUnavailable: The server cannot be reached, or fails.
+    """
+    require_server(address)
+    revision, newest = revision_of(address), newest_revision()
+    if revision == newest:
+        return
+    if revision is not None and revision > newest:
+        raise newer_schema(address.shown, revision, newest)
+    from engine.storage.upgrade import upgrade_server  # noqa: PLC0415  it takes 0.4 s, which no start must wait for
+
+    upgrade_server(address, MIGRATIONS)

@@ -1,0 +1,278 @@
+"""A connection to PostgreSQL for one thread: prepared statements, sent together, each wait with a deadline.
+
+A statement whose result nobody needs yet waits here. It goes to the server with the next one whose result is needed, or
+with COMMIT. So most transactions take two round trips: BEGIN with the locks and reads, and the writes with COMMIT.
+
+psycopg's own `execute` waits for a server that hangs for as long as that hangs. So this uses libpq as psycopg wraps it,
+in pipeline mode (https://www.postgresql.org/docs/15/libpq-pipeline-mode.html).
+"""
+
+import math
+import select
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import total_ordering
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from psycopg.adapt import Transformer
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.types.numeric import IntLoader
+
+from engine.config.postgres_address import PostgresAddress
+from engine.storage.postgresql.rows import PostgresRow, as_parameter, row_class
+from engine.storage.queries import Prepared
+
+CONNECT_SECONDS = 3
+# What the server itself allows is longer than any deadline here: it ends what a lost engine has left behind, and never
+# a wait for a standby, after which a COMMIT would count as done that only this server has.
+SERVER_MARGIN_SECONDS = 30
+_BEGIN = Prepared(b"begin", b"BEGIN ISOLATION LEVEL READ COMMITTED", writes=False)
+_COMMIT, _ROLLBACK = (Prepared(sql.lower(), sql, writes=False) for sql in (b"COMMIT", b"ROLLBACK"))
+# Bytes of statements that wait. Beyond it they are sent: the server would otherwise wait for us to read its answers.
+_MAX_WAITING = 200
+
+
+class ConnectionLost(Exception):
+    """The connection broke, or the server did not answer in time; the session is of no more use.
+
+    Attributes:
+        is_unsure: Whether COMMIT was sent and its answer did not come. Else nothing was kept.
+        is_late: Whether the deadline has passed.
+    """
+
+    def __init__(self, reason: str, *, is_unsure: bool, is_late: bool = False) -> None:
+        super().__init__(reason)
+        self.is_unsure = is_unsure
+        self.is_late = is_late
+
+
+class _Waiting:
+    """A statement that was not answered yet, and then its answer."""
+
+    __slots__ = ("count", "rows", "sql", "values")
+
+    def __init__(self, sql: Prepared, values: tuple[Any, ...]) -> None:
+        self.sql = sql
+        self.values = [as_parameter(value) for value in values]
+        self.rows: list[PostgresRow] = []
+        self.count: int | None = None
+
+
+@total_ordering
+class Affected:
+    """How many rows a statement has changed or locked. It is asked for only if somebody uses the number."""
+
+    __slots__ = ("_session", "_statement")
+    __hash__ = None  # type: ignore[assignment]  it is as good as an int, and nobody needs it as a key
+
+    def __init__(self, session: "Session", statement: _Waiting) -> None:
+        self._session = session
+        self._statement = statement
+
+    def __int__(self) -> int:
+        if self._statement.count is None:
+            self._session.flush()
+        return self._statement.count or 0
+
+    def __bool__(self) -> bool:
+        return int(self) > 0
+
+    def __index__(self) -> int:
+        return int(self)
+
+    def __eq__(self, other: object) -> bool:
+        return int(self) == other
+
+    def __lt__(self, other: int) -> bool:
+        return int(self) < other
+
+
+class Session:
+    """One connection. Use it on one thread at a time.
+
+    Args:
+        address: The database.
+        statement_seconds: How long the server runs one statement; None: as long as it takes.
+        read_only: Whether writes are refused.
+
+    Attributes:
+        deadline: When the wait for the server ends (time.monotonic).
+    """
+
+    def __init__(
+        self, address: PostgresAddress, *, statement_seconds: float | None = None, read_only: bool = False
+    ) -> None:
+        options = {"idle_in_transaction_session_timeout": f"{SERVER_MARGIN_SECONDS}s"}
+        if statement_seconds is not None:
+            options["statement_timeout"] = f"{int(statement_seconds * 1000)}ms"
+        if read_only:
+            options["default_transaction_read_only"] = "on"
+        try:
+            self._connection = psycopg.connect(
+                address.with_options(options, read_only=read_only), autocommit=True, connect_timeout=CONNECT_SECONDS
+            )
+        except psycopg.Error as error:
+            raise ConnectionLost(str(error).strip(), is_unsure=False) from error
+        self._connection.adapters.register_loader("numeric", IntLoader)  # sums of BIGINT are NUMERIC
+        self._pgconn = self._connection.pgconn
+        self._pgconn.nonblocking = 1
+        self._pgconn.enter_pipeline_mode()
+        self._transformer = Transformer(self._connection)
+        self._poll = select.poll()
+        self._waiting: list[_Waiting] = []
+        self._prepared: set[bytes] = set()
+        self._row_classes: dict[bytes, type[PostgresRow]] = {}
+        self._in_transaction = self._has_written = self._commit_is_sent = False
+        self._is_refused = False  # the server has said that it does not run the COMMIT of this flush
+        self.deadline = math.inf
+
+    def all(self, sql: Prepared, values: tuple[Any, ...]) -> list[PostgresRow]:
+        """Runs a statement and returns its rows."""
+        statement = self._enqueue(sql, values)
+        self.flush()
+        return statement.rows
+
+    def first(self, sql: Prepared, values: tuple[Any, ...]) -> PostgresRow | None:
+        """Runs a statement and returns its first row."""
+        return next(iter(self.all(sql, values)), None)
+
+    def change(self, sql: Prepared, values: tuple[Any, ...]) -> Affected:
+        """Runs a statement before the next one whose rows are needed, or before the end of the transaction."""
+        statement = self._enqueue(sql, values)
+        if len(self._waiting) >= _MAX_WAITING:
+            self.flush()
+        return Affected(self, statement)
+
+    def begin(self) -> None:
+        """Begins a transaction with the next statement."""
+        self._enqueue(_BEGIN, ())
+        self._in_transaction, self._has_written = True, False
+
+    def commit(self, before: Callable[[], object] = lambda: None) -> None:
+        """Commits the transaction. Calls `before` when COMMIT is all that is left to do.
+
+        Raises:
+            ConnectionLost: Its `is_unsure` says whether the transaction may have been kept.
+            psycopg.Error: The server refused; nothing was kept.
+        """
+        before()
+        ending = self._enqueue(_COMMIT, ())
+        self._commit_is_sent = self._has_written
+        self.flush()
+        self._in_transaction = self._commit_is_sent = False
+        if ending.count is None:  # a transaction that had failed is rolled back, and COMMIT says so by its tag alone
+            raise errors.InFailedSqlTransaction("COMMIT was answered by ROLLBACK")
+
+    def roll_back(self) -> None:
+        """Ends the transaction without a trace. Raises ConnectionLost."""
+        self._waiting = [] if self._in_transaction else self._waiting
+        if self._in_transaction and self._is_begun():
+            self._enqueue(_ROLLBACK, ())
+            self.flush()
+        self._in_transaction = self._commit_is_sent = False
+
+    def close(self) -> None:
+        """Closes the connection, whatever the server does."""
+        with suppress(psycopg.Error):
+            self._pgconn.finish()
+
+    def _is_begun(self) -> bool:
+        return self._pgconn.transaction_status != TransactionStatus.IDLE
+
+    def _enqueue(self, sql: Prepared, values: tuple[Any, ...]) -> _Waiting:
+        statement = _Waiting(sql, values)
+        self._waiting.append(statement)
+        self._has_written |= sql.writes
+        return statement
+
+    def flush(self) -> None:
+        """Sends what waits, and reads the answers.
+
+        Raises:
+            ConnectionLost: There is no answer, or no connection.
+            psycopg.Error: The first error of the server. It has not run what came after it.
+        """
+        sent, self._waiting = self._waiting, []
+        self._is_refused = False
+        try:
+            expected = self._send(sent)
+            error = self._receive(expected)
+        except psycopg.OperationalError as lost:
+            raise self._lost(str(lost).strip()) from lost
+        if error is not None:
+            raise error
+
+    def _send(self, statements: list[_Waiting]) -> list[_Waiting | bytes]:
+        """Gives statements to libpq. Returns what will be answered: a name stands for a statement's preparation."""
+        expected: list[_Waiting | bytes] = []
+        preparing: set[bytes] = set()
+        for statement in statements:
+            name = statement.sql.name
+            if name not in self._prepared and name not in preparing:
+                self._pgconn.send_prepare(name, statement.sql.sql)
+                preparing.add(name)
+                expected.append(name)
+            self._pgconn.send_query_prepared(name, statement.values)
+            expected.append(statement)
+        self._pgconn.pipeline_sync()
+        return expected
+
+    def _receive(self, expected: list[_Waiting | bytes]) -> psycopg.Error | None:
+        """Reads the answers. Returns the first error."""
+        unsent = self._pgconn.flush()
+        answers = iter(expected)
+        first_error: psycopg.Error | None = None
+        while True:
+            while not self._pgconn.is_busy():
+                result = self._pgconn.get_result()
+                if result is None:  # it ends the answers to each statement
+                    if self._pgconn.status == ConnStatus.BAD:
+                        raise self._lost(str(first_error or "the server has closed the connection"))
+                    continue
+                if result.status == ExecStatus.PIPELINE_SYNC:
+                    return first_error
+                error = self._take(next(answers), result)
+                first_error = first_error or error
+            self._wait(writing=bool(unsent))
+            self._pgconn.consume_input()
+            unsent = unsent and self._pgconn.flush()
+
+    def _take(self, answered: _Waiting | bytes, result: Any) -> psycopg.Error | None:  # noqa: ANN401  a PGresult, in C
+        if result.status == ExecStatus.PIPELINE_ABORTED:
+            return None
+        if result.status == ExecStatus.FATAL_ERROR:
+            error = errors.error_from_result(result)
+            is_commit = isinstance(answered, _Waiting) and answered.sql is _COMMIT
+            # A server that stops may do so after it has committed, while it waits for a standby.
+            self._is_refused |= not is_commit or error.diag.severity_nonlocalized == "ERROR"
+            return error
+        if isinstance(answered, bytes):
+            self._prepared.add(answered)
+        elif result.status == ExecStatus.TUPLES_OK:
+            answered.count = result.ntuples
+            answered.rows = self._rows(answered.sql.name, result)
+        elif answered.sql is not _COMMIT or result.command_status == b"COMMIT":
+            answered.count = result.command_tuples or 0
+        return None
+
+    def _rows(self, name: bytes, result: Any) -> list[PostgresRow]:  # noqa: ANN401  as above
+        made = self._row_classes.get(name)
+        if made is None:
+            made = row_class([result.fname(place) for place in range(result.nfields)])
+            self._row_classes[name] = made
+        self._transformer.set_pgresult(result)
+        return self._transformer.load_rows(0, result.ntuples, made)
+
+    def _wait(self, *, writing: bool) -> None:
+        """Waits for the server until the deadline."""
+        left = self.deadline - time.monotonic()
+        self._poll.register(self._pgconn.socket, select.POLLIN | (select.POLLOUT if writing else 0))
+        if left <= 0 or not self._poll.poll(None if left == math.inf else math.ceil(left * 1000)):
+            raise self._lost("the server does not answer", is_late=True)
+
+    def _lost(self, reason: str, *, is_late: bool = False) -> ConnectionLost:
+        self.close()
+        return ConnectionLost(reason, is_unsure=self._commit_is_sent and not self._is_refused, is_late=is_late)

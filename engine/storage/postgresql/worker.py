@@ -1,0 +1,187 @@
+"""A thread that runs commands on its connection, one after the other.
+
+Transactions are READ COMMITTED: a command locks what it decides on before it reads it (queries/postgresql/locks.sql).
+
+If another transaction was in the way, or the connection broke before COMMIT, nothing was kept and the whole command
+runs again while its deadline lasts. If COMMIT was sent and not answered, nobody knows: the caller gets StorageUnsure,
+and the command does not run again, because for some commands a second run answers otherwise than the first.
+"""
+
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import psycopg
+
+from engine.config.postgres_address import PostgresAddress
+from engine.runtime import failpoints
+from engine.storage import queries
+from engine.storage.errors import StorageError, StorageUnavailable, StorageUnsure
+from engine.storage.jobs import Job, answer
+from engine.storage.postgresql.faults import Fault, as_storage_error, fault_of, is_damage
+from engine.storage.postgresql.session import SERVER_MARGIN_SECONDS, ConnectionLost, Session
+from engine.storage.transaction import Transaction
+
+# From when a thread takes a command until its caller is told that it failed. A call's decision has little longer.
+COMMAND_SECONDS = 2.5
+# Before a command runs again, on average; the second time twice as long, and so on.
+PAUSE_SECONDS = 0.005
+MAX_PAUSE_SECONDS = 0.2
+
+Committed: TypeAlias = Callable[[Transaction, float], object]
+Failed: TypeAlias = Callable[[Exception, bool], object]
+
+
+class _RunAgain(Exception):
+    """Nothing of the command was kept, and it may succeed now."""
+
+    def __init__(self, reason: str, fault: Fault) -> None:
+        super().__init__(reason)
+        self.fault = fault
+
+
+class Worker:
+    """A thread with a queue and a connection.
+
+    Args:
+        address: The database.
+        seconds: How long a command may take.
+        number: The thread's own.
+        committed: Called on this thread after each commit, with the transaction and how long it took.
+        failed: Called on this thread if the database failed, and whether it has found its data damaged.
+
+    Attributes:
+        jobs: What waits for the thread; None ends it.
+    """
+
+    def __init__(
+        self, address: PostgresAddress, seconds: float, number: int, committed: Committed, failed: Failed
+    ) -> None:
+        self.jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._committed = committed
+        self._failed = failed
+        self._address = address
+        self._seconds = seconds
+        self._sql = queries.load("psycopg")
+        self._session: Session | None = None
+        self._is_busy = False
+        self._thread = threading.Thread(target=self._work, name=f"storage-{number}", daemon=True)
+        self._thread.start()
+
+    @property
+    def load(self) -> int:
+        """How many commands wait for the thread or run on it."""
+        return self.jobs.qsize() + self._is_busy
+
+    def join(self) -> None:
+        """Waits for the thread's end."""
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (job := self.jobs.get()) is not None:
+            self._is_busy = True
+            if not job.future.cancelled():  # its caller was cancelled before it began
+                self._run(job)
+            answer([job])
+            self._is_busy = False
+        if self._session is not None:
+            self._session.close()
+
+    def _run(self, job: Job) -> None:
+        """Runs a command until it is committed or has failed for good."""
+        deadline, pause, met_duplicate = time.monotonic() + self._seconds, PAUSE_SECONDS, False
+        while True:
+            try:
+                job.result = self._try(job, deadline)
+            except _RunAgain as again:
+                late = time.monotonic() + pause >= deadline
+                if late or (again.fault is Fault.DUPLICATE and met_duplicate):
+                    job.error = self._given_up(again)
+                    return
+                met_duplicate |= again.fault is Fault.DUPLICATE
+                time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  no secret
+                pause = min(2 * pause, MAX_PAUSE_SECONDS)
+            except Exception as error:
+                # A future does not accept a StopIteration.
+                stopped = isinstance(error, StopIteration)
+                job.error = RuntimeError("a command raised StopIteration") if stopped else error
+                return
+            else:
+                return
+
+    def _given_up(self, again: _RunAgain) -> Exception:
+        if again.fault is Fault.DUPLICATE and isinstance(again.__cause__, psycopg.Error):
+            return again.__cause__
+        error = StorageUnavailable(str(again))
+        self._failed(error, False)
+        return error
+
+    def _try(self, job: Job, deadline: float) -> Any:  # noqa: ANN401  any command's result
+        """Runs a command once.
+
+        Raises:
+            _RunAgain: Nothing was kept, and it may succeed now.
+            StorageError: The database failed, or did not answer COMMIT.
+            Exception: Whatever the command raises; nothing was kept.
+        """
+        began = time.monotonic()
+        try:
+            session = self._connected(deadline)
+            transaction = Transaction(self._sql, session)
+            session.begin()
+            result = job.command(transaction, *job.args, **job.kwargs)
+            session.commit(lambda: failpoints.hit(f"{job.name} before commit"))
+        except ConnectionLost as lost:
+            self._session = None
+            raise self._after_loss(lost) from lost
+        except psycopg.Error as error:
+            raise self._after_error(error) from error
+        except Exception:
+            self._roll_back()
+            raise
+        failpoints.hit(f"{job.name} committed")
+        self._committed(transaction, time.monotonic() - began)
+        return result
+
+    def _connected(self, deadline: float) -> Session:
+        if self._session is None:
+            self._session = Session(self._address, statement_seconds=self._seconds + SERVER_MARGIN_SECONDS)
+        self._session.deadline = deadline
+        return self._session
+
+    def _after_loss(self, lost: ConnectionLost) -> Exception:
+        if not lost.is_unsure and not lost.is_late:
+            return _RunAgain(str(lost), Fault.LOST)
+        kind = StorageUnsure if lost.is_unsure else StorageUnavailable
+        error: StorageError = kind(str(lost))
+        self._failed(error, False)
+        return error
+
+    def _after_error(self, error: psycopg.Error) -> Exception:
+        fault = fault_of(error)
+        if fault is Fault.LOST:
+            self._drop_session()
+        else:
+            self._roll_back()
+        if fault is Fault.OF_THE_COMMAND:
+            return error
+        if fault is not Fault.OF_THE_DATABASE:
+            return _RunAgain(str(error).strip(), fault)
+        failure = as_storage_error(error)
+        self._failed(failure, is_damage(error))
+        return failure
+
+    def _roll_back(self) -> None:
+        if self._session is not None:
+            try:
+                self._session.roll_back()
+            except (ConnectionLost, psycopg.Error):
+                self._drop_session()
+
+    def _drop_session(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None

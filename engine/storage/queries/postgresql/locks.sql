@@ -1,0 +1,25 @@
+-- What a command locks before it reads what it will decide on. A statement sees what was committed before it began, so
+-- the lock is a statement of its own, before the one that reads. SQLite has one writer and needs none of this: there,
+-- these do nothing (see __init__.py).
+
+-- name: lock_booking!
+SELECT 1 FROM bookings WHERE id = :id FOR NO KEY UPDATE;
+
+-- name: lock_booking_holding!
+SELECT 1 FROM bookings WHERE service = :service AND gone_at IS NULL FOR NO KEY UPDATE;
+
+-- name: lock_booking_of_call!
+SELECT 1 FROM bookings WHERE id = (SELECT booking_id FROM calls WHERE call_id = :call_id) FOR NO KEY UPDATE;
+
+-- name: lock_account!
+SELECT 1 FROM accounts WHERE id = :id FOR NO KEY UPDATE;
+
+-- name: lock_endpoint!
+SELECT 1 FROM callback_endpoints WHERE account_id = :account_id AND url = :url FOR NO KEY UPDATE;
+
+-- name: lock_answer!
+-- Claims an idempotency key. Of several transactions with one key the first writes the claim, whose status is 0, and the
+-- others wait until it has ended. Then they find its answer, or write the claim themselves.
+INSERT INTO kept_answers (account_id, idempotency_key, fingerprint, status, location, body, kept_at)
+VALUES (:account_id, :idempotency_key, '', 0, NULL, '', :now)
+ON CONFLICT (account_id, idempotency_key) DO UPDATE SET status = kept_answers.status;

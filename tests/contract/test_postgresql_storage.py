@@ -1,0 +1,255 @@
+"""PostgreSQL's own ways to fail: a server that hangs, stops, is not fit, or does not answer a COMMIT."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import psycopg
+import pytest
+
+from engine.accounts.accounts import create_account
+from engine.config.postgres_address import PostgresAddress
+from engine.domain.errors import InvalidInput
+from engine.storage import queries
+from engine.storage.errors import DatabaseUnusable, StorageError, StorageTooSlow, StorageUnavailable, StorageUnsure
+from engine.storage.postgresql import server, session
+from engine.storage.postgresql.read_connection import PostgresReadConnection
+from engine.storage.postgresql.session import Session
+from engine.storage.postgresql.storage import PostgresStorage
+from engine.storage.transaction import Transaction
+from tests.contract.samples import START
+from tests.postgresql import Outsider, database_named, empty
+
+SECONDS = 0.6
+OURS = "application_name = 'rented-numbers' AND pid <> pg_backend_pid()"
+
+
+@pytest.fixture
+async def storage(postgres: PostgresAddress) -> AsyncIterator[PostgresStorage]:
+    empty(postgres)
+    storage = PostgresStorage(postgres, threads=2, command_seconds=SECONDS)
+    yield storage
+    await storage.close()
+
+
+@pytest.fixture
+def outside(postgres: PostgresAddress) -> Iterator[psycopg.Connection[Any]]:
+    with closing(psycopg.connect(postgres, autocommit=True)) as connection:
+        yield connection
+
+
+def backend(tx: Transaction) -> int:
+    """The process that serves this connection."""
+    return int(tx.accounts._db._connection.info.backend_pid)
+
+
+def account(name: str) -> Callable[[Transaction], Any]:
+    return lambda tx: create_account(tx, name, START)
+
+
+def names(postgres: PostgresAddress) -> list[str]:
+    with closing(Outsider(postgres)) as outsider:
+        return [row["name"] for row in outsider.execute("SELECT name FROM accounts ORDER BY name").fetchall()]
+
+
+async def test_every_statement_can_be_prepared_and_writes_only_what_its_name_says(postgres: PostgresAddress) -> None:
+    statements = queries.load("psycopg").statements
+    with closing(psycopg.connect(postgres, autocommit=True)) as connection:
+        for name, statement in statements.items():
+            prepared, _ = queries.prepared(name, statement)
+            result = connection.pgconn.prepare(prepared.name, prepared.sql)
+            assert result.status == psycopg.pq.ExecStatus.COMMAND_OK, (name, result.error_message)
+
+
+async def test_both_databases_have_the_same_statements_but_for_the_locks() -> None:
+    ours, theirs = (set(queries.load(driver).statements) for driver in ("psycopg", "sqlite3"))
+    assert {name for name in ours ^ theirs if not name.startswith("lock_")} == set()
+
+
+async def test_a_hung_server_costs_a_command_its_time_and_nobody_else_anything(
+    storage: PostgresStorage, postgres: PostgresAddress
+) -> None:
+    """`kill -STOP`: TCP is fine, no timeout of the server's own can end it."""
+    process = await storage.run_keyed("a", backend)
+    os.kill(process, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        with pytest.raises(StorageUnavailable):
+            await storage.run_keyed("a", account("Ann"))
+        assert time.monotonic() - began < 3 * SECONDS
+        await storage.run_keyed("a", account("Bob"))  # on a new connection
+    finally:
+        os.kill(process, signal.SIGCONT)
+    assert names(postgres) == ["Bob"]
+
+
+async def test_a_connection_that_breaks_before_the_commit_is_made_anew_and_the_command_runs_again(
+    storage: PostgresStorage, postgres: PostgresAddress, outside: psycopg.Connection[Any]
+) -> None:
+    runs = []
+
+    def breaks_once(tx: Transaction) -> None:
+        create_account(tx, "Ann", START)
+        runs.append(backend(tx))
+        if len(runs) == 1:
+            outside.execute("SELECT pg_terminate_backend(%s)", (runs[0],))
+
+    await storage.run(breaks_once)
+    assert len(set(runs)) == 2
+    assert names(postgres) == ["Ann"]
+
+
+@pytest.mark.parametrize("is_kept", (True, False))
+async def test_an_unanswered_commit_is_reported_as_such_and_never_repeated(
+    storage: PostgresStorage, postgres: PostgresAddress, monkeypatch: pytest.MonkeyPatch, *, is_kept: bool
+) -> None:
+    runs = []
+    receive = Session._receive
+
+    def no_answer(self: Session, expected: list[Any]) -> Any:
+        if getattr(expected[-1], "sql", None) is not session._COMMIT or not self._has_written:
+            return receive(self, expected)
+        self._pgconn.flush()
+        if is_kept:
+            receive(self, expected)
+        raise psycopg.OperationalError("the connection broke")
+
+    def command(tx: Transaction) -> None:
+        runs.append(1)
+        create_account(tx, "Ann", START)
+
+    await storage.run(backend)
+    with monkeypatch.context() as patched:
+        patched.setattr(Session, "_receive", no_answer)
+        with pytest.raises(StorageUnsure):
+            await storage.run(command)
+    assert len(runs) == 1
+    assert "Ann" in names(postgres) or not is_kept
+
+
+async def test_a_command_that_only_reads_runs_again_whenever_the_connection_breaks(
+    storage: PostgresStorage, outside: psycopg.Connection[Any]
+) -> None:
+    await storage.run_keyed("a", backend)
+    outside.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OURS}")  # type: ignore[arg-type]
+    assert await storage.run_keyed("a", lambda tx: tx.accounts.all()) == []
+
+
+async def test_a_lock_that_nobody_releases_is_not_waited_for_beyond_the_deadline(
+    storage: PostgresStorage, outside: psycopg.Connection[Any]
+) -> None:
+    ann = await storage.run(account("Ann"))
+    outside.execute("BEGIN")
+    outside.execute("SELECT 1 FROM accounts WHERE id = %s FOR UPDATE", (ann.id,))
+    began = time.monotonic()
+    with pytest.raises(StorageError):
+        await storage.run(lambda tx: int(tx.accounts.close(ann.id, START)))
+    assert time.monotonic() - began < 3 * SECONDS
+    outside.execute("ROLLBACK")
+
+
+async def test_a_deadlock_is_resolved_by_running_one_of_both_again(postgres: PostgresAddress) -> None:
+    empty(postgres)
+    storage = PostgresStorage(postgres, threads=2, command_seconds=20.0)
+    one, other = await storage.run(account("Ann")), await storage.run(account("Bob"))
+    runs = []
+
+    def renamed(tx: Transaction, first: str, second: str, suffix: str) -> None:
+        runs.append(suffix)
+        int(tx.accounts._sql.rename_account(tx.accounts._db, id=first, name=first + suffix))
+        time.sleep(0.1)
+        int(tx.accounts._sql.rename_account(tx.accounts._db, id=second, name=second + suffix))
+
+    await asyncio.gather(
+        storage.run_keyed("a", renamed, one.id, other.id, "-x"), storage.run(renamed, other.id, one.id, "-y")
+    )
+    await storage.close()
+    assert sorted(set(runs)) == ["-x", "-y"]
+    assert len(runs) > 2
+    assert len({name[-2:] for name in names(postgres)}) == 1
+
+
+async def test_commands_with_one_key_run_in_their_order(storage: PostgresStorage) -> None:
+    ran: list[int] = []
+    await asyncio.gather(*[storage.run_keyed("call", lambda _, n=n: ran.append(n)) for n in range(50)])
+    assert ran == list(range(50))
+
+
+async def test_a_text_with_a_nul_character_is_refused_clearly(
+    storage: PostgresStorage, postgres: PostgresAddress
+) -> None:
+    ann = await storage.run(account("Ann"))
+    with pytest.raises(InvalidInput, match="code 0"):
+        await storage.run(lambda tx: tx.accounts.suspend(ann.id, "a\0b", START))
+    await storage.run(account("Bob"))
+    assert names(postgres) == ["Ann", "Bob"]
+
+
+async def test_a_constraint_gives_the_error_to_the_caller_and_keeps_nothing(
+    storage: PostgresStorage, postgres: PostgresAddress
+) -> None:
+    def broken(tx: Transaction) -> None:
+        create_account(tx, "Ann", START)
+        tx.accounts._sql.insert_api_key(
+            tx.accounts._db, id="key_1", account_id="acc_none", digest="", hint="", created_at=START
+        )
+
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        await storage.run(broken)
+    assert names(postgres) == []
+
+
+async def test_a_query_of_a_reader_that_takes_too_long_is_ended(postgres: PostgresAddress) -> None:
+    connection = PostgresReadConnection(postgres, 0.2)
+    await connection.open()
+    slow, short = (queries.Prepared(b"q%d" % n, sql, writes=False) for n, sql in enumerate((SLOW, b"SELECT 7")))
+    with pytest.raises(StorageTooSlow):
+        await connection.run(lambda session: session.all(slow, ()))
+    assert await connection.run(lambda session: session.first(short, ())[0]) == 7
+    with pytest.raises(StorageUnavailable, match="read-only"):
+        await connection.run(lambda session: session.all(queries.Prepared(b"w", WRITE, writes=True), ()))
+    await connection.close()
+    with pytest.raises(StorageUnavailable):
+        await connection.run(lambda session: session.first(short, ()))
+
+
+SLOW = b"SELECT pg_sleep(20)"
+WRITE = b"DELETE FROM accounts"
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'", None),
+        ("ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'", None),
+        ("ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'", "encoding LATIN1"),
+        ("ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en' LC_COLLATE 'C' LC_CTYPE 'C'", "LC_COLLATE"),
+    ],
+)
+async def test_a_database_whose_texts_sort_otherwise_is_refused(
+    postgres: PostgresAddress, outside: psycopg.Connection[Any], how: str, why: str | None
+) -> None:
+    outside.execute("DROP DATABASE IF EXISTS fit")
+    outside.execute(f"CREATE DATABASE fit TEMPLATE template0 {how}")  # type: ignore[arg-type]
+    address = PostgresAddress(postgres.replace("/contract?", "/fit?"))
+    if why is None:
+        server.require_server(address)
+    else:
+        with pytest.raises(DatabaseUnusable, match=why):
+            server.require_server(address)
+
+
+async def test_an_older_a_newer_and_an_empty_database_are_refused(postgres: PostgresAddress) -> None:
+    server.require_usable(postgres)
+    bare = database_named(PostgresAddress(postgres.replace("/contract?", "/postgres?")), "bare")
+    with pytest.raises(DatabaseUnusable, match="older"):
+        server.require_usable(bare)
+    server.migrate(bare)
+    with closing(psycopg.connect(bare, autocommit=True)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(DatabaseUnusable, match="newer"):
+        server.require_usable(bare)

@@ -1,0 +1,160 @@
+"""A PostgreSQL server of the tests' own, which deploy/tools.sh finds or brings, and what is in its database."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from engine.config.postgres_address import PostgresAddress
+from engine.storage.migrate import migrate
+from tests.programs import ended
+
+ROOT = Path(__file__).resolve().parents[1]
+TOOL = ROOT / ".tools" / "postgresql.json"
+PATIENCE_SECONDS = 60.0
+# Nothing has to survive the test. The server listens on a socket in its directory only.
+OPTIONS = (
+    "listen_addresses=",
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "autovacuum=off",
+    "shared_buffers=32MB",
+    "max_connections=80",
+)
+
+
+@contextmanager
+def postgres_server(*options: str) -> Iterator[PostgresAddress]:
+    """Runs a server. Yields the address of its database `postgres`."""
+    assert TOOL.exists(), f"{TOOL} is missing: run deploy/tools.sh postgresql"
+    binaries = ROOT / ".tools" / json.loads(TOOL.read_text())["bin"]
+    # PostgreSQL refuses to run as root.
+    user: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+    with tempfile.TemporaryDirectory(prefix="rented-numbers-postgres-") as name:
+        directory = Path(name)
+        if user:
+            shutil.chown(directory, user["user"], user["group"])
+        data, log = directory / "data", directory / "log"
+        wanted = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+        made = subprocess.run(
+            [binaries / "initdb", f"--pgdata={data}", *wanted], capture_output=True, check=False, cwd="/", **user
+        )
+        assert made.returncode == 0, made.stderr.decode()
+        settings = [f"--{option}" for option in (*OPTIONS, f"unix_socket_directories={directory}", *options)]
+        with (
+            log.open("wb") as output,
+            ended(
+                subprocess.Popen(
+                    [binaries / "postgres", "-D", data, *settings], stdout=output, stderr=output, cwd="/", **user
+                )
+            ) as running,
+        ):
+            address = PostgresAddress(f"postgresql://postgres@/postgres?host={directory}")
+            _wait_for(address, running, log)
+            yield address
+            running.send_signal(signal.SIGINT)  # it does not wait for its clients then
+
+
+def _wait_for(address: PostgresAddress, running: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            psycopg.connect(address).close()
+        except psycopg.OperationalError:
+            assert running.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+        else:
+            return
+
+
+def database_named(address: PostgresAddress, name: str) -> PostgresAddress:
+    """Makes an empty database on the server."""
+    with psycopg.connect(address, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+    return PostgresAddress(address.replace("/postgres?", f"/{name}?"))
+
+
+@cache
+def template_database() -> Path:
+    """Returns a SQLite database with all migrations and no rows, made once."""
+    directory = Path(tempfile.mkdtemp(prefix="rented-numbers-template-"))
+    path = directory / "empty.sqlite3"
+    migrate(path)
+    return path
+
+
+@cache
+def _tables() -> tuple[str, ...]:
+    with closing(sqlite3.connect(template_database())) as connection:
+        found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        return tuple(name for (name,) in found if name != "alembic_version")
+
+
+def empty(address: PostgresAddress) -> None:
+    """Deletes all rows but those that the migrations have made."""
+    deletions = "; ".join(f"DELETE FROM {table}" for table in _tables() if table != "storage_marks")  # noqa: S608
+    with psycopg.connect(address, autocommit=True) as server:
+        # Tables in any order. TRUNCATE would take half a second.
+        server.execute(f"SET session_replication_role = replica; {deletions}")  # type: ignore[arg-type]
+
+
+class Outsider:
+    """A connection with the ways of sqlite3, which sees only committed data. Rows are dicts.
+
+    What it reads it copies into a SQLite database in memory first, so that a test has one text for both databases.
+    """
+
+    def __init__(self, address: PostgresAddress) -> None:
+        self._server = psycopg.connect(address, autocommit=True, row_factory=dict_row)
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        if sql.lstrip().upper().startswith(("SELECT", "WITH", "PRAGMA")):
+            copy = self.copied()
+            copy.row_factory = _as_dict
+            return copy.execute(sql, parameters)
+        return self._server.execute(sql.replace("%", "%%").replace("?", "%s"), parameters)  # type: ignore[arg-type]
+
+    def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        with self._server.cursor() as cursor:
+            cursor.executemany(sql.replace("%", "%%").replace("?", "%s"), rows)  # type: ignore[arg-type]
+
+    def copied(self) -> sqlite3.Connection:
+        """Returns a copy of everything."""
+        copy = sqlite3.connect(":memory:", isolation_level=None)
+        with closing(sqlite3.connect(template_database())) as source:
+            source.backup(copy)
+        for (trigger,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            copy.execute(f"DROP TRIGGER {trigger}")
+        with self._server.transaction(), self._server.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            for table in _tables():
+                copy.execute(f"DELETE FROM {table}")  # noqa: S608
+                rows = cursor.execute(f"SELECT * FROM {table}").fetchall()  # type: ignore[arg-type]  # noqa: S608
+                if rows:
+                    names = ", ".join(rows[0])
+                    marks = ", ".join("?" for _ in rows[0])
+                    copy.executemany(
+                        f"INSERT INTO {table} ({names}) VALUES ({marks})", [tuple(row.values()) for row in rows]
+                    )
+        return copy
+
+    def close(self) -> None:
+        self._server.close()
+
+
+def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
+    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
