@@ -1,7 +1,9 @@
 """A PostgreSQL server of the tests' own, which deploy/tools.sh finds or brings, and what is in its database."""
 
+import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -11,7 +13,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -19,6 +23,8 @@ from psycopg.rows import dict_row
 
 from engine.config.postgres_address import PostgresAddress
 from engine.storage.migrate import migrate
+from engine.storage.postgresql.session import Session
+from engine.storage.queries import Prepared
 from tests.programs import ended
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,7 +90,7 @@ def _wait_for(address: PostgresAddress, running: "subprocess.Popen[bytes]", log:
 def database_named(address: PostgresAddress, name: str) -> PostgresAddress:
     """Makes an empty database on the server."""
     with psycopg.connect(address, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+        server.execute(f"CREATE DATABASE {name}")
     return PostgresAddress(address.replace("/postgres?", f"/{name}?"))
 
 
@@ -109,7 +115,7 @@ def empty(address: PostgresAddress) -> None:
     deletions = "; ".join(f"DELETE FROM {table}" for table in _tables() if table != "storage_marks")  # noqa: S608
     with psycopg.connect(address, autocommit=True) as server:
         # Tables in any order. TRUNCATE would take half a second.
-        server.execute(f"SET session_replication_role = replica; {deletions}")  # type: ignore[arg-type]
+        server.execute(f"SET session_replication_role = replica; {deletions}")
 
 
 class Outsider:
@@ -121,16 +127,16 @@ class Outsider:
     def __init__(self, address: PostgresAddress) -> None:
         self._server = psycopg.connect(address, autocommit=True, row_factory=dict_row)
 
-    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+    def execute(self, sql: str, parameters: Any = ()) -> Any:
         if sql.lstrip().upper().startswith(("SELECT", "WITH", "PRAGMA")):
             copy = self.copied()
             copy.row_factory = _as_dict
             return copy.execute(sql, parameters)
-        return self._server.execute(sql.replace("%", "%%").replace("?", "%s"), parameters)  # type: ignore[arg-type]
+        return self._server.execute(_with_percents(sql), parameters)
 
-    def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+    def executemany(self, sql: str, rows: Sequence[Any]) -> None:
         with self._server.cursor() as cursor:
-            cursor.executemany(sql.replace("%", "%%").replace("?", "%s"), rows)  # type: ignore[arg-type]
+            cursor.executemany(_with_percents(sql), rows)
 
     def copied(self) -> sqlite3.Connection:
         """Returns a copy of everything."""
@@ -143,17 +149,47 @@ class Outsider:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             for table in _tables():
                 copy.execute(f"DELETE FROM {table}")  # noqa: S608
-                rows = cursor.execute(f"SELECT * FROM {table}").fetchall()  # type: ignore[arg-type]  # noqa: S608
+                rows = cursor.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608
                 if rows:
                     names = ", ".join(rows[0])
                     marks = ", ".join("?" for _ in rows[0])
                     copy.executemany(
-                        f"INSERT INTO {table} ({names}) VALUES ({marks})", [tuple(row.values()) for row in rows]
+                        f"INSERT INTO {table} ({names}) VALUES ({marks})",  # noqa: S608
+                        [tuple(row.values()) for row in rows],
                     )
         return copy
 
     def close(self) -> None:
         self._server.close()
+
+
+def _with_percents(sql: str) -> str:
+    return re.sub(r":(\w+)", r"%(\1)s", sql.replace("%", "%%").replace("?", "%s"))
+
+
+def _execute(session: Session, sql: str, parameters: Sequence[Any] = ()) -> Any:
+    """Runs a test's own statement within a command, as sqlite3 does."""
+    places = count(1)
+    numbered = re.sub(r"\?", lambda _: f"${next(places)}", sql)
+    name = hashlib.md5(numbered.encode(), usedforsecurity=False).hexdigest().encode()
+    affected = session.change(Prepared(name, numbered.encode(), writes=True), tuple(parameters))
+    return SimpleNamespace(rowcount=int(affected))
+
+
+Session.execute = _execute  # type: ignore[attr-defined]
+
+
+@contextmanager
+def refusing(address: PostgresAddress, event: str, table: str) -> Iterator[None]:
+    """Makes a database refuse an event of a table, with the word `refused`."""
+    body = "BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '23514'; END"
+    with psycopg.connect(address, autocommit=True) as server:
+        server.execute(f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$")
+        server.execute(f"CREATE TRIGGER no BEFORE {event} ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()")
+        try:
+            yield
+        finally:
+            server.execute("DROP FUNCTION refuse CASCADE")
 
 
 def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:

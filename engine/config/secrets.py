@@ -50,8 +50,12 @@ class Secrets:
     softphone2_password: str
 
 
-def refuse_lost_pepper(directory: Path, database: str) -> None:
-    """Refuses to start when the pepper of an existing database's API keys does not exist. `database`: in words.
+def refuse_lost_pepper(directory: Path, database: str | None) -> None:
+    """Refuses to start when the database exists but the pepper of its API keys does not.
+
+    Args:
+        directory: The directory of the secrets.
+        database: The database, in words; None: it has still to be made.
 
     Otherwise `ensure` would silently make another pepper, and every API key would stop working.
 
@@ -59,7 +63,7 @@ def refuse_lost_pepper(directory: Path, database: str) -> None:
         InsecureSecrets: The pepper is missing.
     """
     path = directory / "key_pepper"
-    if not path.exists():
+    if database is not None and not path.exists():
         raise InsecureSecrets(
             f"secret {path} is gone, and every API key in {database} depends on it: put it back from a backup. "
             "If there is none, `rented-numbers setup --new-key-pepper` makes another; then make every API key anew"

@@ -42,8 +42,8 @@ def set_up(settings: Settings, report: Report, *, new_pepper: bool = False) -> s
 
 def _ensure_secrets(settings: Settings, report: Report, *, new_pepper: bool) -> secrets.Secrets:
     directory = settings.data_dir / "secrets"
-    if not new_pepper and (database := existing_database(settings)):
-        secrets.refuse_lost_pepper(directory, database)
+    if not new_pepper:
+        secrets.refuse_lost_pepper(directory, existing_database(settings))
     created = secrets.ensure(directory)
     if created:
         report(f"created secrets in {directory}: {', '.join(created)}")

@@ -32,7 +32,9 @@ class ErasureTables(Table):
         read = getattr(self._sql, f"{table}_to_search")
         if table in {"calls", "cdrs"}:
             rows: list[Row] = read(self._db, after=after.first, at_most=limit, tail=tail)
-        elif table in {"callback_attempts", "kept_answers", "blocked_callers"}:
+        elif table == "callback_attempts":
+            rows = read(self._db, after=after.first, after_2=after.second or 0, at_most=limit)
+        elif table in {"kept_answers", "blocked_callers"}:
             rows = read(self._db, after=after.first, after_2=after.second, at_most=limit)
         else:
             rows = read(self._db, after=after.first, at_most=limit)

@@ -59,6 +59,7 @@ class Reads:
     """
 
     def __init__(self, database: Database, statement_seconds: float | None = None) -> None:
+        self.database = database
         self._sql = read_statements(database)
         self._keys = read_connection(database, statement_seconds)
         self._lists = read_connection(database, statement_seconds)

@@ -58,8 +58,11 @@ def database(kind: str, template: Path, tmp_path: Path, request: pytest.FixtureR
 
 @pytest.fixture
 async def storage(database: Database) -> AsyncIterator[EngineStorage]:
-    is_path = isinstance(database, Path)
-    storage = SqliteStorage(database) if is_path else PostgresStorage(database, THREADS, command_seconds=30.0)
+    storage: EngineStorage
+    if isinstance(database, PostgresAddress):
+        storage = PostgresStorage(database, THREADS, command_seconds=30.0)
+    else:
+        storage = SqliteStorage(database)
     yield storage
     await storage.close()
 

@@ -4,18 +4,20 @@ import asyncio
 import sys
 from pathlib import Path
 
+from engine.config.postgres_address import PostgresAddress
 from engine.domain.ids import AccountId
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.database import Database, open_storage
 from tests.contract.spooling import Reading
 from tests.contract.world import World
 
 
-async def main(database: Path, directory: Path) -> None:
-    storage = SqliteStorage(database)
+async def main(database: Database, directory: Path) -> None:
+    storage = open_storage(database)
     world = World(storage, database, AccountId("acc_any"))
     await Reading(world, directory).spool.take_in()
     await storage.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    place, spool = sys.argv[1:]
+    asyncio.run(main(PostgresAddress(place) if "://" in place else Path(place), Path(spool)))

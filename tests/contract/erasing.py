@@ -1,7 +1,5 @@
 """A person whose number is erased, and what a database still holds of it."""
 
-import sqlite3
-from contextlib import closing
 from typing import Any
 
 from engine.calls import lifecycle as calls
@@ -50,5 +48,5 @@ async def is_balanced(world: World) -> bool:
 
 
 def insert_row(world: World, table: str, **row: Any) -> None:
-    with closing(sqlite3.connect(world.database)) as connection, connection:
+    with outsider(world.database) as connection:
         insert(connection, table, **row)

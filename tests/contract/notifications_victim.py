@@ -17,6 +17,7 @@ from engine.domain.ids import CallId
 from engine.domain.numbers import E164
 from engine.domain.policy import Allowance, UsagePlan
 from engine.domain.times import BootMs, EpochMs, Timestamp
+from engine.storage.interface import Storage
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import CALLER, DAY, POLICY, SECOND, START, answer_report, end_report
 from tests.contract.world import POOL
@@ -24,30 +25,30 @@ from tests.contract.world import POOL
 PLANS = {UsagePlan.SMALL: Allowance(100, 100, 7 * DAY)}
 RULES = replace(POLICY, plans=PLANS, longest_call_seconds=100)
 FLOOD = 500
-Step = Callable[[SqliteStorage, Timestamp], Awaitable[object]]
+Step = Callable[[Storage, Timestamp], Awaitable[object]]
 
 
-async def notify(storage: SqliteStorage, at: Timestamp) -> None:
+async def notify(storage: Storage, at: Timestamp) -> None:
     await notifications.notify_all_due(storage, at.wall_ms, RULES)
 
 
-async def clean_up(storage: SqliteStorage, at: Timestamp) -> None:
+async def clean_up(storage: Storage, at: Timestamp) -> None:
     await storage.run(sweep, at, RULES)
 
 
-async def answer(storage: SqliteStorage, at: Timestamp) -> None:
+async def answer(storage: Storage, at: Timestamp) -> None:
     await storage.run(note_answer, answer_report("c1"), at)
 
 
-async def end(storage: SqliteStorage, at: Timestamp) -> None:
+async def end(storage: Storage, at: Timestamp) -> None:
     await storage.run(call_ended, end_report("c1", 50 * SECOND), at, RULES)
 
 
-async def miss(storage: SqliteStorage, at: Timestamp) -> None:
+async def miss(storage: Storage, at: Timestamp) -> None:
     await storage.run(call_ended, end_report("c1", 0, "BUSY"), at, RULES)
 
 
-async def flood(storage: SqliteStorage, at: Timestamp) -> None:
+async def flood(storage: Storage, at: Timestamp) -> None:
     calls = [IncomingCall(CallId(f"flood-{number}"), E164(POOL[0]), CALLER) for number in range(FLOOD)]
     await asyncio.gather(*(storage.run(route_call, call, at, RULES) for call in calls))
 

@@ -211,6 +211,7 @@ async def test_a_renamed_account_keeps_its_id_and_its_sandbox_follows(world: Wor
             await world.storage.run(rename, "Cid", taken)
 
 
+@pytest.mark.sqlite_only
 async def test_a_restore_gives_each_account_its_latest_state_also_from_a_compacted_log(world: World) -> None:
     accounts = {name: (await world.storage.run(create_account, name, world.now)).id for name in ("Bob", "Cid", "Dan")}
     await world.storage.run(suspend, "Dan", None, world.now)

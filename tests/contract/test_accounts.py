@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from engine.storage.accounts import ApiKey
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import START
-from tests.contract.world import POOL, World
+from tests.contract.world import INTEGRITY_ERRORS, POOL, World
 
 
 async def test_an_account_gets_a_webhook_secret_of_its_own(storage: SqliteStorage) -> None:
@@ -85,5 +84,5 @@ async def test_the_report_on_a_wrong_file_is_bounded(storage: SqliteStorage, bad
 
 
 async def test_a_number_cannot_be_in_the_pool_twice(world: World) -> None:
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(INTEGRITY_ERRORS):
         await world.storage.run(lambda tx: tx.numbers.insert(E164(POOL[0]), START))

@@ -1,7 +1,6 @@
 """Limits of a booking in the database: what counts, to the millisecond and for fifty simultaneous calls."""
 
 import asyncio
-import sqlite3
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +19,7 @@ from engine.domain.rejections import CALLER_LIMIT, CONCURRENCY_LIMIT
 from engine.domain.routing import Bridge, Preparation, RouteDecision
 from engine.domain.times import HOUR_MS
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, OTHER_HIDDEN, SECOND
-from tests.contract.world import World, outsider
+from tests.contract.world import INTEGRITY_ERRORS, World, outsider
 
 OTHER_CALLER = "+14155550199"
 
@@ -162,7 +161,7 @@ async def test_limits_are_stored_and_changed_one_by_one(world: World) -> None:
 @pytest.mark.parametrize("column", ["max_concurrent_calls", "max_calls_per_caller_per_hour", "max_call_seconds"])
 async def test_the_database_itself_refuses_a_limit_of_zero(world: World, column: str) -> None:
     booking = await booked(world)
-    with outsider(world.database) as connection, pytest.raises(sqlite3.IntegrityError, match="CHECK"):
+    with outsider(world.database) as connection, pytest.raises(INTEGRITY_ERRORS, match=r"(?i)check"):
         connection.execute(f"UPDATE bookings SET {column} = 0 WHERE id = ?", (booking.id,))  # noqa: S608  ours
 
 

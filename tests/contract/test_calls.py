@@ -14,7 +14,7 @@ from engine.domain.policy import UsagePlan
 from engine.domain.rejections import ALL_SLOTS_HELD, BOOKING_EXPIRED
 from engine.domain.routing import Bridge
 from engine.domain.times import EpochMs
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.database import open_storage
 from tests.contract.samples import (
     CALLBACK,
     CALLER,
@@ -42,7 +42,7 @@ async def test_exactly_one_of_fifty_simultaneous_calls_is_bridged_on_credit_for_
 
 async def test_two_engines_on_one_database_bridge_one_call_in_total(world: World) -> None:
     booking = await world.book()
-    peer = SqliteStorage(world.database)
+    peer = open_storage(world.database)
     both = (world, replace(world, storage=peer))
     decisions = await asyncio.gather(*(both[n % 2].route(booking.service, f"c{n}") for n in range(50)))
     await peer.close()

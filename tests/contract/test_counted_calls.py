@@ -111,6 +111,7 @@ async def test_what_is_undone_is_not_counted_and_what_runs_again_is_counted_once
     assert {row["call_id"] for row in world.rows("SELECT call_id FROM cdrs")} == {"repeated"}
 
 
+@pytest.mark.sqlite_only
 async def test_a_commit_that_fails_counts_nothing(world: World, counted: list[EndedCall]) -> None:
     booking = await world.book()
     await world.bridge(booking, "c1")

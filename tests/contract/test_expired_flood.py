@@ -15,7 +15,7 @@ from engine.domain.ids import AccountId
 from engine.domain.policy import NotificationRules
 from engine.domain.rejections import BOOKING_EXPIRED
 from engine.domain.times import EpochMs, rfc3339
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.database import open_storage
 from tests.contract.samples import DAY, HOUR, POLICY, SECOND
 from tests.contract.world import World, outsider
 
@@ -138,7 +138,7 @@ async def test_one_accounts_rest_can_be_reported_by_its_own_clock(world: World, 
 
 async def test_the_count_outlives_the_engine(world: World, expired: Booking) -> None:
     await flood(world, expired, 15)
-    again = SqliteStorage(world.database)
+    again = open_storage(world.database)
     world.storage, first = again, world.storage
     try:
         await flood(world, expired, 15)

@@ -14,6 +14,7 @@ from engine.domain.ids import AccountId
 from engine.domain.numbers import E164
 from engine.storage import jobs, sqlite
 from engine.storage.errors import StorageBusy, StorageUnavailable
+from engine.storage.interface import Storage
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 from tests.contract.samples import START
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.sqlite_only
 class Blocked:
     """A command that blocks the storage's thread, so that later commands wait together."""
 
-    def __init__(self, storage: SqliteStorage) -> None:
+    def __init__(self, storage: Storage) -> None:
         self._begun, self._release = threading.Event(), threading.Event()
         self.task = asyncio.ensure_future(storage.run(self._hold))
 
@@ -41,7 +42,7 @@ class Blocked:
         await self.task
 
 
-async def hold(storage: SqliteStorage) -> Blocked:
+async def hold(storage: Storage) -> Blocked:
     blocked = Blocked(storage)
     await blocked.begun()
     return blocked

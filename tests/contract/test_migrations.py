@@ -215,7 +215,8 @@ def insert(connection: sqlite3.Connection, table: str, **changes: Any) -> None:
 
 def schema(database: Path) -> list[dict[str, Any]]:
     with outsider(database) as connection:
-        return connection.execute("SELECT * FROM sqlite_master ORDER BY name").fetchall()
+        found: list[dict[str, Any]] = connection.execute("SELECT * FROM sqlite_master ORDER BY name").fetchall()
+    return found
 
 
 def test_a_consistent_row_of_each_table_is_kept(database: Path) -> None:

@@ -75,10 +75,10 @@ class Race:
         self.go_on.clear()
         one = asyncio.ensure_future(self.world.storage.run(the_first))
         assert await asyncio.to_thread(self.reached.wait, PATIENCE_SECONDS)
-        other = asyncio.ensure_future(self.world.storage.run(lambda tx: second(tx)))
+        other = asyncio.ensure_future(self.world.storage.run(second))
         with closing(psycopg.connect(self.address, autocommit=True)) as server:
             while not other.done() and server.execute(WAITING).fetchone() == (0,):
-                await asyncio.sleep(0.002)
+                await asyncio.wait([other], timeout=0.002)
         self.go_on.set()
         returned = await asyncio.gather(one, other, return_exceptions=True)
         for each in returned:

@@ -25,7 +25,7 @@ from tests.contract.samples import START
 from tests.postgresql import Outsider, database_named, empty
 
 SECONDS = 0.6
-OURS = "application_name = 'rented-numbers' AND pid <> pg_backend_pid()"
+ALL_ENDED = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'rented-numbers'"
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ async def test_a_connection_that_breaks_before_the_commit_is_made_anew_and_the_c
     assert names(postgres) == ["Ann"]
 
 
-@pytest.mark.parametrize("is_kept", (True, False))
+@pytest.mark.parametrize("is_kept", [True, False])
 async def test_an_unanswered_commit_is_reported_as_such_and_never_repeated(
     storage: PostgresStorage, postgres: PostgresAddress, monkeypatch: pytest.MonkeyPatch, *, is_kept: bool
 ) -> None:
@@ -135,7 +135,7 @@ async def test_a_command_that_only_reads_runs_again_whenever_the_connection_brea
     storage: PostgresStorage, outside: psycopg.Connection[Any]
 ) -> None:
     await storage.run_keyed("a", backend)
-    outside.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OURS}")  # type: ignore[arg-type]
+    outside.execute(ALL_ENDED)
     assert await storage.run_keyed("a", lambda tx: tx.accounts.all()) == []
 
 
@@ -175,7 +175,11 @@ async def test_a_deadlock_is_resolved_by_running_one_of_both_again(postgres: Pos
 
 async def test_commands_with_one_key_run_in_their_order(storage: PostgresStorage) -> None:
     ran: list[int] = []
-    await asyncio.gather(*[storage.run_keyed("call", lambda _, n=n: ran.append(n)) for n in range(50)])
+
+    def runs(_: Transaction, number: int) -> None:
+        ran.append(number)
+
+    await asyncio.gather(*[storage.run_keyed("call", runs, number) for number in range(50)])
     assert ran == list(range(50))
 
 
@@ -234,7 +238,7 @@ async def test_a_database_whose_texts_sort_otherwise_is_refused(
     postgres: PostgresAddress, outside: psycopg.Connection[Any], how: str, why: str | None
 ) -> None:
     outside.execute("DROP DATABASE IF EXISTS fit")
-    outside.execute(f"CREATE DATABASE fit TEMPLATE template0 {how}")  # type: ignore[arg-type]
+    outside.execute(f"CREATE DATABASE fit TEMPLATE template0 {how}")
     address = PostgresAddress(postgres.replace("/contract?", "/fit?"))
     if why is None:
         server.require_server(address)

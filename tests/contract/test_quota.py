@@ -19,7 +19,7 @@ from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.domain.spellings import Spellings
 from engine.privacy.erasure import erase
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.database import open_storage
 from engine.storage.transaction import Transaction
 from tests.contract.samples import CALLBACK, DAY, HIDDEN, PEPPER, SECOND, START
 from tests.contract.world import POOL, World
@@ -59,7 +59,7 @@ async def test_a_restart_forgets_neither_the_days_bookings_nor_what_is_in_quaran
 ) -> None:
     async def restart() -> None:
         await limited.storage.close()
-        limited.storage = SqliteStorage(database)
+        limited.storage = open_storage(database)
 
     for day in range(MOST // A_DAY):
         for _ in range(A_DAY):

@@ -14,6 +14,7 @@ from engine.domain.ids import CallId
 from engine.domain.metering import CallState
 from engine.domain.policy import UsagePlan
 from engine.domain.times import BootMs, EpochMs
+from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import DAY, HOUR, SECOND, START
 from tests.contract.world import World, outsider
 
@@ -164,6 +165,7 @@ async def test_a_call_from_before_a_reboot_is_missing(lenient: World) -> None:
 
 
 @pytest.mark.timeout(120 + LIVE_CALLS // 20)
+@pytest.mark.sqlite_only
 async def test_a_reconciliation_takes_few_statements_however_many_calls_are_live(lenient: World) -> None:
     """A reconciliation delays incoming calls. LIVE_CALLS=10000 and `-s` print for how long."""
     with outsider(lenient.database) as connection:
@@ -176,6 +178,7 @@ async def test_a_reconciliation_takes_few_statements_however_many_calls_are_live
     lenient.now += SECOND
     seen = frozenset(map(CallId, names[:-3]))
     statements: list[str] = []
+    assert isinstance(lenient.storage, SqliteStorage)
     lenient.storage._connection.set_trace_callback(statements.append)
     began = time.perf_counter()
     compared = await lenient.storage.run(

@@ -1,7 +1,6 @@
 """Refused calls: what is recorded of them, all of it or nothing."""
 
 import json
-import sqlite3
 from typing import Any
 
 import pytest
@@ -13,19 +12,13 @@ from engine.domain.numbers import E164
 from engine.domain.rejections import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER, Reject
 from engine.domain.routing import RouteDecision
 from tests.contract.samples import CALLER, HIDDEN, SECOND
-from tests.contract.world import POOL, World, outsider
+from tests.contract.world import INTEGRITY_ERRORS, POOL, World, refused
 
 
 async def expired(world: World) -> Booking:
     booking = await world.book()
     world.now = booking.end_at
     return booking
-
-
-def refuse_callbacks(world: World) -> None:
-    """Makes the database refuse every outbox row from now on."""
-    with outsider(world.database) as connection:
-        connection.execute("CREATE TRIGGER refused BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'refused'); END")
 
 
 def records(world: World) -> list[dict[str, Any]]:
@@ -53,8 +46,7 @@ async def test_a_call_to_an_expired_booking_is_recorded_and_reported_with_the_co
 
 async def test_record_and_callback_of_an_expired_call_are_committed_together_or_not_at_all(world: World) -> None:
     booking = await expired(world)
-    refuse_callbacks(world)
-    with pytest.raises(sqlite3.IntegrityError, match="refused"):
+    with refused(world.database, "INSERT", "outbox"), pytest.raises(INTEGRITY_ERRORS, match="refused"):
         await world.route(booking.service, "c1")
     assert records(world) == []
 
@@ -62,9 +54,8 @@ async def test_record_and_callback_of_an_expired_call_are_committed_together_or_
 async def test_debit_record_and_callback_of_a_call_are_committed_together_or_not_at_all(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "c1")
-    refuse_callbacks(world)
     before = world.rows("SELECT * FROM bookings") + world.rows("SELECT * FROM calls")
-    with pytest.raises(sqlite3.IntegrityError, match="refused"):
+    with refused(world.database, "INSERT", "outbox"), pytest.raises(INTEGRITY_ERRORS, match="refused"):
         await world.ended(CallId("c1"), 10 * SECOND)
     assert world.rows("SELECT * FROM bookings") + world.rows("SELECT * FROM calls") == before
     assert records(world) == []

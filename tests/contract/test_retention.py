@@ -26,7 +26,7 @@ from engine.storage.sqlite import connect
 from engine.storage.transaction import Transaction
 from tests.contract.samples import DAY, HIDDEN, HOUR, START
 from tests.contract.test_migrations import insert
-from tests.contract.world import World
+from tests.contract.world import INTEGRITY_ERRORS, World, outsider
 
 RETENTION = RetentionPeriods(records_ms=180 * DAY, callbacks_ms=30 * DAY, bookings_ms=30 * DAY)
 # `RETENTION_RECORDS=10000000 pytest -s tests/contract/test_retention.py -k does_not_grow` prints the figures.
@@ -141,7 +141,7 @@ async def test_a_record_missing_without_retention_is_still_detected(
 ) -> None:
     world = await World.begin(storage, database)
     await _half_forgotten(world)
-    with closing(sqlite3.connect(database)) as connection, connection:
+    with outsider(database) as connection:
         assert connection.execute(damage).rowcount == 1
     assert rule in await _discrepancies(world)
 
@@ -150,7 +150,7 @@ async def test_a_record_missing_without_retention_is_still_detected(
 async def test_no_more_seconds_can_be_deleted_than_were_settled(storage: Any, database: Path, forged: str) -> None:
     world = await World.begin(storage, database)
     await _half_forgotten(world)
-    with closing(sqlite3.connect(database)) as connection, pytest.raises(sqlite3.IntegrityError):
+    with outsider(database) as connection, pytest.raises(INTEGRITY_ERRORS):
         connection.execute(f"UPDATE bookings SET {forged}")  # noqa: S608  our own words
 
 
@@ -160,7 +160,7 @@ async def test_a_gone_bookings_row_stays_without_its_personal_data(world: World)
         noted = BookingPatch(label="Ann", metadata={"who": "Ann"})
         await world.storage.run(bookings.change, world.account, booking.id, noted, world.now, world.policy)
     await world.cancel(gone)
-    with closing(sqlite3.connect(world.database)) as connection, connection:
+    with outsider(world.database) as connection:
         for booking in (gone, held):
             insert(connection, "blocked_callers", booking_id=booking.id)
     world.now += 30 * DAY - 1
@@ -254,6 +254,7 @@ def _steps(
 
 
 @pytest.mark.timeout(3600)
+@pytest.mark.sqlite_only
 def test_the_cost_of_retention_does_not_grow_with_the_number_of_records(
     filled: Callable[[int], sqlite3.Connection],
 ) -> None:

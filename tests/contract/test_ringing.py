@@ -22,7 +22,7 @@ from engine.domain.policy import BookingLimits, Policy, UsagePlan
 from engine.domain.rejections import Reject
 from engine.domain.routing import Bridge, EndRinging, Preparation, RouteDecision
 from engine.domain.sharing import newcomers_share
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.database import open_storage
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, SECOND
 from tests.contract.world import POOL, World
 
@@ -112,7 +112,7 @@ async def test_what_counts_survives_the_engine_and_ends_with_the_calls(world: Wo
     booking = await booked(world)
     assert isinstance(await decided(world, booking, "c1", CALLER), Bridge)
     await world.storage.close()
-    world.storage = SqliteStorage(database)
+    world.storage = open_storage(database)
     await decided(world, booking, "c2", CALLER)
     assert isinstance(await decided(world, booking, "c3", invented(3)), Bridge)
     await decided(world, booking, "c4", invented(4))
@@ -178,6 +178,7 @@ class Attack:
                 await self.world.ended(call_id, 0, "NOANSWER")
 
 
+@pytest.mark.sqlite_only  # it is about the rule, and makes thousands of calls
 @pytest.mark.parametrize("attack", ATTACKS)
 async def test_honest_callers_get_through_while_an_attacker_lets_it_ring(world: World, attack: str) -> None:
     world.policy = strict(world.policy)

@@ -166,6 +166,9 @@ async def test_columns_that_a_newer_schema_has_disturb_nothing(world: World, dat
     booking = await world.book()
     await world.talk(booking, CallId("c1"), 10 * SECOND)
     assert (await world.stored(booking)).seconds.settled == 10
+    with outsider(database) as connection:
+        for table in COLUMNS:
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN newer")
 
 
 def test_no_statement_selects_whatever_columns_there_are() -> None:

@@ -96,6 +96,7 @@ async def test_on_a_full_disk_no_call_is_bridged_unmetered(world: World) -> None
             let_through += 1
             await world.ended(CallId(f"c{n}"), 0, "BUSY")
 
+    assert isinstance(world.storage, SqliteStorage)
     # The existing pages hold a few more calls; then there is no room for a lease.
     with full_disk(world.storage), pytest.raises(StorageUnavailable, match="full"):
         await calls_without_end()

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Self
 
+import psycopg
+
 from engine.accounts.accounts import create_account
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest, Renewal, SweepResult
@@ -27,8 +29,9 @@ from engine.storage.database import Database
 from engine.storage.interface import EngineStorage
 from tests.contract.ledger import broken_rules
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY, START, answer_report, end_report
-from tests.postgresql import Outsider
+from tests.postgresql import Outsider, refusing
 
+INTEGRITY_ERRORS = (sqlite3.IntegrityError, psycopg.IntegrityError)
 POOL = [f"+3225550{n:03}" for n in range(4)]
 
 
@@ -49,10 +52,23 @@ def outsider(database: Database) -> Iterator[Any]:
         connection.close()
 
 
+@contextmanager
+def refused(database: Database, event: str, table: str) -> Iterator[None]:
+    """Makes a database refuse an event of a table, with the word `refused`."""
+    if isinstance(database, PostgresAddress):
+        with refusing(database, event, table):
+            yield
+        return
+    with outsider(database) as connection:
+        connection.execute(f"CREATE TRIGGER no BEFORE {event} ON {table} BEGIN SELECT RAISE(ABORT, 'refused'); END")
+        yield
+        connection.execute("DROP TRIGGER no")
+
+
 @dataclass
 class World:
     storage: EngineStorage
-    database: Database
+    database: Any  # a path or a PostgresAddress; tests of SQLite alone use it as a path
     account: AccountId
     policy: Policy = POLICY
     _now: int = START
@@ -169,7 +185,8 @@ class World:
 
     def rows(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
         with outsider(self.database) as connection:
-            return connection.execute(sql, parameters).fetchall()
+            found: list[dict[str, Any]] = connection.execute(sql, parameters).fetchall()
+        return found
 
     def check_ledger(self) -> None:
         with outsider(self.database) as connection:

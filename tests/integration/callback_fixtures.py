@@ -61,7 +61,8 @@ class Outbox:
 
     def select(self, sql: str) -> list[dict[str, Any]]:
         with outsider(self.path) as database:
-            return database.execute(sql).fetchall()
+            found: list[dict[str, Any]] = database.execute(sql).fetchall()
+        return found
 
     def rows(self) -> list[dict[str, Any]]:
         return self.select("SELECT * FROM outbox ORDER BY id")

@@ -157,7 +157,7 @@ async def test_a_lease_that_the_call_has_talked_past_by_now_is_not_booked(
     ordinary = exchange.world.storage.run
 
     def after_a_pause(command: Any, *more: Any, **named: Any) -> Any:
-        planned = ordinary(command, *more, **named)
+        planned = asyncio.ensure_future(ordinary(command, *more, **named))
         if command is plan_shrinks:
             planned.add_done_callback(lambda _: setattr(exchange.world, "now", exchange.world.now + 1_500))
         return planned

@@ -149,7 +149,8 @@ async def test_a_client_that_does_not_read_holds_no_transaction_open(api: Api) -
     await many(api)
     async with exporting(api):
         await api.book()
-        assert await asyncio.to_thread(busy_at_checkpoint, api.reads.path) == 0
+        assert isinstance(api.reads.database, Path)
+        assert await asyncio.to_thread(busy_at_checkpoint, api.reads.database) == 0
         assert api.client.app[UNDER_WAY].total() == 1
 
 

@@ -138,6 +138,6 @@ async def test_no_booking_is_made_when_its_answer_cannot_be_stored(api: Api) -> 
 
 
 def execute(api: Api, statement: str) -> None:
-    with closing(sqlite3.connect(api.reads.path)) as database:
+    with closing(sqlite3.connect(api.reads.database)) as database:
         database.execute(statement)
         database.commit()

@@ -153,6 +153,6 @@ def _sums(database: sqlite3.Connection | psycopg.Connection[Any], table: _TableO
         for each in table.columns
     ]
     statement = f"SELECT {', '.join(terms)} FROM {table.name}"  # noqa: S608  names of our migrations
-    row = database.execute(statement).fetchone()  # type: ignore[call-overload,arg-type]
+    row = database.execute(statement).fetchone()
     values = [int(value) for value in row or ()]
     return {name: (values[2 * place], values[2 * place + 1]) for place, name in enumerate(table.columns)}

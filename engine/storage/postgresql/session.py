@@ -66,7 +66,6 @@ class Affected:
     """How many rows a statement has changed or locked. It is asked for only if somebody uses the number."""
 
     __slots__ = ("_session", "_statement")
-    __hash__ = None  # type: ignore[assignment]  it is as good as an int, and nobody needs it as a key
 
     def __init__(self, session: "Session", statement: _Waiting) -> None:
         self._session = session
@@ -85,6 +84,9 @@ class Affected:
 
     def __eq__(self, other: object) -> bool:
         return int(self) == other
+
+    def __hash__(self) -> int:
+        return hash(int(self))
 
     def __lt__(self, other: int) -> bool:
         return int(self) < other

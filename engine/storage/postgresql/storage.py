@@ -120,7 +120,8 @@ class PostgresStorage:
         self._closed = True
         for worker in self._workers:
             worker.jobs.put(None)
-        await asyncio.to_thread(lambda: [worker.join() for worker in self._workers])
+        for worker in self._workers:
+            await asyncio.to_thread(worker.join)
 
     def _note_commit(self, transaction: Transaction, seconds: float) -> None:
         """Counts a commit, and tells who waits for what it wrote."""
