@@ -15,6 +15,7 @@ from engine.privacy.findings import Findings
 from tests.contract.samples import PEPPER
 from tests.contract.test_migrations import insert
 from tests.contract.world import World, outsider
+from tests.postgresql import Outsider
 
 PERSON = E164("+14155550188")
 DIGITS = PERSON[1:]
@@ -49,4 +50,6 @@ async def is_balanced(world: World) -> bool:
 
 def insert_row(world: World, table: str, **row: Any) -> None:
     with outsider(world.database) as connection:
+        if isinstance(connection, Outsider):
+            connection.execute("SET session_replication_role = replica")  # rows need no owner, as in SQLite
         insert(connection, table, **row)

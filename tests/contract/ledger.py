@@ -5,6 +5,8 @@ It has its own SQL, so that an error in the product's queries cannot hide here t
 
 import sqlite3
 
+from tests.postgresql import Outsider
+
 # Each query lists the ids of rows that break the rule it is named after.
 RULES = {
     "granted = remaining + leased + settled": """
@@ -66,8 +68,9 @@ RULES = {
 }
 
 
-def broken_rules(connection: sqlite3.Connection) -> dict[str, list[str]]:
+def broken_rules(database: sqlite3.Connection | Outsider) -> dict[str, list[str]]:
     """Returns rule → ids of rows that break it; empty if the ledger balances."""
+    connection = database.copied() if isinstance(database, Outsider) else database
     # The first value of a row, whether rows are tuples or dicts on this connection.
     cursor = connection.cursor()
     cursor.row_factory = lambda _, row: str(row[0])
