@@ -103,7 +103,7 @@ class Calls(Table):
         )
 
     def start_again(self, call: Call, at: Timestamp) -> None:
-        """Stores that a call that rings was asked about again."""
+        """Stores that a call that rings was asked about again, if no later time is stored."""
         self._sql.start_call_again(
             self._db,
             call_id=call.call_id,

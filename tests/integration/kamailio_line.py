@@ -11,8 +11,8 @@ from phones.peer.dialog import Dialog
 from phones.peer.peer import Peer
 from phones.peer.stage import Stage
 from phones.peer.wire import Packet
-from phones.peer.writing import Body, Reply
-from phones.ports import free_port
+from phones.peer.writing import Reply
+from phones.ports import Transport, free_port
 from tests.kamailio import Kamailio, kamailio_of
 
 KAMAILIO, CARRIER, OTHER_CARRIER, STRANGER = "127.0.0.5", "127.0.0.10", "127.0.0.11", "127.0.0.66"
@@ -66,14 +66,6 @@ class Node:
             case Does.SAY_NOTHING:
                 pass
 
-    def hang_up(self, call: Dialog) -> None:
-        """Sends a BYE, and waits for its answer."""
-
-        async def bye() -> None:
-            assert (await call.answered(call.request("BYE"), 5)).status == 200
-
-        self._stage.run(bye())
-
     @property
     def requests(self) -> list[Message]:
         """The calls' requests that it got."""
@@ -93,15 +85,17 @@ class Call:
         self._stage = stage
 
     def hang_up(self) -> None:
-        async def bye() -> None:
-            assert (await self.dialog.answered(self.dialog.request("BYE"), 5)).status == 200
-
-        self._stage.run(bye())
+        self._stage.run(_ask(self.dialog, "BYE"))
 
     @property
     def seen(self) -> list[str]:
         """The heads of all messages that the carrier got. Bodies name where the sound comes from."""
         return [message.text.partition("\n\n")[0] for message in self.dialog.messages]
+
+
+async def _ask(dialog: Dialog, method: str) -> None:
+    """Sends a request within a call, which must be answered with 200."""
+    assert (await dialog.answered(dialog.request(method), 5)).status == 200
 
 
 class Line:
@@ -128,23 +122,29 @@ class Line:
         *,
         source: str = CARRIER,
         headers: Iterable[str] = (),
-        body: Body | None = None,
+        transport: Transport = "udp",
         patience: float = 10,
     ) -> Call:
         """Calls, and waits for the final answer."""
-        return self.stage.run(self._call(number, source, headers, body, patience))
+        return self.stage.run(self._call(number, source, headers, transport, patience))
 
-    async def _call(self, number: str, source: str, headers: Iterable[str], body: Body | None, patience: float) -> Call:
-        dialog, began = await self.dial(number, source), time.monotonic()
+    async def _call(
+        self, number: str, source: str, headers: Iterable[str], transport: Transport, patience: float
+    ) -> Call:
+        dialog, began = await self.dial(number, source, transport), time.monotonic()
         try:
-            status = (await dialog.answered(dialog.request("INVITE", headers, body), patience)).status
+            status = (await dialog.answered(dialog.request("INVITE", headers), patience)).status
         except TimeoutError:
             status = None
         return Call(dialog, self.stage, status, time.monotonic() - began)
 
-    async def dial(self, number: str, source: str = CARRIER) -> Dialog:
+    async def dial(self, number: str, source: str = CARRIER, transport: Transport = "udp") -> Dialog:
         """Prepares a call."""
-        return await self._peers[source].dialog(number, self.kamailio.address, source=CALLER)
+        return await self._peers[source].dialog(number, self.kamailio.address, source=CALLER, transport=transport)
+
+    def ask(self, dialog: Dialog, method: str) -> None:
+        """Sends a request within a call, from either side, which must be answered with 200."""
+        self.stage.run(_ask(dialog, method))
 
     def node_of(self, number: str) -> Node:
         """Calls, and hangs up. Returns the node that got the call."""
@@ -173,7 +173,7 @@ def line_of(**settings: object) -> Iterator[Line]:
     )
     with Stage() as stage:
         nodes = [Node(stage, host, port) for host in NODES]
-        peers = {host: stage.run(Peer.open(host)) for host in (CARRIER, OTHER_CARRIER, STRANGER)}
+        peers = {host: stage.run(Peer.open(host, tcp=True)) for host in (CARRIER, OTHER_CARRIER, STRANGER)}
         try:
             with kamailio_of(made) as kamailio:
                 yield Line(stage, kamailio, nodes, peers)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from engine.config.settings import Settings
+from phones.ports import Transport
 from tests.integration.kamailio_line import CARRIER, NODES, OTHER_CARRIER, STRANGER, Does, Line, line_of
 from tests.kamailio import SHARED, Kamailio
 
@@ -115,25 +116,25 @@ def test_a_drained_node_gets_no_calls_and_keeps_those_that_it_has(line: Line) ->
     assert line.node_of(NUMBER) is node
 
 
-def test_calls_end_in_both_directions_after_kamailio_was_killed(line: Line) -> None:
-    calls = [line.call(NUMBER) for _ in range(2)]
-    line.kamailio.kill()
-    line.kamailio.start()
-    calls[0].hang_up()
+@pytest.mark.parametrize(("transport", "is_killed"), [("udp", True), ("tcp", False)])
+def test_calls_go_on_after_kamailio_was_killed_and_show_nothing_of_what_is_behind(
+    line: Line, transport: Transport, is_killed: bool
+) -> None:
+    """Our carrier does not open a lost TCP connection again."""
+    calls = [line.call(NUMBER, transport=transport) for _ in range(2)]
     [node] = [node for node in line.nodes if node.calls]
-    node.hang_up(node.calls[1])
-    assert [message.method for message in calls[1].dialog.messages][-1] == "BYE"
-
-
-def test_a_carrier_sees_nothing_of_what_is_behind(line: Line) -> None:
-    for end in ("caller", "node"):
-        call = line.call(NUMBER)
-        [node] = [node for node in line.nodes if node.calls]
-        if end == "caller":
-            call.hang_up()
-        else:
-            node.hang_up(node.calls[-1])
-        assert len(call.seen) >= 3
+    if is_killed:
+        line.kamailio.kill()
+        line.kamailio.start()
+    sides = [(calls[0].dialog, node.calls[0]), (node.calls[1], calls[1].dialog)]
+    for one, other in sides:
+        for asking, asked in ((one, other), (other, one)):
+            line.ask(asking, "UPDATE")
+            assert asked.messages[-1].method == "UPDATE"
+        line.ask(one, "BYE")
+        assert other.messages[-1].method == "BYE"
+    for call in calls:
+        assert len(call.seen) >= 4
         for text in call.seen:
             for inside in (*NODES, SHARED.token, "X-RN-Trunk", "amailio"):
                 assert inside not in text, text

@@ -10,9 +10,9 @@ UPDATE calls SET
 WHERE call_id = :call_id AND booking_id = :booking_id;
 
 -- name: start_call_again!
--- A call that was answered keeps its start.
+-- A call that was answered keeps its start. An engine that hung may ask with an earlier time than the last one.
 UPDATE calls SET started_at = :started_at, started_ticks = :started_ticks
-WHERE call_id = :call_id AND booking_id = :booking_id AND state = 'RINGING';
+WHERE call_id = :call_id AND booking_id = :booking_id AND state = 'RINGING' AND started_at < :started_at;
 
 -- name: end_call!
 UPDATE calls SET state = :state, seconds_charged = :seconds_charged, ended_at = :ended_at
