@@ -49,9 +49,20 @@ async def read_body(request: web.Request, model: type[M], *, is_cursor: Callable
         ProblemError: The body is refused. The problem names everything that is wrong with it.
         HTTPRequestEntityTooLarge: A body without a Content-Length turned out to be too large.
     """
-    deps = request.app[DEPENDENCIES]
     _check_media_type(request)
-    document = _parse(await _read(request, deps.limits))
+    document = _parse(await _read(request, request.app[DEPENDENCIES].limits))
+    return checked_body(request, model, document, is_cursor=is_cursor)
+
+
+def checked_body(
+    request: web.Request, model: type[M], document: object, *, is_cursor: Callable[[str], bool] | None = None
+) -> M:
+    """Checks a body that is read already.
+
+    Raises:
+        ProblemError: The body is refused. The problem names everything that is wrong with it.
+    """
+    deps = request.app[DEPENDENCIES]
     wrong: list[ErrorDetails] = []
     body: M | None = None
     try:

@@ -1,5 +1,7 @@
 """The trace of a call: what was decided, what happened when, and what became of its callbacks."""
 
+from typing import Any
+
 from api.schemas.callbacks import CallbackAttemptBody, CallbackBody
 from api.schemas.common import Outgoing
 from api.schemas.fields import BookingIdField, CdrIdField, Count, HangupCause, Instant, PastCaller, Phone, SipCode
@@ -7,6 +9,8 @@ from engine.cdr.timeline import TraceEvent, TraceState, state_of, timeline_of, v
 from engine.cdr.trace import CallTrace, TracedCallback
 from engine.domain.call_ends import HungUpBy
 from engine.domain.dispositions import Disposition
+from engine.domain.ids import CallId
+from engine.domain.masking import masked, masked_text
 from engine.domain.rejections import Reason
 from engine.domain.times import EpochMs, rfc3339
 
@@ -103,6 +107,31 @@ class TraceBody(Outgoing):
             ],
             callbacks=[TracedCallbackBody.traced(each) for each in trace.callbacks],
         )
+
+
+def trace_record(trace: CallTrace, account: str) -> dict[str, Any]:
+    """Returns a trace for the operator: that of the API with what customers do not see; texts of others are masked."""
+    record = TraceBody.of(trace, for_operator=True).model_dump(mode="json")
+    for callback in record["callbacks"]:
+        callback["url"] = masked_text(callback["url"])
+        for attempt in callback["attempts"]:
+            attempt["response"] = masked_text(attempt["response"])
+    known, cdr = trace.known, trace.cdr
+    steps = {name: record.pop(name) for name in ("timeline", "callbacks")}
+    return record | {
+        "account": account,
+        "callId": CallId(known.call_id),
+        "destination": masked(known.destination),
+        "incomingTrunk": known.incoming_trunk,
+        "trunk": cdr and cdr.end.trunk,
+        "tried": [
+            {"trunk": each.trunk, "dialStatus": each.dial_status, "sipCode": each.sip_code, "hangupCause": each.cause}
+            for each in (cdr.tried if cdr else ())
+        ],
+        "sipCallId": known.sip_call_id,
+        "calleeSipCallId": known.callee_sip_call_id,
+        **steps,
+    }
 
 
 def _time(instant: EpochMs | None) -> str | None:

@@ -46,6 +46,8 @@ NOT_ANSWERED: Mapping[Disposition, str] = {
     Disposition.UNREACHABLE: "the hidden number could not be reached",
     Disposition.GAVE_WAY: "it gave way to a newer call, because as many calls were up as were allowed at once",
 }
+# Calls that were put through are unreachable as well.
+ONLY_REFUSED = {answer.disposition for answer in REJECTIONS.values()} - {Disposition.UNREACHABLE}
 ENDED_BY: Mapping[HungUpBy, str] = {
     HungUpBy.CALLER: "the caller hung up",
     HungUpBy.CALLEE: "the hidden number's side hung up",
@@ -136,6 +138,12 @@ def verdict_of(trace: CallTrace) -> str:
     further = trace.cdr.further_calls
     counted = f" {further} further calls of that minute were refused likewise." if further else ""
     return f"Refused: {_why_refused(trace.cdr)}.{caller_got}{counted}"
+
+
+def outcome_of(cdr: Cdr) -> str:
+    """Returns one sentence about a call that has its record: what became of it, and why."""
+    is_refused = cdr.reason is not None or cdr.disposition in ONLY_REFUSED
+    return f"Refused: {_why_refused(cdr)}." if is_refused else f"{_how_it_ended(cdr)}."
 
 
 def timeline_of(trace: CallTrace, *, for_operator: bool) -> list[Step]:

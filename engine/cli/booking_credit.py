@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from api.schemas.operator_rows import credit_of, grant_row
 from engine.bookings import lifecycle
 from engine.bookings.adjustments import MAX_REASON, Adjustment, adjust
 from engine.bookings.lifecycle import Renewal
-from engine.cli.booking_rows import check_callback, credit_of, grant_row, now_of, owned_booking, row_of
+from engine.cli.booking_rows import check_callback, now_of, owned_booking, row_of
 from engine.cli.database import run_command
 from engine.cli.given_numbers import booking_named
 from engine.cli.options import BookingIdArgument, PlanOption, YesOption

@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
+from api.schemas.operator_rows import booking_record, grant_row
 from engine.accounts.accounts import account_of
-from engine.cli.booking_rows import grant_row, now_of, owned_booking, record_of, row_of
+from engine.cli.booking_rows import now_of, owned_booking, row_of
 from engine.cli.completion import complete_accounts, complete_services
 from engine.cli.database import run_command
 from engine.cli.given_numbers import booking_named, number_of
@@ -84,7 +85,7 @@ def show_booking(booking_id: BookingIdArgument, as_json: Json = False) -> None:
 
     def look_up(tx: Transaction) -> tuple[dict[str, Any], list[Grant]]:
         owned = owned_booking(tx, wanted)
-        record = record_of(owned.booking, owned.account, now_of(tx, owned.booking.account_id, at), policy)
+        record = booking_record(owned, now_of(tx, owned.booking.account_id, at), policy)
         return record, tx.bookings.grants_of(owned.booking.id, MAX_GRANTS_SHOWN)
 
     record, grants = run_command(settings, look_up)

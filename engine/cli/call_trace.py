@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from api.schemas.traces import TraceBody
-from engine.cdr.trace import CallTrace, trace_call
+from api.schemas.traces import trace_record
+from engine.cdr.trace import trace_call
 from engine.cli.database import open_database, run_command
 from engine.cli.options import AccountFilter
 from engine.cli.output import Json, console, show, show_one
@@ -14,8 +14,7 @@ from engine.cli.record_search import accounts_wanted, newest_records
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput, NotFound
-from engine.domain.ids import AccountId, CallId
-from engine.domain.masking import masked, masked_text
+from engine.domain.ids import AccountId
 from engine.domain.number_plan import caller_of, is_caller
 from engine.domain.numbers import is_simulated
 from engine.domain.times import rfc3339
@@ -112,34 +111,9 @@ def _traced(settings: Settings, named: list[str]) -> list[dict[str, Any]]:
         async with Reads(settings.books) as reads:
             names = {row["id"]: row["name"] for row in await reads.accounts()}
             traces = [await trace_call(reads, each, policy) for each in named]
-        return [_record_of(each, names[each.account_id]) for each in traces]
+        return [trace_record(each, names[each.account_id]) for each in traces]
 
     return asyncio.run(read())
-
-
-def _record_of(trace: CallTrace, account: str) -> dict[str, Any]:
-    """Returns the answer of the API, with what is for the operator only; texts of others are masked."""
-    record = TraceBody.of(trace, for_operator=True).model_dump(mode="json")
-    for callback in record["callbacks"]:
-        callback["url"] = masked_text(callback["url"])
-        for attempt in callback["attempts"]:
-            attempt["response"] = masked_text(attempt["response"])
-    known, cdr = trace.known, trace.cdr
-    steps = {name: record.pop(name) for name in ("timeline", "callbacks")}
-    return record | {
-        "account": account,
-        "callId": CallId(known.call_id),
-        "destination": masked(known.destination),
-        "incomingTrunk": known.incoming_trunk,
-        "trunk": cdr and cdr.end.trunk,
-        "tried": [
-            {"trunk": each.trunk, "dialStatus": each.dial_status, "sipCode": each.sip_code, "hangupCause": each.cause}
-            for each in (cdr.tried if cdr else ())
-        ],
-        "sipCallId": known.sip_call_id,
-        "calleeSipCallId": known.callee_sip_call_id,
-        **steps,
-    }
 
 
 def _show(record: dict[str, Any], *, as_json: bool) -> None:

@@ -3,14 +3,23 @@
 from typing import NamedTuple
 
 from engine.domain.dispositions import Disposition
+from engine.domain.ids import BookingId
+from engine.domain.numbers import E164
 from engine.domain.times import EpochMs
 from engine.domain.web_access import WebSession
 from engine.runtime.ids import first_id
+from engine.storage.bookings import Grant, booking_from_row, grant_from_row
 from engine.storage.calls import call_from_row
+from engine.storage.cdrs import Cdr, cdr_from_row
+from engine.storage.filters import LAST_ID
 from engine.storage.operator_reads import OperatorReads
-from engine.storage.overview import ALL_LIVE, LiveCall, WantedLive
-from engine.storage.table import fields_of
+from engine.storage.overview import ALL_LIVE, LiveCall, OwnedBooking, WantedLive
+from engine.storage.scanning import ScannedPage, Slice, scan
+from engine.storage.table import Row, fields_of
 from engine.storage.web_access import web_session_from_row
+
+# A number is looked for among so many bookings at once; most installations have fewer.
+BOOKINGS_SCANNED = 20_000
 
 
 class CallsOfHour(NamedTuple):
@@ -25,6 +34,24 @@ class CallsOfHour(NamedTuple):
     disposition: Disposition
     calls: int
     seconds: int
+
+
+class OwnedRecord(NamedTuple):
+    """A call record, and the name of its account."""
+
+    account: str
+    cdr: Cdr
+
+
+class SeenBooking(NamedTuple):
+    """A booking with the name of its account, and how far the account's clock is ahead of the machine's."""
+
+    owned: OwnedBooking
+    clock_ahead_ms: int
+
+    def now(self, now: EpochMs) -> EpochMs:
+        """Returns the time by the account's clock."""
+        return EpochMs(now + self.clock_ahead_ms)
 
 
 class ConsoleReads(OperatorReads):
@@ -46,3 +73,59 @@ class ConsoleReads(OperatorReads):
             self._sql.calls_by_hour, since=since, first_id=first_id("cdr", since), at_most=limit
         )
         return [CallsOfHour(row["hour"], Disposition(row["disposition"]), row["calls"], row["seconds"]) for row in rows]
+
+    async def newest_records(
+        self, *, party: str | None, failed: bool, before_id: str | None, limit: int
+    ) -> ScannedPage[OwnedRecord, str]:
+        """Returns a page of the records of all accounts, newest first.
+
+        Args:
+            party: Only calls of this caller or to this rented number. None: all.
+            failed: Only calls that were not answered.
+            before_id: Only records older than this one. None: from the newest on.
+            limit: The most records to return.
+        """
+
+        async def read(begin: str, count: int, most: int) -> Slice[OwnedRecord, str]:
+            last = await self._lists.run(self._sql.cdr_id_before, before_id=begin, skipped=count - 1)
+            bounds = {"before_id": begin, "last_id": last or ""}
+            rows = await self._lists.run(self._sql.newest_cdrs, **bounds, party=party, failed=int(failed), at_most=most)
+            return Slice([OwnedRecord(row["account"], cdr_from_row(row)) for row in rows], last, count)
+
+        return await scan(before_id or LAST_ID, limit, read)
+
+    async def seen_booking(self, booking_id: BookingId) -> SeenBooking | None:
+        """Returns a booking of any account, also when it is gone."""
+        row = await self._keys.run(self._sql.console_booking, id=booking_id)
+        return _seen_booking(row) if row else None
+
+    async def newest_bookings(
+        self, *, number: E164 | None, account: str | None, gone: bool, before_id: str | None, limit: int
+    ) -> ScannedPage[SeenBooking, str]:
+        """Returns a page of the bookings of all accounts, newest first.
+
+        Args:
+            number: Only bookings with this rented or hidden number. None: any.
+            account: Only those of the account with this id or name. None: any.
+            gone: Also those that are gone.
+            before_id: Only bookings older than this one. None: from the newest on.
+            limit: The most bookings to return.
+        """
+        wanted = {"number": number, "account": account, "gone": int(gone)}
+
+        async def read(begin: str, count: int, most: int) -> Slice[SeenBooking, str]:
+            last = await self._lists.run(self._sql.booking_id_before, before_id=begin, skipped=count - 1)
+            bounds = {"before_id": begin, "last_id": last or ""}
+            rows = await self._lists.run(self._sql.console_bookings, **bounds, **wanted, at_most=most)
+            return Slice([_seen_booking(row) for row in rows], last, count)
+
+        return await scan(before_id or LAST_ID, limit, read, BOOKINGS_SCANNED)
+
+    async def grants_of(self, booking_id: BookingId, limit: int) -> list[Grant]:
+        """Returns a booking's grants, newest first."""
+        rows = await self._lists.run(self._sql.grants_of_booking, booking_id=booking_id, at_most=limit)
+        return [grant_from_row(row) for row in rows]
+
+
+def _seen_booking(row: Row) -> SeenBooking:
+    return SeenBooking(OwnedBooking(row["account"], booking_from_row(row)), row["clock_ahead_ms"])

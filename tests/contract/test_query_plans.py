@@ -62,10 +62,14 @@ INDEXES = {
     "booked_by_country": "bookings_created (created_at>? AND created_at<?)",
     "left_by_country": "bookings_ended (gone_at>? AND gone_at<?)",
     "calls_by_hour": "sqlite_autoindex_cdrs_1 (id>?)",
+    "cdr_id_before": "sqlite_autoindex_cdrs_1 (id<?)",
     "dispositions_between": "sqlite_autoindex_cdrs_1 (id>? AND id<?)",
+    "newest_cdrs": "sqlite_autoindex_cdrs_1 (id>? AND id<?)",
     "endpoints_tried": "callback_endpoints_used (last_attempt_at>?)",
     "calls_by_number": "cdrs_begun (account_id=? AND started_at>? AND started_at<?)",
     "bookings_of_closed_accounts": "accounts_closed",
+    "booking_id_before": "sqlite_autoindex_bookings_1 (id<?)",
+    "console_bookings": "sqlite_autoindex_bookings_1 (id>? AND id<?)",
     "bookings_page": "bookings_listed (account_id=? AND id",
     "bookings_page_end": "bookings_listed (account_id=? AND id",
     "accounts_with_callbacks": "outbox_due (account_id>?)",
@@ -99,7 +103,14 @@ BY_PRIMARY_KEY = {
     "noted_bookings_page_end": "booking_notes USING PRIMARY KEY (digest=? AND booking_id<?)",
 }
 # Queries whose index alone holds what they read.
-COVERED = {"callback_place_after", "callback_place_before", "cdr_places", "nth_newest_booking"}
+COVERED = {
+    "booking_id_before",
+    "cdr_id_before",
+    "callback_place_after",
+    "callback_place_before",
+    "cdr_places",
+    "nth_newest_booking",
+}
 # All searches of the statements that every call runs.
 CALL_PATH = {
     "asked": [

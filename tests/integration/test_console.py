@@ -114,7 +114,7 @@ async def test_no_other_page_changes_anything(console: Console, changes: dict[st
 
 
 async def test_what_a_page_sends_is_carried_out_and_logged(console: Console) -> None:
-    opened = await console.session()
+    opened = await console.session(Role.ADMIN)
     for way in ACTIONS:
         answer = await act(console, way, opened.secret)
         assert (answer.status, way) == (200, way), answer.text

@@ -13,7 +13,7 @@ from api.web.frame.site import Page
 from engine.domain.ids import CallId
 from engine.domain.web_access import Role
 from tests.integration.api_helpers import HIDDEN
-from tests.integration.web_helpers import CALL, SITE, Console, call_up
+from tests.integration.web_helpers import CALL, SITE, Console, call_up, path_of
 from tests.playwright_browser import Watched, running_browser, watched_page
 
 pytest_plugins = ["tests.integration.web_fixtures"]
@@ -28,7 +28,7 @@ PICTURED = {"": "console-today.png", "/live": "console-live.png", "/system": "co
 REACHABLE = """() => {
   const isShown = (each) => each.checkVisibility({ visibilityProperty: true })
     && !each.closest('details:not([open]) > :not(summary)');
-  const all = 'a[href], button, input:not([type=hidden]), summary, select, [tabindex="0"]';
+  const all = 'a[href], button, input:not([type=hidden]), summary, select, textarea, [tabindex="0"]';
   return [...document.querySelectorAll(all)].filter(isShown).length;
 }"""
 FOCUSED = """() => {
@@ -55,7 +55,7 @@ async def signed_in(console: Console, browser: Browser) -> AsyncIterator[Watched
 @pytest.mark.parametrize("page", SITE.pages, ids=lambda page: page.title)
 async def test_every_page_is_accessible_complete_and_offline(console: Console, signed_in: Watched, page: Page) -> None:
     tab = signed_in.page
-    await tab.goto(f"{console.url}/console{page.path}")
+    await tab.goto(console.url + path_of(SITE, page).format_map(console.examples))
     assert await tab.title() == f"{page.title} · Rented numbers"
     if page.path == "/live":
         await tab.wait_for_selector(f'[aria-label="Hang up call {CALL}"]')

@@ -13,7 +13,7 @@ from engine.accounts.sign_in import csrf_token_of, end_session
 from engine.domain.ids import CallId
 from engine.domain.web_access import Role
 from tests.integration.api_helpers import HIDDEN, PEPPER
-from tests.integration.web_helpers import ACTIONS, CALL, PAGES, SITE, WAYS, Console, act, ask, call_up
+from tests.integration.web_helpers import ACTIONS, CALL, PAGES, SITE, WAYS, Console, act, ask, call_up, path_of
 
 pytest_plugins = ["tests.integration.web_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -44,7 +44,7 @@ async def test_every_form_and_button_names_the_token_itself(console: Console) ->
     """htmx 4 inherits no attribute by itself, so a token on the body would silently not be sent."""
     secret = (await console.session(Role.ADMIN)).secret
     for site, page in PAGES:
-        text = (await ask(console, "GET", site.prefix + page.path, secret)).text
+        text = (await ask(console, "GET", path_of(site, page), secret)).text
         for form in re.findall(r"<form[^>]*method=\"post\".*?</form>", text, re.DOTALL):
             assert 'name="csrf"' in form
         for button in re.findall(r"<button[^>]*hx-post[^>]*>", text):
@@ -55,7 +55,7 @@ async def test_no_page_and_no_data_hold_a_hidden_number(console: Console) -> Non
     secret = (await console.session(Role.ADMIN)).secret
     for site, page in PAGES:
         for accept in ("text/html", "application/json"):
-            answer = await ask(console, "GET", site.prefix + page.path, secret, Accept=accept)
+            answer = await ask(console, "GET", path_of(site, page), secret, Accept=accept)
             assert answer.status == 200
             assert (HIDDEN[1:] in answer.text.replace(" ", ""), page.path) == (False, page.path)
 

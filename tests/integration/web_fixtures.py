@@ -14,9 +14,11 @@ from engine.storage.sqlite import SqliteStorage
 from tests.integration.api_helpers import SettableClock
 from tests.integration.web_helpers import (
     CALL,
+    ENDED_CALL,
     Console,
     call_up,
     calls_of_the_day,
+    end_call,
     fill,
 )
 from tests.integration.web_server import served_console
@@ -28,13 +30,14 @@ async def console(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Con
     database = directory / "console.sqlite3"
     migrate(database)
     storage, clock = SqliteStorage(database), SettableClock()
-    account_id, booking = await storage.run(fill)
+    account_id, booking, examples = await storage.run(fill)
     async with (
         served_console(directory, storage, clock, database) as (url, operator, log),
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as client,
     ):
-        console = Console(url, storage, clock, operator, log, booking, client, account_id)
+        console = Console(url, storage, clock, operator, log, booking, client, account_id, examples)
         await calls_of_the_day(console)
+        examples["record"] = await end_call(console, ENDED_CALL)
         await call_up(console, CALL)
         yield console
     await storage.close()

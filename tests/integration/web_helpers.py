@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import aiohttp
 from yarl import URL
 
-from api.web.frame.site import Site
+from api.web.frame.site import Action, Page, Site
 from api.web.served import sites
 from engine.accounts.accounts import create_account
 from engine.accounts.sign_in import NewSession, csrf_token_of, make_link, new_session
@@ -25,11 +25,12 @@ from engine.runtime.security_log import SecurityLog
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 from tests.contract.samples import ENDS
-from tests.integration.api_helpers import CALLER, HIDDEN, PEPPER, POLICY, START, SettableClock
+from tests.integration.api_helpers import CALLBACK, CALLER, HIDDEN, PEPPER, POLICY, START, SettableClock
 from tests.integration.web_server import FakeOperator
 
 NUMBERS = tuple(f"+3225550{last:04}" for last in range(300))
 CALL = CallId("rn00000001-1772366400.1")
+ENDED_CALL = CallId("rn00000001-1772366400.8")
 
 
 @dataclass
@@ -59,11 +60,13 @@ class Console:
         return [line["SecurityEvent"] for line in self.log.newest(1000)]
 
 
-def fill(tx: Transaction) -> tuple[AccountId, Booking]:
+def fill(tx: Transaction) -> tuple[AccountId, Booking, dict[str, str]]:
+    """Makes an account, a booking for calls, and what the examples of pages and actions name."""
     account = create_account(tx, "ours", START)
     import_numbers(tx, list(enumerate(NUMBERS)), START)
-    booking = book(tx, BookingRequest(account.id, E164(HIDDEN), UsagePlan.LARGE, ""), START, POLICY)
-    return account.id, booking
+    wanted = BookingRequest(account.id, E164(HIDDEN), UsagePlan.LARGE, CALLBACK)
+    booking, other = book(tx, wanted, START, POLICY), book(tx, wanted, START, POLICY)
+    return account.id, booking, {"booking": other.id}
 
 
 async def call_up(console: Console, call_id: CallId, *, answered: bool = True, source: str = CALLER) -> None:
@@ -74,17 +77,25 @@ async def call_up(console: Console, call_id: CallId, *, answered: bool = True, s
         await console.storage.run(note_answer, report, console.clock.timestamp())
 
 
+async def end_call(
+    console: Console, call_id: CallId, how: str = "ANSWER", *, seconds: int = 20, source: str = CALLER
+) -> str:
+    """Makes a whole call. Returns the id of its record."""
+    is_answered = how == "ANSWER"
+    await call_up(console, call_id, answered=is_answered, source=source)
+    end = EndReport(call_id, console.booking.id, 1_000 * seconds if is_answered else 0, ENDS[how])
+    settled = await console.storage.run(call_ended, end, console.clock.timestamp(), POLICY)
+    assert settled is not None
+    return settled.cdr.id
+
+
 async def calls_of_the_day(console: Console) -> None:
     """Makes some calls in the hours before, most of them answered."""
     for hour, calls in enumerate((2, 5, 3, 6)):
         console.clock.instant = EpochMs(START - (4 - hour) * HOUR_MS)
         for number in range(calls):
             call_id = CallId(f"rn00000000-{1772352000 + 3600 * hour}.{number}")
-            await call_up(console, call_id, answered=number % 3 != 1)
-            ending = ENDS["BUSY" if number % 3 == 1 else "ANSWER"]
-            talked = 0 if number % 3 == 1 else 40_000 + 1_000 * number
-            end = EndReport(call_id, console.booking.id, talked, ending)
-            await console.storage.run(call_ended, end, console.clock.timestamp(), POLICY)
+            await end_call(console, call_id, "BUSY" if number % 3 == 1 else "ANSWER", seconds=40 + number)
     console.clock.instant = START
 
 
@@ -100,8 +111,23 @@ class Answer(NamedTuple):
     headers: Any
 
 
+# What the forms of all actions may hold.
+FIELDS = {
+    "call": CALL,
+    "kind": "call",
+    "id": CALL,
+    "usagePlan": "SMALL",
+    "seconds": "60",
+    "calls": "1",
+    "reason": "a test",
+    "paused": "yes",
+    "label": "A label",
+    "sure": "yes",
+}
+
+
 class Way(NamedTuple):
-    """A path of a site, and the role that it needs."""
+    """A path of a site, with the name of an example for `{id}` (see `ask`), and the role that it needs."""
 
     site: Site
     method: str
@@ -110,24 +136,30 @@ class Way(NamedTuple):
     fields: frozenset[str] = frozenset()
 
 
+def path_of(site: Site, entry: Page | Action) -> str:
+    return site.prefix + entry.path.replace("{id}", f"{{{entry.example}}}")
+
+
+def _sent(action: Action) -> frozenset[str]:
+    return action.fields | (action.optional & FIELDS.keys())
+
+
 WAYS = [
-    *(Way(site, "GET", site.prefix + page.path, page.role) for site, page in PAGES),
+    *(Way(site, "GET", path_of(site, page), page.role) for site, page in PAGES),
     *(Way(site, "GET", site.prefix + stream.path, stream.role) for site in sites() for stream in site.streams),
     *(
-        Way(site, "POST", site.prefix + action.path, action.role, action.fields)
+        Way(site, "POST", path_of(site, action), action.role, _sent(action))
         for site in sites()
         for action in site.actions
     ),
 ]
 ACTIONS = [way for way in WAYS if way.method == "POST"]
-# What the forms of all actions may hold.
-FIELDS = {"call": CALL, "kind": "call", "id": CALL}
 
 
 async def ask(console: Console, method: str, path: str, secret: str = "", form: Any = None, **headers: str) -> Answer:
     if secret:
         headers["Cookie"] = f"{SITE.cookie}={secret}"
-    url = URL(console.url + path, encoded=True)
+    url = URL(console.url + path.format_map(console.examples), encoded=True)
     async with console.client.request(method, url, headers=headers, data=form, allow_redirects=False) as answer:
         return Answer(answer.status, await answer.text(), answer.headers.copy())
 
@@ -138,3 +170,9 @@ async def act(console: Console, way: Way, secret: str, **changes: str | None) ->
     form = {name: FIELDS[name] for name in way.fields} | ({"csrf": sent["csrf"]} if sent["csrf"] is not None else {})
     headers = {"Origin": sent["Origin"]} if sent["Origin"] is not None else {}
     return await ask(console, "POST", way.path, secret, form, **headers)
+
+
+async def act_by_path(console: Console, path: str, secret: str, form: dict[str, str]) -> Answer:
+    """Sends a form as its page does."""
+    sent = form | {"csrf": csrf_token_of(secret, PEPPER)}
+    return await ask(console, "POST", path, secret, sent, Origin=console.url)

@@ -11,11 +11,13 @@ from aiohttp.test_utils import TestServer
 from api.app import Dependencies, WebServices, build_app
 from api.http.server import build_runner
 from api.web.frame.commands import CommandResult, CommandRunner
-from engine.control.requests import Done, HangUp, ShownTrunk, ShownTrunks, ShowTrunks
-from engine.domain.ids import CallId
+from engine.bookings.adjustments import Adjustment, adjust
+from engine.control.requests import Done, EndCalls, HangUp, ShownTrunk, ShownTrunks, ShowTrunks
+from engine.domain.ids import BookingId, CallId
 from engine.metrics.tallies import Tallies
 from engine.runtime.clock import Clock
 from engine.runtime.security_log import SecurityLog
+from engine.storage.bookings import Grant
 from engine.storage.console_reads import ConsoleReads
 from engine.storage.reads import STATEMENT_SECONDS, Reads
 from engine.storage.sqlite import SqliteStorage
@@ -29,14 +31,24 @@ FINDINGS = [
 
 
 class FakeOperator:
-    """Records the calls that it was asked to end."""
+    """Records the calls and the bookings whose end it was asked for; adjusts without Asterisk."""
 
-    def __init__(self) -> None:
+    def __init__(self, storage: SqliteStorage, clock: Clock) -> None:
+        self._storage = storage
+        self._clock = clock
         self.hung_up: list[CallId] = []
+        self.ended: list[BookingId] = []
 
     async def hang_up(self, request: HangUp) -> Done:
         self.hung_up.append(request.call_id)
         return Done(1)
+
+    async def end_calls(self, request: EndCalls) -> Done:
+        self.ended.append(request.booking_id)
+        return Done(1)
+
+    async def adjust(self, adjustment: Adjustment) -> Grant:
+        return await self._storage.run(adjust, adjustment, self._clock.timestamp(), POLICY)
 
     async def show_trunks(self, _: ShowTrunks) -> ShownTrunks:
         return ShownTrunks(
@@ -69,7 +81,8 @@ async def served_console(
     directory: Path, storage: SqliteStorage, clock: Clock, database: Path
 ) -> AsyncIterator[tuple[str, FakeOperator, SecurityLog]]:
     """Serves the API with the console; yields its URL, what stands for Asterisk, and its security log."""
-    operator, log = FakeOperator(), SecurityLog(directory / "security.log", {"Console": ("127.0.0.1", 8080)})
+    operator = FakeOperator(storage, clock)
+    log = SecurityLog(directory / "security.log", {"Console": ("127.0.0.1", 8080)})
 
     async def hang_up(_: object) -> None:
         """Nothing is up."""

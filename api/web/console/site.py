@@ -1,5 +1,8 @@
 """The console's pages, in the order of the navigation."""
 
+from api.web.console.booking_actions import booking_actions
+from api.web.console.bookings import bookings_pages
+from api.web.console.calls import calls_pages
 from api.web.console.hidden_number import hidden_number_action
 from api.web.console.ledger import ledger_actions, ledger_page
 from api.web.console.live_calls import LiveCalls
@@ -7,6 +10,7 @@ from api.web.console.security_log import security_log_page
 from api.web.console.system_map import system_map_page
 from api.web.console.today import Today
 from api.web.console.trunks import trunks_page
+from api.web.console.why import why_page
 from api.web.frame.site import Site
 from engine.domain.web_access import OPERATOR_ROLES
 
@@ -22,12 +26,15 @@ def console_site() -> Site:
         cookie="rn_console",
         pages=(
             Today().page(),
+            why_page(),
+            *calls_pages(),
             live.page(),
+            *bookings_pages(),
             trunks_page(),
             system_map_page(),
             ledger_page(),
             security_log_page(),
         ),
-        actions=(*live.actions(), hidden_number_action(), *ledger_actions()),
+        actions=(*live.actions(), *booking_actions(), hidden_number_action(), *ledger_actions()),
         streams=live.streams(),
     )

@@ -7,6 +7,7 @@ because no browser adds that header by itself.
 
 import hmac
 import re
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
@@ -36,13 +37,15 @@ class PageRefused(RentedNumbersError):
         status: The HTTP status.
         title: For people; the same for every refusal of this kind.
         detail: What is wrong, and what to do.
+        errors: What is wrong with each field of a form, by its name.
     """
 
-    def __init__(self, status: int, title: str, detail: str) -> None:
+    def __init__(self, status: int, title: str, detail: str, errors: Mapping[str, str] | None = None) -> None:
         super().__init__(title)
         self.status = status
         self.title = title
         self.detail = detail
+        self.errors = errors or {}
 
 
 def not_signed_in() -> PageRefused:

@@ -1,6 +1,7 @@
 """Templates, and the answers that are made with them."""
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -9,19 +10,22 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import hdrs, web
 from markupsafe import Markup, escape
+from pydantic.alias_generators import to_camel
 
 from api.http.problems import PROBLEMS, problem_of
 from api.web.frame.assets import WEB_FILES, assets
 from api.web.frame.commands import CommandFailed
 from api.web.frame.protection import CSRF_FIELD, PageRefused, headers_of
 from api.web.frame.services import WEB
-from api.web.frame.site import Page, Site, Visit
+from api.web.frame.site import Page, Result, Site, Visit
 from api.web.frame.streams import TooManyStreams
 from engine.domain.errors import InvalidInput
 from engine.domain.web_access import Role
 
 PROGRAM = "rented-numbers"
 JSON = "application/json"
+# How the command line's complaints about an option begin.
+_OPTION = re.compile(r"--([a-z-]+):? ")
 
 
 def set_up_templates(app: web.Application) -> None:
@@ -77,18 +81,30 @@ def is_of_htmx(request: web.Request) -> bool:
     return "HX-Request" in request.headers
 
 
-def page_answer(visit: Visit, page: Page, data: Mapping[str, Any]) -> web.Response:
-    """Answers with a page, or with its data."""
+def page_answer(
+    visit: Visit, page: Page, data: Mapping[str, Any], result: Result | None = None, *, status: int = 200
+) -> web.Response:
+    """Answers with a page, or with its data. `result`: what became of the action that the page answers."""
     if wants_json(visit.request):
         return json_of(visit.site, data)
+    here = here_of(visit, page)
     context = {
         "visit": visit,
         "page": page,
-        "lines": lines_of(visit, page),
+        "here": here,
+        "lines": lines_of(visit, page, here),
         "csrf": visit.csrf,
+        "result": result,
         **data,
     }
-    return html_of(visit.request, visit.site, page.template, context)
+    return html_of(visit.request, visit.site, page.template, context, status=status)
+
+
+def here_of(visit: Visit, page: Page) -> str:
+    """Returns the page's own path, also where it is the answer to an action."""
+    if visit.request.method == "POST":
+        return visit.site.prefix + page.path.format(**visit.request.match_info)
+    return visit.request.path_qs
 
 
 def html_of(
@@ -96,7 +112,7 @@ def html_of(
 ) -> web.Response:
     """Answers with a template."""
     paths = {name: site.prefix + asset.path for name, asset in assets().items()}
-    known = {"visit": None, "page": None, "lines": (), "site": site, "assets": paths} | dict(context)
+    known = {"visit": None, "page": None, "lines": (), "result": None, "site": site, "assets": paths} | dict(context)
     text = aiohttp_jinja2.render_string(template, request, known)
     return web.Response(status=status, text=text, content_type="text/html", headers=headers_of(site))
 
@@ -122,6 +138,7 @@ def refusal_of(request: web.Request, site: Site, error: Exception) -> web.Respon
     refused = refused_by(error)
     if wants_json(request):
         body = {"status": refused.status, "title": refused.title, "detail": refused.detail}
+        body |= {"errors": dict(refused.errors)} if refused.errors else {}
         return json_of(site, body, status=refused.status)
     if is_of_htmx(request):
         return message_of(request, site, f"{refused.title}. {refused.detail}", status=refused.status)
@@ -141,30 +158,60 @@ def refused_by(error: Exception) -> PageRefused:
         case CommandFailed():
             return PageRefused(503, "The command failed", f"{error}.")
         case InvalidInput():
-            return PageRefused(422, "The form is not valid", f"{error}.")
+            return _refused_input(error)
         case _:
             problem = problem_of(error)
             kind = PROBLEMS[problem.code]
-            return PageRefused(kind.status, kind.title, problem.detail)
+            errors = {each.field: _sentence(each.message) for each in problem.errors if each.field}
+            return PageRefused(kind.status, kind.title, problem.detail, errors)
 
 
-def lines_of(visit: Visit, page: Page) -> list[tuple[str, str]]:
+def _refused_input(error: InvalidInput) -> PageRefused:
+    """Returns what the command line would say. A problem of the option `--reason` is one of the field `reason`."""
+    found = [(_OPTION.match(problem), problem) for problem in error.problems]
+    errors = {
+        to_camel(option[1].replace("-", "_")): _sentence(problem[option.end() :]) for option, problem in found if option
+    }
+    others = [_sentence(problem) for option, problem in found if not option]
+    return PageRefused(422, "The form is not valid", " ".join(others) or "See the fields.", errors)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+class _Given(dict[str, str]):
+    """What stands for the placeholders of a line: the request's values, or the placeholder's name in capitals."""
+
+    def __missing__(self, name: str) -> str:
+        return name.upper()
+
+
+def lines_of(visit: Visit, page: Page, here: str) -> list[tuple[str, str]]:
     """Returns the lines that do in a shell what a page and its actions do, each with its title."""
     url = visit.request.app[WEB].url
-    given = {name: shlex.quote(value) for name, value in visit.request.match_info.items()}
+    given = _Given(
+        {
+            name: shlex.quote(value)
+            for name, value in (*visit.request.query.items(), *visit.request.match_info.items())
+            if value
+        }
+    )
     session = 'curl -H "Authorization: Bearer $SESSION"'
     lines = []
     if page.command is not None:
-        lines.append(("Show this", f"{PROGRAM} {page.command.format(**given)}"))
+        lines.append(("Show this", f"{PROGRAM} {page.command.format_map(given)}"))
     if page.api is not None:
-        address = shlex.quote(url + page.api.format(**given))
+        address = shlex.quote(url + page.api.format_map(given))
         lines.append(("By the API, for one account", f'curl -H "Authorization: Bearer $KEY" {address}'))
-    lines.append(("This page's data", f'{session} -H "Accept: {JSON}" {shlex.quote(url + visit.request.path_qs)}'))
+    lines.append(("This page's data", f'{session} -H "Accept: {JSON}" {shlex.quote(url + here)}'))
     for action in visit.site.actions:
         if action.page == page.path and visit.may(action.role):
             fields = "".join(f" -d {name}=…" for name in sorted(action.fields))
+            fields += "".join(f" [-d {name}=…]" for name in sorted(action.optional))
             if action.command is not None:
-                lines.append((action.title, f"{PROGRAM} {action.command}"))
-            data = fields or " -X POST"
-            lines.append((f"{action.title}, by curl", f"{session}{data} {url}{visit.site.prefix}{action.path}"))
+                lines.append((action.title, f"{PROGRAM} {action.command.format_map(given)}"))
+            data = fields if action.fields else f" -X POST{fields}"
+            address = url + visit.site.prefix + action.path.format_map(given)
+            lines.append((f"{action.title}, by curl", f"{session}{data} {address}"))
     return lines

@@ -1,6 +1,7 @@
 """Makes routes of a site: each is guarded before anything of it runs."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
@@ -26,9 +27,9 @@ from api.web.frame.protection import (
 )
 from api.web.frame.rendering import html_of, json_of, message_of, page_answer, refusal_of, refused_by, wants_json
 from api.web.frame.services import WEB
-from api.web.frame.site import Action, Page, Site, Stream
+from api.web.frame.site import Action, Page, Result, Site, Stream, Visit
 from engine.accounts.sign_in import end_session, open_session
-from engine.domain.errors import NotFound
+from engine.domain.errors import NotFound, RentedNumbersError
 from engine.runtime.security_log import NotedEvent
 
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
@@ -40,9 +41,9 @@ NO_PAGE = PageRefused(404, "Not found", "There is no such page.")
 
 def routes_of(site: Site) -> tuple[Route, ...]:
     """Returns the routes of a site: its pages, actions, streams and files, sign-in and sign-out."""
-    served: list[tuple[str, str, Handler, Page | None]] = [
+    served: list[tuple[str, str, Handler, Page | Action | None]] = [
         *(("GET", page.path, partial(_show, site, page), page) for page in site.pages),
-        *(("POST", action.path, partial(_act, site, action), None) for action in site.actions),
+        *(("POST", action.path, partial(_act, site, action), action) for action in site.actions),
         *(("GET", stream.path, partial(_stream, site, stream), None) for stream in site.streams),
         ("GET", SIGN_IN, partial(_show_sign_in, site), None),
         ("POST", SIGN_IN, partial(_sign_in, site), None),
@@ -52,18 +53,16 @@ def routes_of(site: Site) -> tuple[Route, ...]:
         ("GET", "/{rest:.*}", _refuse_unknown, None),
     ]
     return tuple(
-        _route(method, site.prefix + path, _guarded(site, handler), page) for method, path, handler, page in served
+        _route(method, site.prefix + path, _guarded(site, handler), entry) for method, path, handler, entry in served
     )
 
 
-def _route(method: str, path: str, handler: Handler, page: Page | None) -> Route:
+def _route(method: str, path: str, handler: Handler, entry: Page | Action | None) -> Route:
     """Returns a route that is not in /openapi.json. It needs no API key, because its handler needs a session."""
     operation = Operation(f"web:{method} {path}", "Operation", "For people", answers={200: None})
-    if page is None:
-        return Route(method, path, handler, operation, public=True)
-    return Route(
-        method, path, handler, operation, parameters=page.parameters, placeholders=page.placeholders, public=True
-    )
+    parameters = entry.parameters if isinstance(entry, Page) else frozenset[str]()
+    placeholders = entry.placeholders if entry else {}
+    return Route(method, path, handler, operation, parameters=parameters, placeholders=placeholders, public=True)
 
 
 def _guarded(site: Site, handler: Handler) -> Handler:
@@ -86,20 +85,27 @@ def _guarded(site: Site, handler: Handler) -> Handler:
 
 async def _show(site: Site, page: Page, request: web.Request) -> web.StreamResponse:
     visit = await visit_of(request, site, page.role)
-    for name, pattern in page.placeholders.items():
-        if not pattern.fullmatch(request.match_info[name]):
-            raise NO_PAGE
+    _check_placeholders(request, page)
     async with request.app[TURNS]:
         data = await page.load(visit)
     return page_answer(visit, page, data)
 
 
+def _check_placeholders(request: web.Request, entry: Page | Action) -> None:
+    for name, pattern in entry.placeholders.items():
+        if not pattern.fullmatch(request.match_info[name]):
+            raise NO_PAGE
+
+
 async def _act(site: Site, action: Action, request: web.Request) -> web.StreamResponse:
     visit = await visit_of(request, site, action.role)
-    form = await _form_of(request, action.fields | {CSRF_FIELD})
+    form = await _form_of(request, action.fields | action.optional | {CSRF_FIELD})
     refuse_forged(visit, form.pop(CSRF_FIELD, ""))
-    if form.keys() != action.fields:
+    _check_placeholders(request, action)
+    if not action.fields <= form.keys():
         raise PageRefused(422, "The form is not complete", "Reload the page and try again.")
+    if action.shows_page and not wants_json(request):
+        return await _act_on_page(visit, action, form)
     outcome = await action.run(visit, form)
     note(visit, action.event, outcome.subject)
     if wants_json(request):
@@ -107,6 +113,26 @@ async def _act(site: Site, action: Action, request: web.Request) -> web.StreamRe
     if outcome.html is not None:
         return web.Response(text=outcome.html, content_type="text/html", headers=headers_of(site))
     return message_of(request, site, outcome.message)
+
+
+async def _act_on_page(visit: Visit, action: Action, form: Mapping[str, str]) -> web.StreamResponse:
+    """Carries an action out, and answers with its page: with what was done, or with what is wrong with the form."""
+    request, path, status = visit.request, visit.request.path, 200
+    [page] = [page for page in visit.site.pages if page.path == action.page]
+    try:
+        outcome = await action.run(visit, form)
+    except (RentedNumbersError, TimeoutError) as error:
+        refused = refused_by(error)
+        if refused.status == 500:
+            raise
+        message = refused.title if refused.errors else f"{refused.title}. {refused.detail}"
+        result, status = Result(path, message, is_error=True, errors=refused.errors, sent=form), refused.status
+    else:
+        note(visit, action.event, outcome.subject)
+        result = Result(path, outcome.message, data=outcome.data)
+    async with request.app[TURNS]:
+        data = await page.load(visit)
+    return page_answer(visit, page, data, result, status=status)
 
 
 async def _stream(site: Site, stream: Stream, request: web.Request) -> web.StreamResponse:

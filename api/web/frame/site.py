@@ -98,7 +98,8 @@ class Page:
         role: The role that it needs.
         template: Its file in api/web/templates.
         load: Returns its data: what the template gets as variables, and what is answered as JSON.
-        command: The command that shows the same, without `rented-numbers`; `{id}` stands for a placeholder.
+        command: The command that shows the same, without `rented-numbers`; `{id}` stands for a placeholder or a
+            query parameter of that name.
         api: Path of the API's operation that answers the same to an account's key, if there is one.
         parameters: Its query parameters; all others are refused.
         placeholders: The pattern of each placeholder; anything else is not found.
@@ -143,14 +144,19 @@ class Action:
     """Something that changes the system, or shows what is hidden. Each one that succeeds is in the security log.
 
     Attributes:
-        path: Its path below the site's prefix. It takes POST.
+        path: Its path below the site's prefix, with placeholders such as `{id}`. It takes POST.
         title: What it does, such as "Hang up".
         event: Its word in the security log, such as `CallHungUp`.
         role: The role that it needs.
         run: Carries it out; it gets the form's fields.
         fields: The names of the form's fields; all others are refused.
         page: The path of the page that it is on, which shows how to do the same in a shell.
-        command: The command that does the same, without `rented-numbers`.
+        command: The command that does the same, without `rented-numbers`; `{id}` stands for a placeholder.
+        optional: The names of fields that may be left out.
+        placeholders: The pattern of each placeholder; anything else is not found.
+        shows_page: Whether it answers with its page, which then has a message or the errors of the form. Its page
+            has the same placeholders.
+        example: As in `Page`.
     """
 
     path: str
@@ -161,6 +167,31 @@ class Action:
     fields: frozenset[str] = frozenset()
     page: str = ""
     command: str | None = None
+    optional: frozenset[str] = frozenset()
+    placeholders: Mapping[str, re.Pattern[str]] = field(default_factory=dict, hash=False)
+    shows_page: bool = False
+    example: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of an action, on the page that it answers with.
+
+    Attributes:
+        path: The action's path with the request's placeholders, by which a form knows that this is about it.
+        message: A sentence for people.
+        is_error: Whether nothing was done.
+        errors: What is wrong with each field, by its name.
+        sent: The form's fields, which are shown again if something was wrong with them.
+        data: What a successful action returned.
+    """
+
+    path: str
+    message: str
+    is_error: bool = False
+    errors: Mapping[str, str] = field(default_factory=dict, hash=False)
+    sent: Mapping[str, str] = field(default_factory=dict, hash=False)
+    data: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,3 +14,38 @@ FROM (
 ) AS newest
 WHERE started_at >= :since
 GROUP BY 1, 2;
+
+-- name: newest_cdrs
+-- Records of all accounts that are older than one and not older than another, newest first. `party`: the caller or the
+-- rented number.
+SELECT {r.cdrs}, a.name AS account FROM cdrs AS r JOIN accounts AS a ON a.id = r.account_id
+WHERE r.id < :before_id AND r.id >= :last_id
+    AND (:party IS NULL OR r.source = :party OR r.service = :party)
+    AND (:failed = 0 OR r.disposition <> 'ANSWERED')
+ORDER BY r.id DESC
+LIMIT :at_most;
+
+-- name: cdr_id_before$
+-- The id of the record after the first `skipped` ones that are older than one.
+SELECT id FROM cdrs WHERE id < :before_id ORDER BY id DESC LIMIT 1 OFFSET :skipped;
+
+-- name: console_booking^
+SELECT {b.bookings}, a.name AS account, a.clock_ahead_ms
+FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
+WHERE b.id = :id;
+
+-- name: console_bookings
+-- Bookings of all accounts that are older than one and not older than another, newest first. `number`: the rented or
+-- the hidden number. A filter that is NULL lets everything through.
+SELECT {b.bookings}, a.name AS account, a.clock_ahead_ms
+FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
+WHERE b.id < :before_id AND b.id >= :last_id
+    AND (:number IS NULL OR b.service = :number OR b.destination = :number)
+    AND (:account IS NULL OR a.id = :account OR a.name = :account)
+    AND (:gone = 1 OR b.gone_at IS NULL)
+ORDER BY b.id DESC
+LIMIT :at_most;
+
+-- name: booking_id_before$
+-- The id of the booking after the first `skipped` ones that are older than one.
+SELECT id FROM bookings WHERE id < :before_id ORDER BY id DESC LIMIT 1 OFFSET :skipped;

@@ -1,0 +1,178 @@
+"""What an operator does to a booking: change, renew, adjust, pause, delete. The API's bodies check the forms."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from api.http.parsing import checked_body
+from api.http.problems import ProblemError, pointer_to
+from api.schemas.bookings import BookingChange, BookingPatchBody
+from api.schemas.common import FieldError
+from api.schemas.fields import BOOKING_ID
+from api.schemas.operator_rows import booking_record
+from api.web.console.bookings import ONE, metadata_text, seen_booking
+from api.web.console.confirming import check_sure
+from api.web.frame.site import Action, Outcome, Visit
+from engine.bookings import lifecycle
+from engine.bookings.adjustments import Adjustment
+from engine.bookings.lifecycle import BookingPatch, Renewal
+from engine.control.requests import EndCalls
+from engine.domain.errors import InvalidInput
+from engine.domain.masking import HIDDEN
+from engine.domain.times import rfc3339
+from engine.domain.web_access import Role
+from engine.runtime.ids import new_id
+from engine.storage.console_reads import SeenBooking
+
+LIMITS = ("maxConcurrentCalls", "maxCallsPerCallerPerHour", "maxCallSeconds")
+CHANGED = frozenset({"destination", "callback", "label", "metadata", "callerId", "refuseAnonymous", *LIMITS})
+TRUTH = {"yes": True, "no": False}
+
+
+def booking_actions() -> tuple[Action, ...]:
+    """Returns what the page of a booking can do."""
+    limits = "--max-call-seconds …"
+    return (
+        _action("change", "Change", "BookingChanged", change, frozenset(), f"bookings change {{id}} {limits}", CHANGED),
+        _action("renew", "Renew", "BookingRenewed", renew, {"usagePlan"}, "bookings renew {id} --plan …"),
+        _action("adjust", "Adjust", "BookingAdjusted", adjust, {"seconds", "calls", "reason"}, "bookings adjust {id}"),
+        _action("pause", "Pause or resume", "BookingPaused", pause, {"paused"}, "bookings change {id} --paused"),
+        _action("delete", "Delete", "BookingDeleted", delete, {"sure"}, "bookings delete {id}"),
+    )
+
+
+def _action(
+    word: str,
+    title: str,
+    event: str,
+    run: Callable[[Visit, Mapping[str, str]], Awaitable[Outcome]],
+    fields: frozenset[str] | set[str],
+    command: str,
+    optional: frozenset[str] = frozenset(),
+) -> Action:
+    return Action(
+        f"{ONE}/{word}",
+        title,
+        event,
+        Role.OPERATOR,
+        run,
+        fields=frozenset(fields),
+        page=ONE,
+        command=command,
+        optional=optional,
+        placeholders={"id": BOOKING_ID},
+        shows_page=True,
+        example="booking",
+    )
+
+
+async def change(visit: Visit, form: Mapping[str, str]) -> Outcome:
+    """Changes what the form has and the booking has not. A text is shown with masks, and stays if it comes back so."""
+    seen = await seen_booking(visit)
+    body = checked_body(visit.request, BookingPatchBody, _changed(form, _shown(seen, visit)))
+    patch = BookingPatch(
+        destination=body.destination,  # type: ignore[arg-type]  the body has checked it
+        callback=body.callback,
+        limits=body.limits_sent(),
+        caller_id=body.caller_id,
+        refuse_anonymous=body.refuse_anonymous,
+        label=body.label_sent(),
+        metadata=body.metadata,
+    )
+    return await _change(visit, seen, patch, "Changed.")
+
+
+async def pause(visit: Visit, form: Mapping[str, str]) -> Outcome:
+    """Refuses calls, or takes them again."""
+    body = checked_body(visit.request, BookingPatchBody, {"paused": TRUTH.get(form["paused"], form["paused"])})
+    done = "Paused: new calls are refused." if body.paused else "Resumed: calls are taken again."
+    return await _change(visit, await seen_booking(visit), BookingPatch(paused=body.paused), done)
+
+
+async def _change(visit: Visit, seen: SeenBooking, patch: BookingPatch, done: str) -> Outcome:
+    if patch == BookingPatch():
+        raise InvalidInput(["nothing to change: the booking is like that already"])
+    booking, policy = seen.owned.booking, visit.deps.policy
+    await visit.deps.run(lifecycle.change, booking.account_id, booking.id, patch, seen.now(visit.now), policy)
+    visit.deps.renewed(booking.id)
+    return Outcome(done, {"id": booking.id}, subject=booking.id)
+
+
+async def renew(visit: Visit, form: Mapping[str, str]) -> Outcome:
+    """Adds a plan."""
+    body = checked_body(visit.request, BookingChange, dict(form))
+    seen = await seen_booking(visit)
+    booking, renewal = seen.owned.booking, Renewal(usage_plan=body.usage_plan)
+    renewed = await visit.deps.run(
+        lifecycle.renew, booking.account_id, booking.id, renewal, seen.now(visit.now), visit.deps.policy
+    )
+    visit.deps.renewed(booking.id)
+    until = rfc3339(renewed.end_at)
+    return Outcome(f"Renewed until {until[:10]}.", {"id": booking.id, "endTime": until}, subject=booking.id)
+
+
+async def adjust(visit: Visit, form: Mapping[str, str]) -> Outcome:
+    """Adds seconds or calls, or takes some away."""
+    booking_id = (await seen_booking(visit)).owned.booking.id
+    seconds, calls = (_whole(form, name) for name in ("seconds", "calls"))
+    grant = await visit.services.operator.adjust(
+        Adjustment(new_id("grt"), booking_id, seconds, calls, form["reason"].strip())
+    )
+    rest = "" if (grant.seconds, grant.calls) == (seconds, calls) else " The others are spent, or held by calls."
+    message = f"Adjusted by {grant.seconds:+} seconds and {grant.calls:+} calls.{rest}"
+    return Outcome(message, {"seconds": grant.seconds, "calls": grant.calls}, subject=booking_id)
+
+
+async def delete(visit: Visit, form: Mapping[str, str]) -> Outcome:
+    """Ends a booking and its live calls for good."""
+    check_sure(form)
+    seen = await seen_booking(visit)
+    booking = seen.owned.booking
+    live = await visit.deps.run(
+        lifecycle.cancel, booking.account_id, booking.id, seen.now(visit.now), visit.deps.policy
+    )
+    left = (await visit.services.operator.end_calls(EndCalls(booking.id))).unreached if live else 0
+    rest = f" {left} calls end as soon as Asterisk is reached." if left else ""
+    return Outcome(f"Deleted for good.{rest}", {"id": booking.id, "callsEnded": len(live) - left}, subject=booking.id)
+
+
+def _shown(seen: SeenBooking, visit: Visit) -> dict[str, str]:
+    """Returns the fields of the form as the page shows them."""
+    record = booking_record(seen.owned, seen.now(visit.now), visit.deps.policy)
+    shown = {name: "" if record.get(name) is None else str(record[name]) for name in CHANGED}
+    return shown | {
+        "destination": "",
+        "metadata": metadata_text(record["metadata"]),
+        "refuseAnonymous": "yes" if record["refuseAnonymous"] else "no",
+    }
+
+
+def _changed(form: Mapping[str, str], shown: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the body of the change. Raises ProblemError for a text that still has a mask."""
+    sent = {name: value.strip().replace("\r\n", "\n") for name, value in form.items()}
+    sent = {name: value for name, value in sent.items() if value != shown[name]}
+    masked = [name for name, value in sent.items() if HIDDEN in value]
+    if masked:
+        message = "has a masked number in it: write the number out, or leave the field as it was"
+        errors = tuple(FieldError(field=name, message=message, pointer=pointer_to((name,))) for name in masked)
+        raise ProblemError("invalid_request", "See `errors` for everything that is wrong with the body.", errors)
+    return {name: _value_of(name, value) for name, value in sent.items()}
+
+
+def _value_of(name: str, text: str) -> Any:  # noqa: ANN401  a JSON value
+    """Returns the JSON value that a field's text stands for; what stands for none stays a text, and is refused."""
+    if name in LIMITS:
+        return None if not text else int(text) if text.isdecimal() and len(text) < 10 else text
+    if name == "refuseAnonymous":
+        return TRUTH.get(text, text)
+    if name == "metadata":
+        pairs = [line.partition("=") for line in text.split("\n") if line.strip()]
+        is_readable = all(sign for _, sign, _ in pairs)
+        return {key.strip(): value.strip() for key, _, value in pairs} if is_readable else text
+    return text or None
+
+
+def _whole(form: Mapping[str, str], name: str) -> int:
+    text = form[name].strip() or "0"
+    if not text.removeprefix("-").removeprefix("+").isdecimal() or len(text) > 11:
+        raise InvalidInput([f"--{name} must be a whole number"])
+    return int(text)

@@ -1,0 +1,110 @@
+"""Calls of all accounts with what became of each, and the story of one call."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from api.http.parsing import unacceptable
+from api.schemas.fields import CDR_ID
+from api.schemas.traces import trace_record
+from api.web.console.lists import BEFORE, PAGE, account_names, caller_named, page_of, place_of, typed
+from api.web.frame.site import Page, Visit
+from engine.calls.reports import CALL_ID
+from engine.cdr.timeline import outcome_of
+from engine.cdr.trace import trace_call
+from engine.domain.dispositions import Disposition
+from engine.domain.masking import masked
+from engine.domain.times import rfc3339
+from engine.domain.web_access import Role
+from engine.storage.cdrs import Cdr
+from engine.storage.console_reads import OwnedRecord
+
+PATH = "/calls"
+# The id of a call record has this form as well.
+NAMED = re.compile(CALL_ID)
+
+
+def calls_pages() -> tuple[Page, ...]:
+    """Returns the list and the page of one call."""
+    return (
+        Page(
+            PATH,
+            "Calls",
+            Role.VIEWER,
+            "console/calls.html",
+            load_list,
+            command="cdr search",
+            parameters=frozenset({"number", "failed", BEFORE}),
+        ),
+        Page(
+            f"{PATH}/{{id}}",
+            "Story of a call",
+            Role.VIEWER,
+            "console/story.html",
+            load_story,
+            command="calls trace {id}",
+            api="/calls/{id}/trace",
+            placeholders={"id": NAMED},
+            in_menu=False,
+            example="record",
+        ),
+    )
+
+
+async def load_list(visit: Visit) -> Mapping[str, Any]:
+    """Returns a page of calls that have ended, newest first, and how each of them did."""
+    asked, failed = typed(visit, "number"), visit.request.query.get("failed", "")
+    if failed not in {"", "yes"}:
+        raise unacceptable("failed", "is yes or left out")
+    party = caller_named(visit, asked)
+    is_wrong = bool(asked) and party is None
+    shown: dict[str, Any] = {"number": asked, "failed": failed, "isWrong": is_wrong, "calls": [], "next": None}
+    if is_wrong:
+        return shown
+    found = await visit.services.reads.newest_records(
+        party=party, failed=bool(failed), before_id=place_of(visit, CDR_ID), limit=PAGE + 1
+    )
+    records, more_after = page_of(found.records, found.goes_on_after, lambda each: each.cdr.id)
+    return shown | {"calls": [call_row(each) for each in records], "next": more_after}
+
+
+async def newest_calls(visit: Visit, *, party: str | None, failed: bool, limit: int) -> list[dict[str, Any]]:
+    """Returns the newest calls of a caller or to a rented number; with `party` None, of all."""
+    found = await visit.services.reads.newest_records(party=party, failed=failed, before_id=None, limit=limit)
+    return [call_row(each) for each in found.records]
+
+
+def call_row(record: OwnedRecord) -> dict[str, Any]:
+    """Returns one line of a list of calls."""
+    return {"account": record.account, **record_row(record.cdr)}
+
+
+def record_row(cdr: Cdr) -> dict[str, Any]:
+    """Returns one line of a list of one account's calls."""
+    return {
+        "id": cdr.id,
+        "bookingId": cdr.booking_id,
+        "at": rfc3339(cdr.started_at),
+        "source": cdr.source,
+        "service": cdr.service,
+        "destination": masked(cdr.destination),
+        "disposition": cdr.disposition.value,
+        "isAnswered": cdr.disposition is Disposition.ANSWERED,
+        "outcome": outcome_of(cdr),
+        "duration": cdr.duration,
+        "furtherCalls": cdr.further_calls,
+    }
+
+
+async def load_story(visit: Visit) -> Mapping[str, Any]:
+    """Returns all that is known of a call, live or ended. Raises NotFound."""
+    trace = await trace_call(visit.services.reads, visit.request.match_info["id"], visit.deps.policy)
+    names = await account_names(visit)
+    record = trace_record(trace, names[trace.account_id])
+    hidden = {"kind": "record", "id": trace.cdr.id} if trace.cdr else {"kind": "call", "id": record["callId"]}
+    return {
+        "call": record,
+        "outcome": record["message"] if trace.cdr is None else outcome_of(trace.cdr),
+        "isAnswered": trace.cdr is None or trace.cdr.disposition is Disposition.ANSWERED,
+        "hidden": hidden,
+    }

@@ -1,0 +1,58 @@
+"""What lists and look-ups of the console have in common: pages, and numbers as people type them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from api.http.parsing import unacceptable, with_plus
+from api.web.frame.site import Visit
+from engine.domain.number_plan import caller_of
+from engine.domain.numbers import ANONYMOUS, E164, SENT
+from engine.domain.trunks import typed_plan
+
+T = TypeVar("T")
+# Rows of one page of a list.
+PAGE = 50
+BEFORE = "before"
+_SEPARATORS = re.compile(r"[\s()./-]")
+
+
+def text_of(visit: Visit, name: str) -> str:
+    """Returns what was typed into a field of a form that asks; "" if nothing was."""
+    return visit.request.query.get(name, "").strip()
+
+
+def place_of(visit: Visit, pattern: re.Pattern[str]) -> str | None:
+    """Returns the id after which the page begins; None for the first one. Raises ProblemError."""
+    before = visit.request.query.get(BEFORE)
+    if before is not None and not pattern.fullmatch(before):
+        raise unacceptable(BEFORE, "must be the id at which the page before ended")
+    return before
+
+
+def page_of(found: Sequence[T], goes_on_after: str | None, id_of: Any) -> tuple[Sequence[T], str | None]:  # noqa: ANN401
+    """Returns up to PAGE of the rows, and the id after which the next page begins; None if there is none."""
+    shown = found[:PAGE]
+    return shown, id_of(shown[-1]) if len(found) > PAGE else goes_on_after
+
+
+def typed(visit: Visit, name: str) -> str:
+    """Returns what was typed as a number, without what people write between digits."""
+    return _SEPARATORS.sub("", with_plus(visit.request.query.get(name, "")))
+
+
+def number_of(visit: Visit, text: str) -> E164 | None:
+    """Returns the number that somebody typed, also as the carriers' country dials it; None if it is no number."""
+    return typed_plan(visit.deps.policy.trunks).read(text) if SENT.fullmatch(text) else None
+
+
+def caller_named(visit: Visit, text: str) -> str | None:
+    """Returns the caller that somebody typed, as records name it; None if it is none."""
+    if text == ANONYMOUS:
+        return ANONYMOUS
+    return caller_of(text, typed_plan(visit.deps.policy.trunks)) if SENT.fullmatch(text) else None
+
+
+async def account_names(visit: Visit) -> Mapping[str, str]:
+    """Returns the names of all accounts by their ids. Accounts are few."""
+    return {row["id"]: row["name"] for row in await visit.services.reads.accounts()}

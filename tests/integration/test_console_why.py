@@ -1,0 +1,114 @@
+"""Why a call failed: the box that explains, the list of calls, and the story of one call."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from engine.bookings import number_pool
+from engine.bookings.lifecycle import BookingPatch, change
+from engine.domain.times import EpochMs
+from engine.domain.web_access import Role
+from engine.storage.blocked_callers import BlockedCaller
+from tests.integration.api_helpers import CALLER, HIDDEN, POLICY, START
+from tests.integration.web_helpers import ENDED_CALL, NUMBERS, Console, ask, end_call
+
+pytest_plugins = ["tests.integration.web_fixtures"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+BUSY = "Not answered: the hidden number was busy, or declined the call, SIP 486, cause 17 (user busy)."
+ANSWERED = "The call ended: the caller hung up, SIP 200, cause 16 (normal call clearing)."
+
+
+async def data(console: Console, path: str) -> Any:
+    secret = (await console.session(Role.VIEWER)).secret
+    answer = await ask(console, "GET", path, secret, Accept="application/json")
+    assert answer.status == 200, answer.text
+    return json.loads(answer.text)
+
+
+async def test_the_box_explains_any_number_and_caller(console: Console) -> None:
+    service, account_id = console.booking.service, console.account_id
+    blocked = "+14155550188"
+    await console.storage.run(lambda tx: tx.blocked.insert(console.booking.id, BlockedCaller(blocked, START)))
+    until = EpochMs(console.clock.now() + 1_000)
+    await console.storage.run(number_pool.quarantine, NUMBERS[-1], until)
+    await console.storage.run(number_pool.retire, NUMBERS[-2])
+    table = [
+        (f"number={service[1:]}", "The call would be put through; answered at once"),
+        (f"number={console.booking.id}&caller=%2B1 415 555-0188", "This caller is blocked on the booking."),
+        (f"number=00{service[1:]}&caller={blocked[1:]}", "This caller is blocked on the booking."),
+        (f"number={NUMBERS[-3][1:]}", "it is free. Callers get SIP 404"),
+        (f"number={NUMBERS[-1][1:]}", "it is in quarantine"),
+        (f"number={NUMBERS[-2][1:]}", "This number is retired"),
+        ("number=%2B442079460958", "This is not one of the rented numbers"),
+        ("number=%2B999123456789012", "No sandbox's booking"),
+    ]
+    for query, sentence in table:
+        shown = await data(console, f"/console/why?{query.replace(' ', '%20')}")
+        assert (sentence in str(shown["answer"]), query) == (True, query), shown["answer"]
+    for query, field in (("number=bkg_1", "number"), (f"number={service[1:]}&caller=someone", "caller")):
+        assert list((await data(console, f"/console/why?{query}"))["errors"]) == [field]
+    patch = BookingPatch(paused=True)
+    await console.storage.run(change, account_id, console.booking.id, patch, console.clock.now(), POLICY)
+    paused = await data(console, f"/console/why?number={service[1:]}")
+    assert paused["answer"] == "The booking is paused; its owner can let calls through again."
+    # Asterisk is down in this world, and the page says so whatever the booking permits.
+    assert paused["down"] == ["ami", "asterisk"]
+    resumed = BookingPatch(paused=False)
+    await console.storage.run(change, account_id, console.booking.id, resumed, console.clock.now(), POLICY)
+
+
+async def test_from_the_start_page_two_links_lead_to_why_a_call_failed(console: Console) -> None:
+    secret = (await console.session(Role.VIEWER)).secret
+    start = (await ask(console, "GET", "/console", secret)).text
+    assert '<a href="/console/why">Why</a>' in start
+    why = (await ask(console, "GET", "/console/why", secret)).text
+    assert BUSY in why
+    assert ANSWERED not in why
+    story, *_ = re.findall(r'href="(/console/calls/cdr_[0-9a-f]{32})"', why)
+    told = (await ask(console, "GET", story, secret)).text
+    for part in (BUSY, "The call came in.", "Trunk main failed: BUSY, SIP 486, cause 17 (user busy)."):
+        assert part in told, part
+    assert f"rented-numbers calls trace {story.rpartition('/')[2]}" in told
+
+
+async def test_a_story_is_found_by_the_id_of_the_call_or_of_its_record(console: Console) -> None:
+    record = console.examples["record"]
+    by_record, by_call = [await data(console, f"/console/calls/{each}") for each in (record, ENDED_CALL)]
+    assert by_record == by_call
+    assert by_record["outcome"] == ANSWERED
+    events = [step["event"] for step in by_record["call"]["timeline"]]
+    assert events[:5] == ["came_in", "put_through", "ringing", "answered", "ended"]
+    assert "callback" in events
+    assert HIDDEN[1:] not in json.dumps(by_record)
+    secret = (await console.session(Role.VIEWER)).secret
+    for unknown in ("rn00000001-1.1", "cdr_" + "0" * 32, "%3Cscript%3E"):
+        assert (await ask(console, "GET", f"/console/calls/{unknown}", secret)).status == 404
+
+
+async def test_the_list_of_calls_is_paged_and_filtered(console: Console) -> None:
+    other = "+14155550166"
+    for last in range(60):
+        await end_call(console, type(ENDED_CALL)(f"rn00000001-1772366400.{100 + last}"), "BUSY", source=other)
+
+    async def ids(query: str) -> list[str]:
+        found, following = [], ""
+        while following is not None:
+            page = await data(console, f"/console/calls?{query}{following and f'&before={following}'}")
+            assert len(page["calls"]) <= 50
+            found += [each["id"] for each in page["calls"]]
+            following = page["next"]
+        return found
+
+    every, of_other = await ids(""), await ids(f"number={other[1:]}")
+    assert of_other == every[:60]
+    assert len(every) == len(set(every))
+    assert set(every) - set(of_other) == set(await ids(f"number={CALLER[1:]}"))
+    failed = await ids("failed=yes")
+    assert set(of_other) < set(failed) < set(every)
+    assert console.examples["record"] not in failed
+    secret = (await console.session(Role.VIEWER)).secret
+    for refused in ("before=x", "failed=no", "limit=1"):
+        assert (await ask(console, "GET", f"/console/calls?{refused}", secret)).status == 400
