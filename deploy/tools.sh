@@ -260,7 +260,10 @@ make_chroots() {
     mirror=$("$here/debian-tree.sh" --mirror)
     rm -rf -- "$tools/deb-root" "$tools/mmdebstrap"
     mkdir -p -- "$tools/mmdebstrap"
-    (cd -- "$tools/mmdebstrap" && apt-get -qq download mmdebstrap >&2) || fail "run apt-get update first"
+    (
+        cd -- "$tools/mmdebstrap"
+        apt-get -qq download mmdebstrap >&2 || { apt-get -qq update && apt-get -qq download mmdebstrap >&2; }
+    ) || fail "mmdebstrap cannot be downloaded"
     dpkg -x "$tools"/mmdebstrap/*.deb "$tools/mmdebstrap"
     say "deb-root: installing Debian 12 with Python"
     perl "$tools/mmdebstrap/usr/bin/mmdebstrap" --quiet --mode=root --variant=essential --include="$packages" \

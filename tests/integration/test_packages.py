@@ -17,7 +17,7 @@ import pytest
 
 from engine.asterisk.config_files import ROOT, TOOLS
 from phones.ports import free_port, free_port_range
-from tests.integration.debian_root import DebianRoot
+from tests.integration.debian_root import INSTALLED_TOOLS, DebianRoot
 from tests.integration.notified import Notified, notified
 from tests.programs import ended
 
@@ -111,6 +111,22 @@ def service(root: DebianRoot) -> Iterator[None]:
             yield
 
 
+def debians_asterisk(directory: Path) -> Path:
+    """A package with what the other package looks at in Debian's Asterisk."""
+    tree = directory / "asterisk"
+    program, module = tree / "usr/sbin/asterisk", tree / "usr/lib/asterisk/modules/chan_pjsip.so"
+    for path in (program, module, tree / "DEBIAN/control"):
+        path.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\necho Asterisk 20.9.1\n")
+    program.chmod(0o755)
+    module.touch()
+    (tree / "DEBIAN/control").write_text(
+        "Package: asterisk\nVersion: 1:20.9.1\nArchitecture: all\nMaintainer: nobody\nDescription: a stand-in\n"
+    )
+    subprocess.run(["/usr/bin/dpkg-deb", "-b", str(tree), str(directory / "asterisk.deb")], check=True)
+    return directory / "asterisk.deb"
+
+
 def accounts(root: DebianRoot) -> list[str]:
     return [each["name"] for each in json.loads(root.run("rented-numbers", "accounts", "list", "--json"))]
 
@@ -139,6 +155,12 @@ def test_the_package_is_installed_runs_is_upgraded_with_its_data_and_leaves_noth
     with service(root):
         assert accounts(root) == ["Acme"]
     assert root.run("dpkg", "--verify", "rented-numbers").splitlines() == [f"??5?????? c /{SETTINGS}"]
+
+    found = root.path / INSTALLED_TOOLS / "asterisk.json"
+    root.install(debians_asterisk(tmp_path))
+    assert json.loads(found.read_text()) | {"source": "machine", "version": "20.9.1"} == json.loads(found.read_text())
+    root.run("dpkg", "-r", "asterisk")
+    assert not found.exists()
 
     assert "keeps the database" in root.run("dpkg", "-r", "rented-numbers")
     assert not (root.path / "usr/lib/rented-numbers").exists()
