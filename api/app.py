@@ -17,6 +17,7 @@ from api.http.read_turns import TURNS, ReadTurns, take_turns
 from api.http.responses import SANDBOX_HEADER, log_failure, set_headers
 from api.http.routes import ROUTES_BY_HANDLER, Handler, Route
 from api.openapi import served
+from api.phone_page import served as phone_page
 from api.resources import (
     account,
     blocked_callers,
@@ -84,12 +85,19 @@ def build_app(deps: Dependencies, pages: WebServices | None = None) -> web.Appli
     app[TURNS] = ReadTurns()
     app[callback_tests.TESTS] = RateLimit(callback_tests.TESTS_PER_MINUTE)
     app[exports.UNDER_WAY] = Counter()
-    routes = (*ROUTES, *docs_page.ROUTES, *(set_up_pages(app, pages) if pages else ()))
+    routes = (
+        *ROUTES,
+        *docs_page.ROUTES,
+        *(phone_page.ROUTES if deps.phones else ()),
+        *(set_up_pages(app, pages) if pages else ()),
+    )
     app[ROUTES_BY_HANDLER] = {route.handler: route for route in routes}
     for route in routes:
         for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
             app.router.add_route(method, _router_path(route), route.handler)
     app.on_response_prepare.append(on_response)
+    if deps.phones:
+        phone_page.prepare(app, deps.phones)
     return app
 
 

@@ -23,6 +23,7 @@ from api.web.frame.commands import CommandRunner
 from api.web.frame.services import WebServices
 from engine.accounts.keys import KeyUse
 from engine.asterisk.ami_link import AmiLink
+from engine.asterisk.browser_phones import browser_phones
 from engine.asterisk.config_files import AMI_USER
 from engine.asterisk.hang_up import hang_up
 from engine.asterisk.limit_keeper import LimitKeeper
@@ -169,7 +170,7 @@ class Engine:
         self._probe = StorageProbe(settings.books, storage, reads)
         self._key_use = KeyUse(storage, self._clock)
         self._security_log = SecurityLog(settings.security_log, settings.security_listeners)
-        self._api = build_app(self._build_api_dependencies(kept.key_pepper), self._build_web_services())
+        self._api = build_app(self._build_api_dependencies(kept), self._build_web_services())
         self._fastagi = self._build_fastagi_server()
 
     def _build_callback_worker(self) -> CallbackWorker:
@@ -195,14 +196,14 @@ class Engine:
             operations += diagnostic_operations(self._watch)
         return ControlServer(self._settings.data_dir, operations)
 
-    def _build_api_dependencies(self, pepper: str) -> Dependencies:
+    def _build_api_dependencies(self, kept: secrets.Secrets) -> Dependencies:
         settings = self._settings
         return Dependencies(
             storage=self._storage,
             reads=self._reads,
             clock=self._clock,
             policy=self._policy,
-            pepper=pepper,
+            pepper=kept.key_pepper,
             check_callback=partial(check_callback, rules=callback_rules_of(settings)),
             hang_up=partial(hang_up, self._ami),
             renewed=self._limits.changed,
@@ -215,6 +216,7 @@ class Engine:
             proxies=tuple(ip_network(each) for each in settings.http_proxies),
             limits=RequestLimits(requests_per_minute=settings.requests_per_minute),
             requests=self._tallies.requests,
+            phones=browser_phones(settings, kept),
         )
 
     def _build_web_services(self) -> WebServices:

@@ -24,15 +24,28 @@ DOMAINS = ("Page", "Runtime", "Network", "Log", "Audits")
 
 @dataclass
 class Seen:
-    """What a page did. `urls`: all that it requested; `complaints`: the browser's own messages."""
+    """What a page did.
+
+    Attributes:
+        urls: All that it requested.
+        complaints: The browser's own messages.
+        answers: The ids of the answers that it received, for Network.getResponseBody.
+        frames: The texts that it received over WebSockets.
+    """
 
     urls: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+    frames: list[str] = field(default_factory=list)
 
     def note(self, event: str, facts: dict[str, Any]) -> None:
         match event:
             case "Network.requestWillBeSent":
                 self.urls.append(facts["request"]["url"])
+            case "Network.loadingFinished":
+                self.answers.append(facts["requestId"])
+            case "Network.webSocketFrameReceived":
+                self.frames.append(facts["response"]["payloadData"])
             case "Audits.issueAdded":  # includes violations of a policy
                 self.complaints.append(json.dumps(facts["issue"]))
             case "Log.entryAdded":
@@ -81,9 +94,14 @@ class Page:
                 await asyncio.sleep(0.02)
 
     async def click(self, element: str) -> None:
-        """Clicks the element that the expression `element` returns, as soon as it exists."""
+        """Clicks the element that the expression `element` returns, as soon as it exists, as a user would."""
         await self.wait(element)
-        await self.do(f"({element}).click(), 0")
+        await self.tell("Runtime.evaluate", expression=f"({element}).click(), 0", userGesture=True)
+
+    async def bodies(self) -> list[str]:
+        """The bodies of all answers that it received."""
+        got = [await self.tell("Network.getResponseBody", requestId=each) for each in self.seen.answers]
+        return [each["body"] for each in got]
 
     async def type(self, element: str, text: str) -> None:
         await self.wait(element)
@@ -92,9 +110,9 @@ class Page:
 
 
 @asynccontextmanager
-async def chromium(directory: Path) -> AsyncIterator[str]:
-    """Runs Chromium with its profile in `directory`; yields the address of its DevTools."""
-    command = [str(PROGRAM), *OFFLINE, *FRUGAL, f"--user-data-dir={directory}", "--remote-debugging-port=0"]
+async def chromium(directory: Path, *more: str) -> AsyncIterator[str]:
+    """Runs Chromium with its profile in `directory` and `more` options; yields the address of its DevTools."""
+    command = [str(PROGRAM), *OFFLINE, *FRUGAL, *more, f"--user-data-dir={directory}", "--remote-debugging-port=0"]
     with (directory / "log").open("wb") as log:
         browser = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: ASYNC220  ended below
     try:

@@ -8,6 +8,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from aiohttp import web
 
+from engine.asterisk.browser_phones import BrowserPhones
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.policy import Policy
 from engine.domain.times import EpochMs, Timestamp
@@ -72,6 +73,7 @@ class Dependencies:
         trunks: Returns the state of each trunk by name: {"main": "up"}.
         dead_trunks: Returns the names of the trunks that are known to be down.
         requests: Counts the requests.
+        phones: The telephones of the page /phone; None without the page.
     """
 
     storage: Storage
@@ -91,6 +93,7 @@ class Dependencies:
     trunks: Callable[[], Mapping[str, str]] = dict
     dead_trunks: Callable[[], frozenset[str]] = frozenset
     requests: RequestCounts = field(default_factory=RequestCounts)
+    phones: BrowserPhones | None = None
 
     async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a command in a transaction, for no longer than `limits.storage_seconds`.

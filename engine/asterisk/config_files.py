@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.asterisk.browser_phones import browser_phone_values
 from engine.asterisk.sip_config import media_address, sip_values
 from engine.asterisk.softphones import phone_globals, softphone_sections
 from engine.asterisk.trunk_sections import trunk_sections
@@ -193,6 +194,7 @@ def _own_values(settings: Settings, kept: Secrets, program: AsteriskProgram, hom
         "ami_port": settings.ami_port,
         "phone_globals": phone_globals(settings),
         "softphones": softphone_sections(settings, kept),
+        **browser_phone_values(settings, kept),
         "media": media_address(settings),
     }
 

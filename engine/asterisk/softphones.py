@@ -28,11 +28,16 @@ SOFTPHONES = (
 )
 
 
+# Rings in the browser, on the page /phone; engine.asterisk.browser_phones has the caller that goes with it.
+BROWSER_PHONE = Softphone("browser-hidden", "+33199009003", "+33199008003")
+
+
 def phone_globals(settings: Settings) -> str:
-    """Returns the dialplan's global variables that map a hidden number to its softphone; empty outside the demo."""
-    if settings.profile is not Profile.DEMO:
-        return ""
-    return "\n".join(f"RN_PHONE_{phone.number.removeprefix('+')}={phone.user}" for phone in SOFTPHONES)
+    """Returns the dialplan's global variables that map a hidden number to the softphone that has it."""
+    phones = list(SOFTPHONES) if settings.profile is Profile.DEMO else []
+    if settings.has_browser_phone:
+        phones.append(BROWSER_PHONE)
+    return "\n".join(f"RN_PHONE_{phone.number.removeprefix('+')}={phone.user}" for phone in phones)
 
 
 def softphone_sections(settings: Settings, kept: Secrets) -> str:

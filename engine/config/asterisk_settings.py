@@ -121,6 +121,14 @@ class AsteriskSettings(BaseSettings):
         "default: the private networks and this machine.",
         examples=['["192.168.1.0/24"]'],
     )
+    browser_phone: bool | None = Field(
+        None,
+        description="Whether the API serves the page `/phone` to browsers on this machine: a caller and a hidden "
+        "telephone to try calls with, over our own Asterisk. Unset: only in the profile `demo`.",
+    )
+    browser_phone_port: Port = Field(
+        8088, description="Port of our own Asterisk on 127.0.0.1 to which the engine passes that page's SIP messages."
+    )
     rtp_start: Port = Field(10000, description="First UDP port of our own Asterisk for sound (RTP).")
     rtp_end: Port = Field(10999, description="Last UDP port of our own Asterisk for sound (RTP).")
     trunk_uri: str = Field(

@@ -16,6 +16,7 @@ import hashlib
 import os
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +33,8 @@ _FURTHER_TOKEN = "agi_token."  # noqa: S105  a file name too
 _TRUNK_PASSWORD = "trunk_password."  # noqa: S105  and another
 MAX_PASSWORD = 128
 _KAMAILIO_KEY = "kamailio_key"
+# Replaced at each start: the page /phone gives them to the browser.
+OF_ONE_RUN = ("browser_caller_password", "browser_hidden_password")
 _NAME_OF_ASTERISK = re.compile("[a-z][a-z0-9-]{0,30}")
 
 
@@ -48,6 +51,8 @@ class Secrets:
     key_pepper: str
     softphone1_password: str
     softphone2_password: str
+    browser_caller_password: str
+    browser_hidden_password: str
 
 
 def refuse_lost_pepper(directory: Path, database: str | None) -> None:
@@ -79,6 +84,13 @@ def ensure(directory: Path) -> list[str]:
             _make(directory / name)
             made.append(name)
     return made
+
+
+def renew(directory: Path, names: Iterable[str]) -> Secrets:
+    """Replaces secrets by new ones. Returns all secrets, the new ones among them."""
+    for name in names:
+        _make(directory / name)
+    return load(directory)
 
 
 def _make(path: Path) -> None:

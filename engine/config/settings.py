@@ -6,6 +6,7 @@ seconds (`3.5`) or ISO 8601 (`P7D`, `PT30S`). Names of nested settings join with
 operator changes are in engine.config.tuning.
 """
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -186,7 +187,7 @@ class Settings(DatabaseSettings, AccountSettings):
         self._refuse_short_durations()
         refuse_open_fastagi(self.fastagi_host, self.fastagi_peers)
         refuse_rtp_range(self.rtp_start, self.rtp_end, sip_port=self.sip_port if self.manage_asterisk else None)
-        refuse_shared_ports(self._listeners())
+        refuse_shared_ports(list(self._listeners()))
         refuse_unusable_trunks(self, plain_sip=lambda: self.plain_sip)
         return self
 
@@ -207,21 +208,18 @@ class Settings(DatabaseSettings, AccountSettings):
             "the limit of calls per caller and hour counts them",
         )
 
-    def _listeners(self) -> list[Listener]:
-        listeners = [
-            Listener("http_port", self.http_host, self.http_port),
-            Listener("fastagi_port", self.fastagi_host, self.fastagi_port),
-        ]
+    def _listeners(self) -> Iterator[Listener]:
+        yield Listener("http_port", self.http_host, self.http_port)
+        yield Listener("fastagi_port", self.fastagi_host, self.fastagi_port)
         if self.metrics_listener is not None:
-            listeners.append(Listener("metrics_address", *self.metrics_listener))
+            yield Listener("metrics_address", *self.metrics_listener)
         if self.manage_asterisk:
-            listeners += [
-                Listener("ami_port", self.ami_host, self.ami_port),
-                Listener("sip_port", self.sip_host, self.sip_port),
-            ]
+            yield Listener("ami_port", self.ami_host, self.ami_port)
+            yield Listener("sip_port", self.sip_host, self.sip_port)
             if self.sip_tls_port is not None:
-                listeners.append(Listener("sip_tls_port", self.sip_host, self.sip_tls_port))
-        return listeners
+                yield Listener("sip_tls_port", self.sip_host, self.sip_tls_port)
+        if self.has_browser_phone:
+            yield Listener("browser_phone_port", "127.0.0.1", self.browser_phone_port)
 
     @classmethod
     def settings_customise_sources(
@@ -273,6 +271,12 @@ class Settings(DatabaseSettings, AccountSettings):
         if self.sip_plain is None:
             return self.profile is Profile.DEMO or not all(trunk.over_tls for trunk in self.trunks_in_use)
         return self.sip_plain
+
+    @property
+    def has_browser_phone(self) -> bool:
+        """Whether there is the page /phone."""
+        wanted = self.profile is Profile.DEMO if self.browser_phone is None else self.browser_phone
+        return wanted and self.manage_asterisk
 
     @property
     def allow_private_callbacks(self) -> bool:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.accounts import accounts, keys
-from engine.asterisk.softphones import SOFTPHONES
+from engine.asterisk.softphones import BROWSER_PHONE, SOFTPHONES, Softphone
 from engine.bookings import lifecycle as bookings
 from engine.bookings import number_pool
 from engine.bookings.lifecycle import BookingRequest, Renewal
@@ -45,13 +45,7 @@ def prepare(tx: Transaction, pepper: str, now: EpochMs, policy: Policy) -> keys.
     accounts.create_account(tx, DEMO_ACCOUNT, now)
     owner = accounts.create_account(tx, SOFTPHONE_ACCOUNT, now)
     for phone in SOFTPHONES:
-        # At this moment it is the only free number, so the booking gets it.
-        number_pool.import_numbers(tx, [(1, phone.rented)], now)
-        request = BookingRequest(owner.id, E164(phone.number), UsagePlan.LARGE, NO_CALLBACK)
-        booking = bookings.book(tx, request, now, policy)
-        with suppress(BookingTooLong):
-            for _ in range(SOFTPHONE_RENEWALS):
-                bookings.renew(tx, owner.id, booking.id, Renewal(UsagePlan.LARGE), now, policy)
+        _book(tx, owner.id, phone, now, policy)
     number_pool.import_numbers(tx, list(enumerate(POOL, 1)), now)
     return keys.create_key(tx, DEMO_ACCOUNT, pepper, now)
 
@@ -68,6 +62,33 @@ def prepare_sandbox(tx: Transaction, pepper: str, now: EpochMs, policy: Policy) 
         request = BookingRequest(key.account_id, TEST_DESTINATION, UsagePlan.LARGE, NO_CALLBACK, wanted=wanted)
         bookings.book(tx, request, now, policy)
     return key
+
+
+def _book(tx: Transaction, owner: AccountId, phone: Softphone, now: EpochMs, policy: Policy) -> None:
+    """Adds a softphone's rented number to the pool, and books it."""
+    number_pool.import_numbers(tx, [(1, phone.rented)], now)
+    number = NumberRequest(service=E164(phone.rented))
+    request = BookingRequest(owner, E164(phone.number), UsagePlan.LARGE, NO_CALLBACK, wanted=number)
+    booking = bookings.book(tx, request, now, policy)
+    with suppress(BookingTooLong):
+        for _ in range(SOFTPHONE_RENEWALS):
+            bookings.renew(tx, owner, booking.id, Renewal(UsagePlan.LARGE), now, policy)
+
+
+def prepare_browser_phone(tx: Transaction, now: EpochMs, policy: Policy) -> bool:
+    """Creates the booking of the page /phone, at the first start with that page.
+
+    Returns:
+        Whether it was created just now.
+
+    Raises:
+        Refusal: The operator's rules do not allow the booking.
+    """
+    if tx.numbers.by_number(E164(BROWSER_PHONE.rented)):
+        return False
+    owner = tx.accounts.by_name(SOFTPHONE_ACCOUNT) or accounts.create_account(tx, SOFTPHONE_ACCOUNT, now)
+    _book(tx, owner.id, BROWSER_PHONE, now, policy)
+    return True
 
 
 def another_key(tx: Transaction, pepper: str, now: EpochMs) -> keys.NewKey:

@@ -45,6 +45,8 @@ def _listeners(settings: Settings) -> Iterator[_Listener]:
     if not settings.manage_asterisk:
         return
     yield _Listener("AMI", settings.ami_host, settings.ami_port, socket.SOCK_STREAM)
+    if settings.has_browser_phone:
+        yield _Listener("Browser phone", "127.0.0.1", settings.browser_phone_port, socket.SOCK_STREAM)
     if settings.plain_sip:
         yield _Listener("SIP over TCP", settings.sip_host, settings.sip_port, socket.SOCK_STREAM)
         yield _Listener("SIP over UDP", settings.sip_host, settings.sip_port, socket.SOCK_DGRAM)
@@ -68,6 +70,8 @@ def _setting_names(name: str) -> tuple[str, str]:
     """Returns the settings of a listener's host and port."""
     if name == "Metrics":
         return f"{PREFIX}METRICS_ADDRESS", f"{PREFIX}METRICS_ADDRESS"
+    if name == "Browser phone":
+        return f"{PREFIX}BROWSER_PHONE_PORT", f"{PREFIX}BROWSER_PHONE_PORT"
     setting = name.partition(" ")[0].upper()
     port = "SIP_TLS" if name == "SIP over TLS" else setting
     return f"{PREFIX}{setting}_HOST", f"{PREFIX}{port}_PORT"

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Callable
 
+from engine.asterisk.softphones import BROWSER_PHONE
 from engine.config import secrets
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.config.types import Profile
+from engine.domain.errors import Refusal
 from engine.local import demo
 from engine.local.data_dir import make_data_dir
 from engine.local.upgrade import create_or_upgrade, existing_database
@@ -37,6 +39,8 @@ def set_up(settings: Settings, report: Report, *, new_pepper: bool = False) -> s
     create_or_upgrade(settings, report)
     if settings.profile is Profile.DEMO:
         asyncio.run(_set_up_demo(settings, kept, report))
+    if settings.has_browser_phone:
+        asyncio.run(_set_up_browser_phone(settings, report))
     return kept
 
 
@@ -65,5 +69,16 @@ async def _set_up_demo(settings: Settings, kept: secrets.Secrets, report: Report
             demo.write_key(test_key_file, await storage.run(demo.prepare_sandbox, kept.key_pepper, now, policy))
         # Always, because the secret may have been replaced since the last start.
         demo.write_webhook_secret(settings.data_dir, await storage.run(demo.webhook_secret))
+    finally:
+        await storage.close()
+
+
+async def _set_up_browser_phone(settings: Settings, report: Report) -> None:
+    storage = SqliteStorage(settings.database)
+    try:
+        if await storage.run(demo.prepare_browser_phone, SystemClock().now(), policy_of(settings)):
+            report(f"renting {BROWSER_PHONE.rented} to the telephone in the browser")
+    except Refusal as refusal:
+        report(f"the telephone in the browser gets no rented number: {refusal}")
     finally:
         await storage.close()

@@ -54,6 +54,8 @@ def run(settings: Settings, console: Console) -> None:
         with lock.held(settings.data_dir, lock.ENGINE_LOCK):
             pass  # checks that no engine runs alone on this directory; our own engine takes this lock
         kept = set_up(settings, report)
+        if settings.has_browser_phone:
+            kept = secrets.renew(settings.data_dir / "secrets", secrets.OF_ONE_RUN)
         asyncio.run(_supervise(settings, kept, console, report))
     report("stopped")
 

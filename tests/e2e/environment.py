@@ -43,6 +43,8 @@ def quick_settings() -> dict[str, object]:
     """Settings, and figures of `Tuning`, of a system that is tested on free ports of this machine."""
     return {
         "profile": "demo",
+        # Its tests start it: the port and the modules are for them alone.
+        "browser_phone": False,
         "http_port": free_port(),
         "fastagi_port": free_port(),
         "metrics_address": f"127.0.0.1:{free_port()}",

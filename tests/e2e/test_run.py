@@ -23,6 +23,7 @@ from phones.ports import free_port, free_port_range, is_bound
 from tests.programs import ended
 
 START_SECONDS = 60.0
+PORTS = ("HTTP", "FASTAGI", "AMI", "SIP", "BROWSER_PHONE")
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def environment() -> Iterator[dict[str, str]]:
             "RENTED_NUMBERS_DATA_DIR": directory,
             "RENTED_NUMBERS_RTP_START": str(rtp),
             "RENTED_NUMBERS_RTP_END": str(rtp + 19),
-            **{f"RENTED_NUMBERS_{name}_PORT": str(free_port()) for name in ("HTTP", "FASTAGI", "AMI", "SIP")},
+            **{f"RENTED_NUMBERS_{name}_PORT": str(free_port()) for name in PORTS},
             "RENTED_NUMBERS_METRICS_ADDRESS": f"127.0.0.1:{free_port()}",
         }
 
@@ -95,6 +96,9 @@ def test_it_starts_from_an_empty_directory_and_shows_what_to_try(running: Runnin
     shown = running.output.read_text()
     assert key in shown
     assert "make call" in shown
+    [telephone] = re.findall(r"http://localhost:\d+/phone", shown)
+    with urllib.request.urlopen(telephone.replace("localhost", "127.0.0.1"), timeout=5) as page:  # noqa: S310  ours
+        assert b"<title>Telephone in the browser" in page.read()
     status, body = running.ready()
     assert (status, body["status"]) == (200, "up")
     assert body["parts"] == {"engine": "up", "database": "up", "ami": "up", "asterisk": "up"}
@@ -107,7 +111,7 @@ def test_it_starts_from_an_empty_directory_and_shows_what_to_try(running: Runnin
     output = running.output.read_text()
     assert output.rstrip().endswith("stopped")
     assert "ami_down" not in output
-    for name in ("HTTP", "FASTAGI", "AMI", "SIP"):
+    for name in PORTS:
         assert not is_bound(int(environment[f"RENTED_NUMBERS_{name}_PORT"]), "tcp"), name
 
 

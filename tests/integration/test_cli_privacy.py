@@ -46,7 +46,7 @@ def test_a_number_is_found_and_erased_and_the_ledger_balances(cli: Cli) -> None:
     assert receipt["searched"]["tables"][0] == {
         "table": "bookings",
         "columns": ["destination", "callback", "label", "metadata"],
-        "rows": 2,
+        "rows": 4,
     }
     assert receipt["searched"]["files"] > 3
     assert (receipt["remaining"], receipt["unsure"], receipt["unsure_count"]) == ([], [], 0)
@@ -116,7 +116,7 @@ def _holding(cli: Cli) -> list[str]:
 
 def test_erasure_needs_a_confirmation(cli: Cli) -> None:
     assert _answering(cli, "n\n", NUMBER).returncode == 1
-    assert cli.rows("SELECT COUNT(*) FROM bookings WHERE gone_at IS NULL") == [(2,)]
+    assert cli.rows("SELECT COUNT(*) FROM bookings WHERE gone_at IS NULL") == [(4,)]
 
 
 def test_a_rented_number_and_a_bad_number_are_refused(cli: Cli) -> None:

@@ -10,7 +10,7 @@ import pytest
 from yarl import URL
 
 from api.app import ROUTES
-from api.docs_page.served import FILES, PAGE, PATHS
+from api.docs_page.served import FILES, PAGE
 from tests.browser import Page, chromium, opened
 from tests.integration.api_helpers import Api
 from tests.integration.conformance import DOCUMENT
@@ -19,7 +19,7 @@ pytest_plugins = ["tests.integration.api_fixtures"]
 
 OPERATIONS = {route.operation.id for route in ROUTES}
 KINDS = ["text/css", "text/javascript", "text/javascript"]
-ASSETS = [f"/{path}" for path in PATHS.values()]
+ASSETS = [f"/{path}" for path in PAGE.paths.values()]
 
 
 def test_the_vendored_files_are_unchanged() -> None:
@@ -32,7 +32,7 @@ def test_the_vendored_files_are_unchanged() -> None:
 
 
 def test_the_page_has_nothing_that_its_policy_blocks() -> None:
-    assert re.findall(rb"<script(?! src=\")|<style|style=|\son\w+=|https?://", PAGE) == []
+    assert re.findall(rb"<script(?! src=\")|<style|style=|\son\w+=|https?://", PAGE.html) == []
 
 
 async def test_the_page_is_public_and_under_a_strict_policy(api: Api) -> None:

@@ -1,0 +1,97 @@
+"""Passes SIP messages between the page's WebSocket and Asterisk's (RFC 7118).
+
+Asterisk's own WebSocket would serve the page too. But it listens on another port, so the page's policy would have to
+name another origin; it does not check the Origin of pages; and it does not limit messages as tightly.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import structlog
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from api.http.dependencies import TIME_LIMIT
+from api.http.problems import ProblemError
+from api.phone_page.guard import PHONES, require_own_page
+
+log = structlog.get_logger(__name__)
+
+PROTOCOL = "sip"
+# Two telephones, and some that are reloaded or tried.
+MAX_PHONES = 8
+# A browser's INVITE has about 3 KiB.
+MAX_MESSAGE = 16 * 1024
+# A browser that vanished is noticed within this time and a half of it.
+HEARTBEAT_SECONDS = 20.0
+# For Asterisk to accept a connection, or to close one.
+ASTERISK_SECONDS = 2.0
+OPEN = web.AppKey("OPEN", set[web.WebSocketResponse])
+
+
+async def relay(request: web.Request) -> web.StreamResponse:
+    """Serves one telephone until one side closes."""
+    require_own_page(request)
+    taken = request.app[OPEN]
+    page = web.WebSocketResponse(protocols=(PROTOCOL,), max_msg_size=MAX_MESSAGE, heartbeat=HEARTBEAT_SECONDS)
+    if not page.can_prepare(request):
+        raise ProblemError("not_found", "This path is for the telephones' WebSockets.")
+    if len(taken) >= MAX_PHONES:
+        raise ProblemError("overloaded", "Too many telephones are open.")
+    taken.add(page)
+    try:
+        async with _asterisk(request.app[PHONES].port) as asterisk:
+            request[TIME_LIMIT].reschedule(None)  # it lasts as long as the page
+            await page.prepare(request)
+            await _pass_on(page, asterisk)
+    finally:
+        taken.discard(page)
+    return page
+
+
+@asynccontextmanager
+async def _asterisk(port: int) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """Connects to Asterisk. Raises ProblemError if it does not answer."""
+    async with aiohttp.ClientSession(trust_env=False) as session:
+        try:
+            async with asyncio.timeout(ASTERISK_SECONDS):
+                socket = await session.ws_connect(
+                    f"ws://127.0.0.1:{port}/ws",
+                    protocols=(PROTOCOL,),
+                    max_msg_size=MAX_MESSAGE,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=ASTERISK_SECONDS),
+                )
+        except (aiohttp.ClientError, TimeoutError) as error:
+            log.warning("phone_without_asterisk", error=type(error).__name__)
+            raise ProblemError("overloaded", "Asterisk does not answer.") from error
+        async with socket:
+            yield socket
+
+
+async def _pass_on(page: web.WebSocketResponse, asterisk: aiohttp.ClientWebSocketResponse) -> None:
+    """Passes messages on, both ways, until one side has closed, and then closes the other."""
+    ways = [asyncio.create_task(_one_way(page, asterisk)), asyncio.create_task(_one_way(asterisk, page))]
+    try:
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+        await page.close(code=WSCloseCode.GOING_AWAY)
+
+
+async def _one_way(
+    source: web.WebSocketResponse | aiohttp.ClientWebSocketResponse,
+    target: web.WebSocketResponse | aiohttp.ClientWebSocketResponse,
+) -> None:
+    async for message in source:
+        if message.type is not WSMsgType.TEXT:
+            return  # SIP is text
+        await target.send_str(message.data)
+
+
+async def close_all(app: web.Application) -> None:
+    """Closes all telephones when the server stops."""
+    for page in [*app[OPEN]]:
+        await page.close(code=WSCloseCode.GOING_AWAY)

@@ -1,0 +1,346 @@
+"""The page /phone: two tabs ring each other through a rented number, and can do nothing else. In real Chromium."""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from api.phone_page.relay import MAX_MESSAGE, MAX_PHONES
+from engine.asterisk.browser_phones import CALLER, CALLER_NUMBER
+from engine.asterisk.config_files import ROOT
+from engine.asterisk.softphones import BROWSER_PHONE, SOFTPHONES
+from phones.ports import free_port, is_bound
+from tests.e2e.browser_tabs import ELSEWHERE, HERTZ, MICROPHONE, Tab, browser, tabs
+from tests.e2e.environment import PLANS
+from tests.e2e.system import System
+from tests.e2e.test_modules import LOADED, WITH_PAGE, running_modules
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+HIDDEN = BROWSER_PHONE.number
+# PHONE_PICTURES=1 renews the pictures of the documents.
+PICTURES = ROOT / "docs" / "images" if os.environ.get("PHONE_PICTURES") else None
+# The page's own, for scripts: the SIP status of a request that its line refuses.
+STATUS_OF_CALL = """new Promise(resolve => telephone.agent.call('sip:%s@127.0.0.1', {
+  mediaStream: microphone, eventHandlers: {failed: ({message}) => resolve(message?.status_code ?? 0),
+  progress: () => resolve(180)}}))"""
+# Local addresses, with 127.0.0.1 as 0100007F; state 0A is LISTEN.
+LISTENING = Path("/proc/net/tcp")
+STATUS_OF_REGISTER = """new Promise(resolve => {
+  telephone.agent.once('registrationFailed', ({response}) => resolve(response.status_code));
+  telephone.agent.once('registered', () => resolve(200));
+  telephone.agent.register();
+})"""
+
+
+@dataclass(frozen=True)
+class Telephones:
+    system: System
+    address: str
+    devtools: str
+
+
+@pytest.fixture(scope="module")
+def with_phones() -> Iterator[System]:
+    plans = PLANS | {"LARGE": {"seconds": 60, "calls": 25, "valid_for": 3600}}
+    with System(browser_phone=True, browser_phone_port=free_port(), plans=plans, longest_call=30) as system:
+        yield system
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def phones(with_phones: System, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Telephones]:
+    async with browser(tmp_path_factory.mktemp("chromium"), *MICROPHONE) as devtools:
+        yield Telephones(with_phones, f"http://127.0.0.1:{with_phones.settings.http_port}", devtools)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def both(phones: Telephones) -> AsyncIterator[tuple[Tab, Tab]]:
+    """The caller and the hidden telephone, switched on."""
+    async with tabs(phones.devtools, phones.address, "caller", "hidden") as (caller, hidden):
+        await caller.switch_on()
+        await hidden.switch_on()
+        yield caller, hidden
+        assert caller.page.seen.complaints == hidden.page.seen.complaints == []
+
+
+def records(system: System) -> list[dict[str, object]]:
+    """The call records of the telephone's rented number, newest first."""
+    found = system.command("cdr", "list", "--account", "softphones", "--json")
+    return [each for each in found if each["service"] == BROWSER_PHONE.rented]
+
+
+async def test_two_tabs_ring_each_other_and_hear_each_other(phones: Telephones, both: tuple[Tab, Tab]) -> None:
+    caller, hidden = both
+    assert await caller.page.do("element('dialled').value") == BROWSER_PHONE.rented
+    await caller.click("call")
+    await hidden.shows("state", f"a call from {CALLER_NUMBER}")
+    await caller.shows("state", "it rings")
+    await hidden.click("answer")
+    for tab in both:
+        await tab.shows("state", "connected with")
+        await tab.hears(HERTZ)
+    # Each hears the other and not itself: both microphones play the same tone.
+    for muted, other in (both, both[::-1]):
+        await muted.click("mute")
+        await other.hears(None)
+        await muted.hears(HERTZ)
+        await muted.click("mute")
+        await other.hears(HERTZ)
+    await caller.click("hang-up")
+    await caller.shows("outcome", "It was ended by this telephone")
+    await hidden.shows("outcome", "It was ended by the other side")
+    await caller.shows("trace", f"calls trace {CALLER_NUMBER}")
+    await hidden.shows("trace", f"calls trace {CALLER_NUMBER}")
+    phones.system.until(lambda: bool(records(phones.system)), "a call record")
+    [record] = records(phones.system)
+    assert (record["disposition"], record["source"]) == ("ANSWERED", CALLER_NUMBER)
+    assert record["duration"]
+    received = await caller.received()
+    assert re.findall(rf"{HIDDEN[-6:]}|{BROWSER_PHONE.user}", received) == []
+    assert "SIP/2.0 200 OK" in received
+    assert BROWSER_PHONE.rented in received
+    assert HIDDEN in await hidden.received(), "the search proves nothing"
+
+
+async def test_a_call_that_is_declined_or_given_up_is_explained(both: tuple[Tab, Tab]) -> None:
+    caller, hidden = both
+    await caller.click("call")
+    await hidden.shows("state", "a call from")
+    await hidden.click("hang-up")
+    await caller.shows("outcome", "busy, or the call was declined. (SIP 486)")
+    await hidden.shows("outcome", "This telephone declined")
+    await caller.click("call")
+    await hidden.shows("state", "a call from")
+    await caller.click("hang-up")
+    await hidden.shows("outcome", "The caller gave up")
+    await caller.shows("outcome", "gave the call up")
+    await hidden.click("power")
+    await hidden.shows("line", "switched off")
+    await caller.click("call")
+    await caller.shows("outcome", "Is it switched on, in its own tab? (SIP 503)")
+
+
+async def test_the_page_is_accessible_in_every_state(both: tuple[Tab, Tab]) -> None:
+    caller, hidden = both
+    await caller.click("call")
+    await hidden.shows("state", "a call from")
+    await well_made(hidden, "ringing")
+    await hidden.click("answer")
+    for tab in both:
+        await tab.shows("state", "connected with")
+    await caller.click("mute")
+    await well_made(caller, "talking")
+    await hidden.click("hang-up")
+    await caller.shows("outcome", "It was ended by")
+    await well_made(caller, "over")
+    await caller.click("power")
+    await caller.page.do("say('trouble')")
+    await well_made(caller, "off")
+    await caller.page.do("location.hash = '', 0")
+    await caller.page.wait("element('telephone').hidden")
+    await well_made(caller, "start")
+
+
+async def well_made(tab: Tab, state: str) -> None:
+    """Asserts that nothing is wrong with a tab, wide and narrow, light and dark."""
+    for width, scheme in ((1280, "light"), (390, "dark"), (390, "light")):
+        await tab.look(width, scheme)
+        assert await tab.violations() == [], (state, width, scheme)
+        if PICTURES and (state, width, scheme) in {("ringing", 390, "light"), ("over", 390, "light")}:
+            await tab.picture(PICTURES / f"phone-{state}.png")
+
+
+async def test_a_call_needs_no_mouse(phones: Telephones) -> None:
+    async with tabs(phones.devtools, phones.address, "caller", "hidden") as both:
+        caller, hidden = both
+        for tab in both:
+            await tab.reach("power")
+            await tab.press("Enter")
+            await tab.shows("line", "ready")
+        await caller.reach("dialled")
+        await caller.press("Enter")
+        await hidden.shows("state", "a call from")
+        assert await hidden.page.do("document.activeElement.id") == "answer"
+        await hidden.press(" ")
+        await caller.shows("state", "connected with")
+        await caller.reach("mute")
+        await caller.press(" ")
+        assert await caller.page.do("element('mute').ariaPressed") == "true"
+        await caller.reach("hang-up")
+        await caller.press("Enter")
+        await hidden.shows("outcome", "It was ended by the other side")
+
+
+async def test_the_caller_can_call_rented_numbers_only_and_cannot_register(both: tuple[Tab, Tab]) -> None:
+    caller, _ = both
+    nobodys = {
+        "emergency": ["112", "911", "+112"],
+        "hidden numbers": [HIDDEN, HIDDEN.removeprefix("+"), *(phone.number for phone in SOFTPHONES)],
+        "endpoints": [BROWSER_PHONE.user, CALLER, *(phone.user for phone in SOFTPHONES), "trunk-main", "carrier-main"],
+        "contexts and extensions": ["s", "h", f"1*main*{HIDDEN}**5"],
+    }
+    for kind, numbers in nobodys.items():
+        for number in numbers:
+            assert await caller.page.do(STATUS_OF_CALL.replace("%s", number)) == 404, (kind, number)
+    await caller.click("call")  # the same line rings the rented number
+    await caller.shows("state", "it rings")
+    await caller.click("hang-up")
+    assert await caller.page.do(STATUS_OF_REGISTER) in {403, 404}
+
+
+async def test_the_hidden_telephone_can_call_nobody(both: tuple[Tab, Tab]) -> None:
+    _, hidden = both
+    for number in (BROWSER_PHONE.rented, SOFTPHONES[0].rented, "112", "s", "h"):
+        assert await hidden.page.do(STATUS_OF_CALL.replace("%s", number)) == 404, number
+
+
+@pytest.mark.parametrize("change", [{"user": SOFTPHONES[0].user}, {"password": "a-guess"}, {"user": "trunk-main"}])
+async def test_the_passwords_of_the_page_open_no_other_line(phones: Telephones, change: dict[str, str]) -> None:
+    async with tabs(phones.devtools, phones.address, "hidden") as [tab]:
+        await tab.page.do(f"const ask = askForLine; askForLine = async () => ({{...await ask(), ...{change}}}), 0")
+        await tab.click("power")
+        await tab.shows("line", "not registered")
+        await tab.shows("notice", "Asterisk has refused it")
+
+
+async def test_a_line_that_is_lost_comes_back(both: tuple[Tab, Tab], phones: Telephones) -> None:
+    caller, hidden = both
+    await asyncio.to_thread(phones.system.stop_engine)
+    for tab in both:
+        await tab.shows("notice", "The line is not connected")
+        assert await tab.page.do("element('call').disabled")
+    await asyncio.to_thread(phones.system.start_engine)
+    for tab in both:
+        await tab.shows("line", "ready")
+        assert await tab.page.do("element('notice').hidden")
+    await caller.click("call")
+    await hidden.shows("state", "a call from")
+    for tab in both:
+        tab.page.seen.complaints.clear()  # the browser's own, about the connections that failed
+
+
+async def test_a_second_tab_takes_the_telephone_over(phones: Telephones, both: tuple[Tab, Tab]) -> None:
+    caller, hidden = both
+    async with tabs(phones.devtools, phones.address, "hidden") as [newer]:
+        await newer.switch_on()
+        await hidden.shows("notice", "Another tab has become this telephone")
+        await hidden.shows("line", "switched off")
+        await caller.click("call")
+        await newer.shows("state", "a call from")
+
+
+async def test_the_page_says_that_its_context_is_not_secure(phones: Telephones) -> None:
+    async with tabs(phones.devtools, phones.address) as _, tabs(phones.devtools, phones.address, "caller") as [tab]:
+        await tab.open("caller", ELSEWHERE)
+        await tab.shows("notice", "not in a secure context")
+        await tab.shows("notice", f"http://localhost:{phones.system.settings.http_port}/phone")
+        await tab.click("power")
+        await tab.shows("notice", "only in a secure context")
+        await tab.shows("line", "switched off")
+        # Neither is there a line for a page of another name, which its owner may have pointed to this machine.
+        assert await tab.page.do("fetch('phone/lines/caller', {method: 'POST'}).then(answer => answer.status)") == 404
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((*MICROPHONE, "--use-fake-ui-for-media-stream=deny"), "The browser refuses the microphone"),
+        ((), "This machine has no microphone"),
+    ],
+    ids=["refused", "missing"],
+)
+async def test_the_page_says_what_is_wrong_with_the_microphone(
+    with_phones: System, tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    address = f"http://127.0.0.1:{with_phones.settings.http_port}"
+    async with browser(tmp_path, *options) as devtools, tabs(devtools, address, "caller") as [tab]:
+        await tab.click("power")
+        await tab.shows("notice", said)
+        await tab.shows("line", "switched off")
+        assert await tab.page.do("document.querySelector('[role=alert]').textContent") == await tab.text("notice")
+
+
+async def test_only_our_own_page_on_this_machine_gets_a_line(phones: Telephones) -> None:
+    ours = {"Origin": phones.address}
+    port = phones.system.settings.http_port
+    strangers = {
+        "no page": {},
+        "another origin": {"Origin": "https://evil.example"},
+        "another port": {"Origin": "http://127.0.0.1:1"},
+        "no origin of its own": {"Origin": "null"},
+        "another name": {"Origin": f"http://{ELSEWHERE}:{port}", "Host": f"{ELSEWHERE}:{port}"},
+        "a name like ours": {
+            "Origin": f"http://127.0.0.1.evil.example:{port}",
+            "Host": f"127.0.0.1.evil.example:{port}",
+        },
+        "through a proxy": ours | {"X-Forwarded-For": "192.0.2.9"},
+        "through another one": ours | {"Via": "1.1 proxy"},
+    }
+    async with aiohttp.ClientSession(phones.address) as session:
+        for kind, headers in strangers.items():
+            async with session.post("/phone/lines/caller", headers=headers) as answer:
+                assert (answer.status, "password" in await answer.text()) == (404, False), kind
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await session.ws_connect("/phone/sip", protocols=("sip",), headers=headers)
+            assert refused.value.status == 404, kind
+        async with session.post("/phone/lines/hidden", headers=ours) as answer:
+            assert (answer.status, (await answer.json())["number"]) == (200, HIDDEN)
+        async with session.post("/phone/lines/other", headers=ours) as answer:
+            assert answer.status == 404
+        async with session.get("/phone/sip", headers=ours) as answer:
+            assert answer.status == 404
+
+
+async def test_connections_and_messages_are_bounded(phones: Telephones) -> None:
+    async with aiohttp.ClientSession(phones.address, headers={"Origin": phones.address}) as session:
+        sockets = [await session.ws_connect("/phone/sip", protocols=("sip",)) for _ in range(MAX_PHONES)]
+        assert await status_of(session) == 503
+        await sockets[0].send_str("x" * (MAX_MESSAGE + 1))
+        await sockets[1].send_bytes(b"OPTIONS")
+        for each in sockets[:2]:
+            assert (await each.receive(timeout=5)).type is aiohttp.WSMsgType.CLOSE
+        for each in sockets:
+            await each.close()
+        while await status_of(session) == 503:  # noqa: ASYNC110  a place is free once Asterisk has closed its side
+            await asyncio.sleep(0.05)
+
+
+async def status_of(session: aiohttp.ClientSession) -> int:
+    """The status with which a telephone's connection is answered."""
+    try:
+        async with session.ws_connect("/phone/sip", protocols=("sip",)):
+            return 101
+    except aiohttp.WSServerHandshakeError as refused:
+        return refused.status
+
+
+async def test_asterisk_has_two_modules_more(phones: Telephones) -> None:
+    assert running_modules(phones.system) == sorted(LOADED + WITH_PAGE)
+
+
+async def test_asterisks_own_port_is_for_this_machine_and_for_nothing_else(phones: Telephones) -> None:
+    port = phones.system.settings.browser_phone_port
+    table = await asyncio.to_thread(LISTENING.read_text)
+    sockets = [line.split() for line in table.splitlines()]
+    assert [each[1] for each in sockets if each[1].endswith(f":{port:04X}") and each[3] == "0A"] == [
+        f"0100007F:{port:04X}"
+    ]
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        for path in ("/", "/httpstatus", "/static/index.html", "/ari/channels", "/rawman", "/mxml"):
+            async with session.get(path) as answer:
+                assert answer.status == 404, path
+
+
+async def test_without_the_setting_there_is_nothing_of_it(system: System) -> None:
+    for method, path in (("GET", "/phone"), ("POST", "/phone/lines/caller"), ("GET", "/phone/sip")):
+        assert system.request(method, path).status == 404
+    assert not is_bound(system.settings.browser_phone_port, "tcp")
+    assert "Server Disabled" in system.asterisk_console("http show status")
+    assert "browser" not in system.asterisk_console("pjsip show endpoints")
+    assert "browser" not in system.asterisk_console("pjsip show transports")
