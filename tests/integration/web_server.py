@@ -19,8 +19,8 @@ from engine.runtime.clock import Clock
 from engine.runtime.security_log import SecurityLog
 from engine.storage.bookings import Grant
 from engine.storage.console_reads import ConsoleReads
+from engine.storage.interface import EngineStorage
 from engine.storage.reads import STATEMENT_SECONDS, Reads
-from engine.storage.sqlite import SqliteStorage
 from tests.integration.api_helpers import PEPPER, POLICY, START, check_callback
 
 FINDINGS = [
@@ -78,7 +78,7 @@ class Served(TestServer):
 
 @asynccontextmanager
 async def served_console(
-    directory: Path, storage: SqliteStorage, clock: Clock, database: Path
+    directory: Path, storage: EngineStorage, clock: Clock, database: Path
 ) -> AsyncIterator[tuple[str, FakeOperator, SecurityLog]]:
     """Serves the API with the console; yields its URL, what stands for Asterisk, and its security log."""
     operator = FakeOperator(storage, clock)
