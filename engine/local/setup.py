@@ -74,7 +74,7 @@ async def _set_up_demo(settings: Settings, kept: secrets.Secrets, report: Report
 
 
 async def _set_up_browser_phone(settings: Settings, report: Report) -> None:
-    storage = SqliteStorage(settings.database)
+    storage = open_storage(settings.books)
     try:
         if await storage.run(demo.prepare_browser_phone, SystemClock().now(), policy_of(settings)):
             report(f"renting {BROWSER_PHONE.rented} to the telephone in the browser")
