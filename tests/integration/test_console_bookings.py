@@ -35,7 +35,7 @@ async def stored(console: Console, booking: Booking) -> Booking:
     return found
 
 
-async def send(console: Console, booking: Booking, word: str, role: Role = Role.OPERATOR, **form: str) -> Answer:
+async def send(console: Console, booking: Booking, word: str, role: Role = Role.OPERATOR, /, **form: str) -> Answer:
     secret = (await console.session(role)).secret
     return await act_by_path(console, f"/console/bookings/{booking.id}/{word}", secret, form)
 
@@ -92,7 +92,7 @@ async def test_each_action_changes_what_it_says_and_is_logged(console: Console) 
 async def test_what_is_wrong_stands_beside_its_field_and_nothing_changes(console: Console) -> None:
     booking = await new_booking(console, label="Call +3225551234", metadata={"tel": "+3225551234"})
     before, logged = await stored(console, booking), len(console.events())
-    table = [
+    table: list[tuple[str, dict[str, str], str]] = [
         ("change", {"destination": "12"}, "destination"),
         ("change", {"destination": booking.service}, "destination"),
         ("change", {"callback": "http://customer.example"}, "callback"),

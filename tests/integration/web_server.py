@@ -33,7 +33,7 @@ FINDINGS = [
 class FakeOperator:
     """Records the calls and the bookings whose end it was asked for; adjusts without Asterisk."""
 
-    def __init__(self, storage: SqliteStorage, clock: Clock) -> None:
+    def __init__(self, storage: EngineStorage, clock: Clock) -> None:
         self._storage = storage
         self._clock = clock
         self.hung_up: list[CallId] = []

@@ -70,7 +70,7 @@ async def change(visit: Visit, form: Mapping[str, str]) -> Outcome:
     seen = await seen_booking(visit)
     body = checked_body(visit.request, BookingPatchBody, _changed(form, _shown(seen, visit)))
     patch = BookingPatch(
-        destination=body.destination,  # type: ignore[arg-type]  the body has checked it
+        destination=body.destination,  # type: ignore[arg-type]  # the body has checked it
         callback=body.callback,
         limits=body.limits_sent(),
         caller_id=body.caller_id,
