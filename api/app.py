@@ -31,6 +31,7 @@ from api.resources import (
     explanations,
     exports,
     health,
+    portal_links,
     sandbox,
     traces,
     usage,
@@ -57,6 +58,7 @@ ROUTES: tuple[Route, ...] = (
     *webhook_secret.ROUTES,
     *sandbox.ROUTES,
     *account.ROUTES,
+    *portal_links.ROUTES,
     *health.ROUTES,
     *served.ROUTES,
 )

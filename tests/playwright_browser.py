@@ -1,10 +1,11 @@
 """Runs Debian's headless Chromium with Playwright, and records what pages did. It reaches this machine only."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
@@ -12,6 +13,34 @@ from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 from tests.browser import FRUGAL, OFFLINE, PROGRAM
 
 AXE = Path(__file__).parent / "vendor" / "axe" / "axe.min.js"
+# What a keyboard must reach, and how the browser tells where it is.
+REACHABLE = """() => {
+  const isShown = (each) => each.checkVisibility({ visibilityProperty: true })
+    && !each.closest('details:not([open]) > :not(summary)');
+  const all = 'a[href], button, input:not([type=hidden]), summary, select, textarea, [tabindex="0"]';
+  return [...document.querySelectorAll(all)].filter(isShown).length;
+}"""
+FOCUSED = """() => {
+  const each = document.activeElement, style = getComputedStyle(each);
+  each.dataset.reached = '1';
+  const isSeen = style.outlineStyle !== 'none' || style.boxShadow !== 'none';
+  return [each.outerHTML.slice(0, 120), isSeen, document.querySelectorAll('[data-reached]').length];
+}"""
+
+
+class View(NamedTuple):
+    """How a page is looked at."""
+
+    scheme: Literal["light", "dark"]
+    width: int
+
+
+# The first and the last are as different as can be.
+VIEWS = (View("light", 1280), View("light", 390), View("dark", 1280), View("dark", 390))
+
+
+async def nothing(_: View) -> None:
+    """Does nothing with a view."""
 
 
 @dataclass
@@ -31,6 +60,32 @@ class Watched:
             "each => [each.id, each.nodes.map(node => node.html.slice(0, 200))]))"
         )
         return [json.dumps(each) for each in found]
+
+    async def check(
+        self, url: str, look: Callable[[View], Awaitable[None]] = nothing, views: Sequence[View] = VIEWS
+    ) -> None:
+        """Checks the open page: accessible, no wider than the window, by keyboard alone, from its own server alone.
+
+        Args:
+            url: The server's URL.
+            look: Called with each view, while the page shows it.
+            views: How to look at it.
+        """
+        for view in views:
+            await self.page.emulate_media(color_scheme=view.scheme)
+            await self.page.set_viewport_size({"width": view.width, "height": 800})
+            assert (await self.violations(), view) == ([], view)
+            assert await self.page.evaluate("document.documentElement.scrollWidth") <= view.width
+            await look(view)
+        wanted = reached = await self.page.evaluate(REACHABLE)
+        await self.page.evaluate("document.activeElement.blur()")
+        for _ in range(wanted):
+            await self.page.keyboard.press("Tab")
+            html, is_seen, reached = await self.page.evaluate(FOCUSED)
+            assert is_seen, html
+        assert reached == wanted
+        assert self.hosts == {urlsplit(url).netloc}
+        assert self.complaints == []
 
 
 @asynccontextmanager

@@ -42,7 +42,7 @@ async def refuse_suspended(request: web.Request, handler: Handler) -> web.Stream
     """Refuses suspended accounts. It runs after the rate limit, so that such requests count too."""
     route = request.app[ROUTES_BY_HANDLER].get(request.match_info.handler)
     if request.get(IS_SUSPENDED) and not (route and route.while_suspended):
-        raise _suspended()
+        raise account_suspended()
     return await handler(request)
 
 
@@ -85,14 +85,15 @@ async def check_key_again(request: web.Request) -> None:
     if key is None:
         raise _no_key()
     if key.is_suspended:
-        raise _suspended()
+        raise account_suspended()
 
 
 def _no_key() -> ProblemError:
     return ProblemError("unauthorized", "Send `Authorization: Bearer <key>` with a valid API key.")
 
 
-def _suspended() -> ProblemError:
+def account_suspended() -> ProblemError:
+    """The refusal of a suspended account's requests."""
     return ProblemError("account_suspended", "The operator has suspended the account. Only `GET /account` answers.")
 
 

@@ -97,17 +97,21 @@ STANDING = web.RequestKey("STANDING", QuotaStanding)
 @web.middleware
 async def limit_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuses requests beyond the quota. It runs after `authenticate`: requests without an account are not counted."""
-    account_id = request.get(ACCOUNT_ID)
-    if account_id is not None:
-        now = asyncio.get_running_loop().time()
-        request[STANDING] = standing = request.app[QUOTA].count(account_id, now, request[OWN_QUOTA])
-        if not standing.allowed:
-            raise ProblemError(
-                "too_many_requests",
-                f"The account may send {standing.per_minute} requests per minute.",
-                retry_after=max(1, math.ceil(standing.next_in)),
-            )
+    if ACCOUNT_ID in request:
+        count_request(request)
     return await handler(request)
+
+
+def count_request(request: web.Request) -> None:
+    """Counts a request of an account that is known. Raises ProblemError beyond its quota."""
+    now = asyncio.get_running_loop().time()
+    request[STANDING] = standing = request.app[QUOTA].count(request[ACCOUNT_ID], now, request[OWN_QUOTA])
+    if not standing.allowed:
+        raise ProblemError(
+            "too_many_requests",
+            f"The account may send {standing.per_minute} requests per minute.",
+            retry_after=max(1, math.ceil(standing.next_in)),
+        )
 
 
 def set_rate_limit_headers(request: web.Request, response: web.StreamResponse) -> None:

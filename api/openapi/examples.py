@@ -21,6 +21,7 @@ from api.openapi.delivery_examples import CALLBACK_LOG, CALLBACK_SENT, CALLED_AT
 from api.resources.account import AccountBody, AccountChange
 from api.resources.catalogue import CountryBody, NumbersBody, PlanBody, PlansBody
 from api.resources.health import HealthBody
+from api.resources.portal_links import NewPortalLink, PortalLinkBody
 from api.resources.usage import UsageBody, UsageLineBody
 from api.schemas.bookings import (
     BlockedCallerBody,
@@ -61,6 +62,7 @@ from engine.domain.policy import UsagePlan
 from engine.domain.rejections import Reason
 from engine.domain.retry import WhyDisabled
 from engine.domain.times import EpochMs, rfc3339
+from engine.domain.web_access import Scope
 from engine.storage.webhook_secrets import SigningSecrets
 
 CURSOR = "eyJ2ZXJzaW9uIjoxLCJsaXN0IjoiYm9va2luZ3MiLCJhZnRlciI6ImJrZ18wMWEyMDZiZjdhZTI3NzU3OWQxOTBhZTBkNWIwNWYxYSJ9"
@@ -174,6 +176,12 @@ USAGE = UsageBody(
         ),
     ],
 )
+PORTAL_LINK = PortalLinkBody(
+    url=f"https://numbers.example/portal/sign-in?account={ACCOUNT_ID}#5Vv3bZ0YxJ8m2rQnW4tLkS7dPqXc1uHgEaTfNoRiMyB",
+    scope=Scope.FULL,
+    use_before="2026-03-01T12:10:00.000Z",
+    session_ends_at="2026-03-01T13:00:00.000Z",
+)
 SIMULATED = SimulatedCallBody(
     put_through=True, reason=Reason.PUT_THROUGH, sip_status=200, cdr=CDR, booking=BOOKING, now=CALLED_AT
 )
@@ -183,6 +191,7 @@ ACCOUNT = AccountBody(
     state=AccountState.ACTIVE,
     suspended_at=None,
     events=[EventType.CALL_MISSED, EventType.BOOKING_EXPIRING_SOON],
+    frame_origin="https://www.customer.example",
     created_at=BOOKED_AT,
     max_bookings=1000,
     bookings_held=1,
@@ -218,6 +227,8 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     TraceBody: [shown(TRACE)],
     CdrPage: [shown(Page(data=[CDR], has_more=False, next_cursor=None))],
     ExplanationBody: [shown(EXPLANATION)],
+    NewPortalLink: [{"scope": "full"}, {"scope": "read", "sessionSeconds": 900}],
+    PortalLinkBody: [shown(PORTAL_LINK)],
     UsageBody: [shown(USAGE)],
     UsageLineBody: [shown(line) for line in USAGE.data],
     PlansBody: [shown(PLANS)],
@@ -251,7 +262,10 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
             )
         )
     ],
-    AccountChange: [{"events": ["call.missed", "booking.expiring_soon"]}, {"events": []}],
+    AccountChange: [
+        {"events": ["call.missed", "booking.expiring_soon"]},
+        {"events": [], "frameOrigin": "https://www.customer.example"},
+    ],
     AccountBody: [shown(ACCOUNT)],
     BODIES[CallbackTest]: [CALLBACK_TEST],
     **CALLBACKS,

@@ -11,11 +11,13 @@ from api.http.parsing import read_body
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.schemas.common import Incoming, Outgoing
-from api.schemas.fields import AccountIdField, Count, Instant
+from api.schemas.fields import AccountIdField, Count, Instant, described
 from engine.callbacks import notifications
 from engine.domain.account_state import AccountState
 from engine.domain.notifications import EventType
+from engine.domain.origins import MAX_ORIGIN, NO_ORIGIN, ORIGIN, is_origin
 from engine.domain.times import rfc3339
+from engine.storage.transaction import Transaction
 
 
 def _each_once(events: list[EventType]) -> list[EventType]:
@@ -25,6 +27,13 @@ def _each_once(events: list[EventType]) -> list[EventType]:
 
 
 # Not strict: see `Plan` in `api.schemas.fields`.
+def _origin(text: str) -> str:
+    if not is_origin(text):
+        raise PydanticCustomError("no_origin", NO_ORIGIN)
+    return text
+
+
+FrameOrigin = Annotated[str, Field(max_length=MAX_ORIGIN), AfterValidator(_origin), described(ORIGIN, format="uri")]
 Chosen = Annotated[
     list[Annotated[EventType, Field(strict=False)]],
     Field(max_length=len(EventType), json_schema_extra={"uniqueItems": True}),
@@ -33,10 +42,12 @@ Chosen = Annotated[
 
 
 class AccountChange(Incoming):
-    """The choice of optional events."""
+    """The choice of optional events, and what may show the portal."""
 
     events: Chosen
     """All optional events to receive from now on; an empty list for none. Every account receives two more events."""
+    frame_origin: FrameOrigin | None = None
+    """The origin whose pages may show the customer portal in a frame. `null`: no page may. Left out: as it is."""
 
 
 class AccountBody(Outgoing):
@@ -51,6 +62,8 @@ class AccountBody(Outgoing):
     """When the operator suspended the account. `null`: it is active."""
     events: list[EventType]
     """The optional events that its callbacks report. Every account receives two more events."""
+    frame_origin: str | None
+    """The origin whose pages may show the customer portal in a frame. `null`: no page may."""
     created_at: Instant
     max_bookings: Count
     """How many bookings the account may hold, together with its numbers in quarantine."""
@@ -74,9 +87,16 @@ async def show(request: web.Request) -> web.Response:
 
 
 async def change(request: web.Request) -> web.Response:
-    """Changes the optional events."""
+    """Changes the optional events, and the frame's origin if it is sent."""
     body = await read_body(request, AccountChange)
-    await request.app[DEPENDENCIES].run(notifications.choose_events, request[ACCOUNT_ID], body.events)
+    account_id = request[ACCOUNT_ID]
+
+    def store(tx: Transaction) -> None:
+        notifications.choose_events(tx, account_id, body.events)
+        if "frame_origin" in body.model_fields_set:
+            tx.accounts.set_frame_origin(account_id, body.frame_origin)
+
+    await request.app[DEPENDENCIES].run(store)
     return json_answer(await _account(request))
 
 
@@ -90,6 +110,7 @@ async def _account(request: web.Request) -> AccountBody:
         state=AccountState.ACTIVE if account.suspended_at is None else AccountState.SUSPENDED,
         suspended_at=None if account.suspended_at is None else rfc3339(account.suspended_at),
         events=account.events,
+        frame_origin=account.frame_origin,
         created_at=rfc3339(account.created_at),
         max_bookings=limits.max_bookings,
         bookings_held=account.bookings_held,
@@ -124,7 +145,7 @@ ROUTES = (
         Operation(
             "changeAccount",
             TAG,
-            "Choose optional callbacks",
+            "Choose optional callbacks, and who may show the portal",
             answers={200: AccountBody},
             detail="The choice applies to events from now on. Repeating the request changes nothing.",
         ),

@@ -105,14 +105,17 @@ async def renew(request: web.Request) -> web.Response:
 
 async def change(request: web.Request) -> web.Response:
     """Changes a booking without renewing it."""
-    deps = request.app[DEPENDENCIES]
     booking_id = id_of(request)
-    body = await read_body(request, BookingPatchBody)
-    now = now_of(request)
+    return json_answer(await change_booking(request, booking_id, await read_body(request, BookingPatchBody)))
+
+
+async def change_booking(request: web.Request, booking_id: BookingId, body: BookingPatchBody) -> BookingBody:
+    """Changes a booking of the request's account without renewing it."""
+    deps, now = request.app[DEPENDENCIES], now_of(request)
     patch = BookingPatch(**_changes(body))
     booking = await deps.run(bookings.change, request[ACCOUNT_ID], booking_id, patch, now, deps.policy)
     deps.renewed(booking_id)
-    return json_answer(BookingBody.of(booking, now, deps.policy))
+    return BookingBody.of(booking, now, deps.policy)
 
 
 def _changes(body: BookingPatchBody) -> dict[str, Any]:
@@ -131,11 +134,16 @@ def _changes(body: BookingPatchBody) -> dict[str, Any]:
 
 async def cancel(request: web.Request) -> web.Response:
     """Deletes a booking and ends its live calls."""
+    await cancel_booking(request, id_of(request))
+    return web.Response(status=204)
+
+
+async def cancel_booking(request: web.Request, booking_id: BookingId) -> None:
+    """Deletes a booking of the request's account and ends its live calls."""
     deps = request.app[DEPENDENCIES]
-    channels = await deps.run(bookings.cancel, request[ACCOUNT_ID], id_of(request), now_of(request), deps.policy)
+    channels = await deps.run(bookings.cancel, request[ACCOUNT_ID], booking_id, now_of(request), deps.policy)
     if channels:
         await _hang_up(channels, request)
-    return web.Response(status=204)
 
 
 async def _hang_up(channels: list[CallId], request: web.Request) -> None:

@@ -11,11 +11,12 @@ from api.web.frame.rendering import set_up_templates
 from api.web.frame.services import WEB, WebServices
 from api.web.frame.serving import routes_of
 from api.web.frame.site import Site
+from api.web.portal.site import portal_site
 
 
 def sites() -> tuple[Site, ...]:
     """Returns the sites. Each application has some of its own, because pages keep what they have read."""
-    return (console_site(),)
+    return (console_site(), portal_site())
 
 
 def set_up_pages(app: web.Application, services: WebServices) -> tuple[Route, ...]:

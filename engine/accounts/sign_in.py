@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.ids import AccountId
 from engine.domain.times import DAY_MS, EpochMs
-from engine.domain.web_access import LINK_MS, LONGEST_LIFE_MS, SHORTEST_LIFE_MS, Role, WebSession
+from engine.domain.web_access import (
+    CUSTOMER_LINK_MS,
+    CUSTOMER_ROLES,
+    LINK_MS,
+    LONGEST_LIFE_MS,
+    MAX_LINKS_OF_ACCOUNT,
+    MAX_SESSIONS_OF_ACCOUNT,
+    SHORTEST_LIFE_MS,
+    Role,
+    WebSession,
+)
 from engine.runtime.ids import new_id
 from engine.storage.transaction import Transaction
 
@@ -54,7 +64,8 @@ def make_link(
         tx: The transaction.
         role: The session's role.
         account_id: The account of a customer's session; None for an operator's.
-        life_ms: From now on until the end of the session. The link must be used within its first hour.
+        life_ms: From now on until the end of the session. The link must be used within its first hour; a customer's
+            link within ten minutes.
         pepper: The secret with which digests are made.
         now: The present time.
 
@@ -64,8 +75,10 @@ def make_link(
     check_access(role, account_id, life_ms)
     code = secrets.token_urlsafe(32)
     ends_at = EpochMs(now + life_ms)
-    use_before = min(ends_at, EpochMs(now + LINK_MS))
+    use_before = min(ends_at, EpochMs(now + (LINK_MS if account_id is None else CUSTOMER_LINK_MS)))
     tx.web_access.insert_link(_digest("link", code, pepper), role, account_id, now, use_before, ends_at)
+    if account_id is not None:
+        tx.web_access.keep_links(account_id, MAX_LINKS_OF_ACCOUNT)
     return NewLink(code, role, account_id, use_before, ends_at)
 
 
@@ -73,7 +86,7 @@ def check_access(role: Role, account_id: AccountId | None, life_ms: int) -> None
     """Raises InvalidInput if no link and no session may be made with these."""
     if not SHORTEST_LIFE_MS <= life_ms <= LONGEST_LIFE_MS:
         raise InvalidInput(["the life must be between one minute and 30 days"])
-    if (role is Role.CUSTOMER) != (account_id is not None):
+    if (role in CUSTOMER_ROLES) != (account_id is not None):
         raise InvalidInput(["a customer's link needs an account, and an operator's link has none"])
 
 
@@ -107,7 +120,14 @@ def new_session(
     secret = secrets.token_urlsafe(32)
     session = WebSession(new_id("ses"), role, account_id, now, now, ends_at)
     tx.web_access.insert_session(session_digest(secret, pepper), session)
+    if account_id is not None:
+        tx.web_access.keep_sessions(account_id, MAX_SESSIONS_OF_ACCOUNT)
     return NewSession(secret, session)
+
+
+def portal_url(base: str, account_id: AccountId, code: str) -> str:
+    """Returns a link to a customer's portal. The code is behind the `#`, which browsers send to no server."""
+    return f"{base}/portal/sign-in?account={account_id}#{code}"
 
 
 def note_session_use(tx: Transaction, session_id: str, now: EpochMs) -> None:

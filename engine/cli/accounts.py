@@ -13,6 +13,7 @@ from engine.callbacks import notifications
 from engine.cli.database import run_command
 from engine.cli.options import AccountArgument, YesOption
 from engine.cli.output import Json, complain, show, show_one, with_times
+from engine.cli.portal_link import portal_link
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.control.client import ask_engine
@@ -28,6 +29,7 @@ from engine.storage.accounts import Account
 from engine.storage.transaction import Transaction
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Customers' accounts.")
+app.command("portal-link")(portal_link)
 
 
 @app.command("create")

@@ -247,7 +247,7 @@ class Settings(DatabaseSettings, AccountSettings):
     def security_listeners(self) -> dict[str, tuple[str, int]]:
         """Host and port of each service that writes into the security log."""
         http = self.http_host, self.http_port
-        return {"HTTP": http, "Console": http, "AGI": (self.fastagi_host, self.fastagi_port)}
+        return {"HTTP": http, "Console": http, "Portal": http, "AGI": (self.fastagi_host, self.fastagi_port)}
 
     @property
     def http_url(self) -> str:

@@ -9,6 +9,11 @@ from engine.domain.times import DAY_MS, HOUR_MS, MINUTE_MS, EpochMs
 # A link waits for so long at most, and its session lasts no longer than the link's whole life.
 LINK_MS = HOUR_MS
 DEFAULT_LIFE_MS = 12 * HOUR_MS
+# A customer's link waits for so long: a program makes it when somebody is about to use it.
+CUSTOMER_LINK_MS = 10 * MINUTE_MS
+# An account has so many links and sessions at most; the oldest ones end for new ones.
+MAX_LINKS_OF_ACCOUNT = 20
+MAX_SESSIONS_OF_ACCOUNT = 200
 SHORTEST_LIFE_MS, LONGEST_LIFE_MS = MINUTE_MS, 30 * DAY_MS
 # A session ends when nobody has used it for so long. What an open page asks for by itself is no use.
 IDLE_MS = 30 * MINUTE_MS
@@ -21,12 +26,14 @@ class Role(StrEnum):
         VIEWER: To see the operator's pages.
         OPERATOR: Also to act on calls and bookings, and to have hidden numbers shown.
         ADMIN: Also to change accounts, keys and numbers.
-        CUSTOMER: To use the customer's pages, for one account.
+        CUSTOMER_VIEWER: To see the customer's pages of one account.
+        CUSTOMER: Also to act for that account.
     """
 
     VIEWER = "VIEWER"
     OPERATOR = "OPERATOR"
     ADMIN = "ADMIN"
+    CUSTOMER_VIEWER = "CUSTOMER_VIEWER"
     CUSTOMER = "CUSTOMER"
 
     def permits(self, needed: "Role") -> bool:
@@ -38,9 +45,28 @@ _PERMITTED = {
     Role.VIEWER: frozenset({Role.VIEWER}),
     Role.OPERATOR: frozenset({Role.VIEWER, Role.OPERATOR}),
     Role.ADMIN: frozenset({Role.VIEWER, Role.OPERATOR, Role.ADMIN}),
-    Role.CUSTOMER: frozenset({Role.CUSTOMER}),
+    Role.CUSTOMER_VIEWER: frozenset({Role.CUSTOMER_VIEWER}),
+    Role.CUSTOMER: frozenset({Role.CUSTOMER_VIEWER, Role.CUSTOMER}),
 }
 OPERATOR_ROLES = frozenset({Role.VIEWER, Role.OPERATOR, Role.ADMIN})
+CUSTOMER_ROLES = frozenset({Role.CUSTOMER_VIEWER, Role.CUSTOMER})
+
+
+class Scope(StrEnum):
+    """What a link to the portal permits: to see, or also to act for the account.
+
+    Attributes:
+        READ: See everything but the secret that signs callbacks.
+        FULL: Also renew, change and cancel bookings, send callbacks, make and revoke keys, see and replace the secret.
+    """
+
+    READ = "read"
+    FULL = "full"
+
+    @property
+    def role(self) -> Role:
+        """The role of the link's session."""
+        return Role.CUSTOMER if self is Scope.FULL else Role.CUSTOMER_VIEWER
 
 
 @dataclass(frozen=True, slots=True)

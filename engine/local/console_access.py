@@ -49,10 +49,10 @@ def sign_in_url(settings: Settings, link: NewLink) -> str:
     return f"{settings.http_url}/console/sign-in#{link.code}"
 
 
-def note_access(settings: Settings, event: str, role: Role, session_id: str = "") -> None:
+def note_access(settings: Settings, event: str, role: Role, session_id: str = "", *, service: str = SERVICE) -> None:
     """Writes into the security log that somebody gave access, or ended it."""
     log = SecurityLog(settings.security_log, settings.security_listeners)
-    log.noted(NotedEvent(SERVICE, event, role.value, HERE, session_id))
+    log.noted(NotedEvent(service, event, role.value, HERE, session_id))
 
 
 async def console_link(settings: Settings, pepper: str) -> str:

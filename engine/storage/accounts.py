@@ -68,6 +68,7 @@ class AccountSummary:
 
     Attributes:
         events: Optional events that the account has chosen, in the order of EventType.
+        frame_origin: The origin whose pages may show the portal in a frame; None: no page may.
         bookings_held: Number of its bookings, including expired ones in their grace period.
         numbers_in_quarantine: Number of the numbers that it gave back and that count against it.
         new_bookings: Number of the bookings that it has made within 24 hours.
@@ -80,6 +81,7 @@ class AccountSummary:
     id: AccountId
     name: str
     events: list[EventType]
+    frame_origin: str | None
     created_at: EpochMs
     bookings_held: int
     numbers_in_quarantine: int
@@ -144,6 +146,10 @@ class Accounts(Table):
     def own_limits(self, account_id: AccountId) -> dict[str, int]:
         """Returns the limits that an account has of its own. A sandbox has those of its customer's account."""
         return own_limits_from_row(self._sql.account_limits(self._db, account_id=account_id))
+
+    def set_frame_origin(self, account_id: AccountId, origin: str | None) -> None:
+        """Stores the origin whose pages may show the portal in a frame; None: no page may."""
+        self._sql.set_frame_origin(self._db, account_id=account_id, origin=origin)
 
     def limits(self, account_id: AccountId, default: AccountLimits) -> AccountLimits:
         """Returns the limits in force for an account."""

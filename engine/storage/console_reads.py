@@ -1,9 +1,10 @@
 """What the operator's console reads, on connections of its own: it delays neither keys nor lists of the API."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine.domain.dispositions import Disposition
-from engine.domain.ids import BookingId
+from engine.domain.ids import AccountId, BookingId
 from engine.domain.numbers import E164
 from engine.domain.times import EpochMs
 from engine.domain.web_access import WebSession
@@ -54,6 +55,26 @@ class SeenBooking(NamedTuple):
         return EpochMs(now + self.clock_ahead_ms)
 
 
+@dataclass(frozen=True, slots=True)
+class PortalAccount:
+    """An account, as the customer's pages need it.
+
+    Attributes:
+        test_of: The customer's account, if it is a sandbox.
+        clock_ahead_ms: How far its clock is ahead of the machine's, in milliseconds.
+        requests_per_minute: The customer's own limit; None: the operator's applies.
+        frame_origin: The origin whose pages may show the portal in a frame; None: no page may.
+    """
+
+    id: AccountId
+    name: str
+    test_of: AccountId | None
+    clock_ahead_ms: int
+    requests_per_minute: int | None
+    is_suspended: bool
+    frame_origin: str | None
+
+
 class ConsoleReads(OperatorReads):
     """Reads for the web pages."""
 
@@ -61,6 +82,11 @@ class ConsoleReads(OperatorReads):
         """Returns the session with that digest, whether it may still be used or not."""
         row = await self._keys.run(self._sql.web_session_of_digest, digest=digest)
         return web_session_from_row(row) if row else None
+
+    async def portal_account(self, account_id: AccountId) -> PortalAccount | None:
+        """Returns the account that a customer's pages are about."""
+        row = await self._keys.run(self._sql.portal_account, account_id=account_id)
+        return PortalAccount(**{**row, "is_suspended": bool(row["is_suspended"])}) if row else None
 
     async def live_calls(self, limit: int, wanted: WantedLive = ALL_LIVE) -> list[LiveCall]:
         """Returns the calls that are up, ringing ones included, oldest first."""

@@ -34,6 +34,14 @@ class WebAccess(Table):
         row = self._sql.web_link_of_digest(self._db, digest=digest)
         return Role(row["role"]), row["account_id"], row["ends_at"]
 
+    def keep_links(self, account_id: AccountId, count: int) -> None:
+        """Deletes an account's oldest links until it has so many."""
+        self._sql.delete_surplus_web_links(self._db, account_id=account_id, kept=count, at_most=DELETED_AT_ONCE)
+
+    def keep_sessions(self, account_id: AccountId, count: int) -> None:
+        """Deletes an account's oldest sessions until it has so many. Who still uses one is signed out."""
+        self._sql.delete_surplus_web_sessions(self._db, account_id=account_id, kept=count, at_most=DELETED_AT_ONCE)
+
     def insert_session(self, digest: str, session: WebSession) -> None:
         """Adds a session."""
         self._sql.insert_web_session(

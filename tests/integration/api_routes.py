@@ -40,6 +40,7 @@ FIELDS: dict[str, Any] = {
     "advance": 1,
     "events": ["call.missed"],
     "url": CALLBACK,
+    "scope": "read",
 }
 
 

@@ -36,6 +36,7 @@ async def test_an_account_shows_its_own_figures(api: Api) -> None:
         "state": "ACTIVE",
         "suspendedAt": None,
         "events": [],
+        "frameOrigin": None,
         "createdAt": "2026-03-01T12:00:00.000Z",
         "maxBookings": MAX_BOOKINGS,
         "bookingsHeld": 0,
@@ -55,6 +56,40 @@ async def test_an_account_shows_its_own_figures(api: Api) -> None:
     api.clock.advance(POLICY.quarantine_ms - DAY)
     assert await used(api) == (1, 0, 0)
     assert await used(api, "theirs") == (0, 0, 0)
+
+
+async def test_the_origin_that_may_show_the_portal_is_set_and_removed_by_the_account_alone(api: Api) -> None:
+    async def origin(account: str = "ours") -> Any:
+        return (await api.call("GET", "/account", account=account)).body["frameOrigin"]
+
+    for sent, stays in (
+        ({"frameOrigin": "https://www.customer.example"}, "https://www.customer.example"),
+        ({}, "https://www.customer.example"),
+        ({"frameOrigin": "https://customer.example:8443"}, "https://customer.example:8443"),
+        ({"frameOrigin": None}, None),
+    ):
+        answer = await api.call("PUT", "/account", {"events": ["call.missed"], **sent})
+        assert (answer.body["frameOrigin"], await origin(), await origin("theirs")) == (stays, stays, None)
+    for wrong in (
+        "http://www.customer.example",
+        "https://www.customer.example/",
+        "https://www.customer.example:443",
+        "https://www.customer.example:65536",
+        "https://WWW.customer.example",
+        "https://*.customer.example",
+        "https://customer",
+        "https://a@customer.example",
+        "https://customer.example; script-src *",
+        "https://customer.example https://other.example",
+        "https://" + "a" * 300 + ".example",
+        "'none'",
+        "*",
+        "",
+        1,
+    ):
+        answer = await api.call("PUT", "/account", {"events": [], "frameOrigin": wrong})
+        assert (answer.status, answer.body["errors"][0]["field"]) == (422, "frameOrigin"), wrong
+    assert (await api.call("GET", "/account")).body["events"] == ["call.missed"], "a refused change changes nothing"
 
 
 async def test_a_sandbox_has_the_limits_of_its_account_but_none_for_a_day(api: Api) -> None:

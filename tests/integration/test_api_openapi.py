@@ -57,11 +57,12 @@ def test_it_has_every_route_and_nothing_else() -> None:
 SCHEMA_NAMES = """
     Account AccountChange BlockedCaller BlockedCallerPage Booking BookingChange BookingExpired
     BookingExpiringSoon BookingGone BookingLowSeconds BookingPage BookingPatch CallEnded CallMissed CallStarted
-    Callback CallbackAttempt CallbackDetail CallbackPage CallbackRequest CallbackState CallbackTest CallerId Cdr CdrPage
-    Clock ClockChange Country Disposition Endpoint EndpointPage EventType ExpiredCall Explanation FieldError
-    Health HungUpBy LimitedBy NewBlockedCaller NewBooking NewSimulatedCall NewTestEvent NewWebhookSecret Numbers
-    OpenApiDocument Outcome Plan Plans Problem Reason Redelivered Redelivery SimulatedCall Status Trace TraceEvent
-    TraceState TraceStep TracedCallback Trouble Usage UsageLine UsagePlan WebhookSecret WhyDisabled WhyGone
+    Callback CallbackAttempt CallbackDetail CallbackPage CallbackRequest CallbackState CallbackTest CallerId Cdr
+    CdrPage Clock ClockChange Country Disposition Endpoint EndpointPage EventType ExpiredCall Explanation
+    FieldError Health HungUpBy LimitedBy NewBlockedCaller NewBooking NewPortalLink NewSimulatedCall NewTestEvent
+    NewWebhookSecret Numbers OpenApiDocument Outcome Plan Plans PortalLink Problem Reason Redelivered Redelivery
+    Scope SimulatedCall Status Trace TraceEvent TraceState TraceStep TracedCallback Trouble Usage UsageLine
+    UsagePlan WebhookSecret WhyDisabled WhyGone
 """
 
 

@@ -131,3 +131,13 @@ def test_a_suspended_and_a_closed_account_stay_so_after_a_restore(tmp_path: Path
         "Bob": "SUSPENDED",
     }
     assert system.cli.rows("SELECT id, gone_at IS NOT NULL FROM bookings") == [(booking, 1)]
+
+
+def test_a_link_to_the_portal_is_for_one_account_and_not_for_a_suspended_one(cli: Cli) -> None:
+    made = cli.json("accounts", "portal-link", "ann", "--scope", "full", "--url", "https://api.example.com/")
+    [account] = cli.json("accounts", "list")
+    assert made["link"].startswith(f"https://api.example.com/portal/sign-in?account={account['id']}#")
+    assert len(made["link"].partition("#")[2]) == 43
+    assert "--url" in cli.refused("accounts", "portal-link", "ann", "--scope", "read", "--url", "api.example.com")
+    cli.json("accounts", "suspend", "ann")
+    assert "suspended" in cli.refused("accounts", "portal-link", "ann", "--scope", "read")

@@ -99,10 +99,8 @@ async def calls_of_the_day(console: Console) -> None:
     console.clock.instant = START
 
 
-PAGES = [(site, page) for site in sites() for page in site.pages]
-
-
 [SITE] = [site for site in sites() if site.prefix == "/console"]
+PAGES = [(SITE, page) for page in SITE.pages]
 
 
 class Answer(NamedTuple):
@@ -146,12 +144,8 @@ def _sent(action: Action) -> frozenset[str]:
 
 WAYS = [
     *(Way(site, "GET", path_of(site, page), page.role) for site, page in PAGES),
-    *(Way(site, "GET", site.prefix + stream.path, stream.role) for site in sites() for stream in site.streams),
-    *(
-        Way(site, "POST", path_of(site, action), action.role, _sent(action))
-        for site in sites()
-        for action in site.actions
-    ),
+    *(Way(SITE, "GET", SITE.prefix + stream.path, stream.role) for stream in SITE.streams),
+    *(Way(SITE, "POST", path_of(SITE, action), action.role, _sent(action)) for action in SITE.actions),
 ]
 ACTIONS = [way for way in WAYS if way.method == "POST"]
 

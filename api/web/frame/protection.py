@@ -14,15 +14,22 @@ from aiohttp import hdrs, web
 
 from api.http.client_ip import client_ip_of
 from api.http.dependencies import DEPENDENCIES, machine_timestamp
+from api.schemas.fields import ACCOUNT_ID
 from api.web.frame.services import WEB
 from api.web.frame.site import Site, Visit
 from engine.accounts.sign_in import csrf_token_of, note_session_use, session_digest
 from engine.domain.errors import RentedNumbersError
+from engine.domain.ids import AccountId
 from engine.domain.times import MINUTE_MS
-from engine.domain.web_access import Role
+from engine.domain.web_access import Role, WebSession
 from engine.runtime.security_log import NotedEvent
 
 CSRF_FIELD = "csrf"
+# The origin whose page may show the answer in a frame; not set or None: no page may.
+FRAME = web.RequestKey[str | None]("FRAME")
+NOBODY = "'none'"
+# On the path of a link that is opened in a frame, where nobody is signed in yet.
+ACCOUNT_PARAMETER = "account"
 # On requests that an open page sends by itself.
 REFRESH_HEADER = "X-Refresh"
 # A session's last use is written once a minute.
@@ -53,15 +60,30 @@ def not_signed_in() -> PageRefused:
     return PageRefused(401, "You are not signed in", "Open a sign-in link. Each link works once.")
 
 
-def headers_of(site: Site) -> dict[str, str]:
-    """Returns the headers of every answer of a site.
+async def find_frame(request: web.Request, site: Site) -> None:
+    """Finds out whose page may show the answer in a frame: that of the session's account, or of the link's before."""
+    if site.frame_origin is None:
+        return
+    session, _ = await _find_session(request, site)
+    account_id = session.account_id if session else account_named(request)
+    request[FRAME] = await site.frame_origin(request, account_id) if account_id else None
+
+
+def account_named(request: web.Request) -> AccountId | None:
+    """Returns the account that a link names, which says only whose page may show the sign-in page in a frame."""
+    named = request.query.get(ACCOUNT_PARAMETER, "")
+    return AccountId(named) if ACCOUNT_ID.fullmatch(named) else None
+
+
+def headers_of(request: web.Request) -> dict[str, str]:
+    """Returns the headers of every answer.
 
     Pico's icons are `data:` pictures in its style sheet. `no-referrer` was rejected: browsers then send `Origin: null`.
     """
     return {
         "Content-Security-Policy": (
             "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
-            f"frame-ancestors {site.frame_ancestors}"
+            f"frame-ancestors {request.get(FRAME) or NOBODY}"
         ),
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
@@ -87,16 +109,24 @@ async def visit_of(request: web.Request, site: Site, needed: Role) -> Visit:
 
 async def find_visit(request: web.Request, site: Site) -> Visit | None:
     """Returns who asks; None without an open session of this site."""
-    deps, secret = request.app[DEPENDENCIES], _secret_of(request, site)
-    if secret is None:
+    session, secret = await _find_session(request, site)
+    if session is None:
         return None
-    at = machine_timestamp(request)
-    session = await request.app[WEB].reads.web_session(session_digest(secret, deps.pepper))
-    if session is None or session.role not in site.roles or not session.is_open(at.wall_ms):
-        return None
+    deps, at = request.app[DEPENDENCIES], machine_timestamp(request)
     if at.wall_ms - session.seen_at >= NOTE_USE_MS and REFRESH_HEADER not in request.headers:
         await deps.run(note_session_use, session.id, at.wall_ms)
     return Visit(request, site, session, csrf_token_of(secret, deps.pepper), at, address_of(request))
+
+
+async def _find_session(request: web.Request, site: Site) -> tuple[WebSession | None, str]:
+    """Returns the open session of this site that the request has, and its secret."""
+    secret, now = _secret_of(request, site), machine_timestamp(request).wall_ms
+    if secret is None:
+        return None, ""
+    session = await request.app[WEB].reads.web_session(session_digest(secret, request.app[DEPENDENCIES].pepper))
+    if session is None or session.role not in site.roles or not session.is_open(now):
+        return None, ""
+    return session, secret
 
 
 def _secret_of(request: web.Request, site: Site) -> str | None:

@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from api.http.problems import PROBLEMS, problem_of
 from api.web.frame.assets import WEB_FILES, assets
 from api.web.frame.commands import CommandFailed
-from api.web.frame.protection import CSRF_FIELD, PageRefused, headers_of
+from api.web.frame.protection import ACCOUNT_PARAMETER, CSRF_FIELD, PageRefused, account_named, headers_of
 from api.web.frame.services import WEB
 from api.web.frame.site import Page, Result, Site, Visit
 from api.web.frame.streams import TooManyStreams
@@ -86,7 +86,7 @@ def page_answer(
 ) -> web.Response:
     """Answers with a page, or with its data. `result`: what became of the action that the page answers."""
     if wants_json(visit.request):
-        return json_of(visit.site, data)
+        return json_of(visit.request, data)
     here = here_of(visit, page)
     context = {
         "visit": visit,
@@ -112,15 +112,23 @@ def html_of(
 ) -> web.Response:
     """Answers with a template."""
     paths = {name: site.prefix + asset.path for name, asset in assets().items()}
-    known = {"visit": None, "page": None, "lines": (), "result": None, "site": site, "assets": paths} | dict(context)
-    text = aiohttp_jinja2.render_string(template, request, known)
-    return web.Response(status=status, text=text, content_type="text/html", headers=headers_of(site))
+    account_id = account_named(request)
+    query = f"?{ACCOUNT_PARAMETER}={account_id}" if site.frame_origin is not None and account_id else ""
+    known = {"visit": None, "page": None, "lines": (), "result": None, "site": site, "assets": paths}
+    text = aiohttp_jinja2.render_string(template, request, known | {"sign_in_query": query} | dict(context))
+    return web.Response(status=status, text=text, content_type="text/html", headers=headers_of(request))
 
 
-def json_of(site: Site, data: Mapping[str, Any], *, status: int = 200) -> web.Response:
+def part_of(visit: Visit, template: str, context: Mapping[str, Any]) -> str:
+    """Returns a part of a page, for an action that shows what it has made."""
+    known = {"visit": visit, "site": visit.site, **context}
+    return aiohttp_jinja2.render_string(template, visit.request, known)
+
+
+def json_of(request: web.Request, data: Mapping[str, Any], *, status: int = 200) -> web.Response:
     """Answers with JSON."""
     text = json.dumps(data, ensure_ascii=False)
-    return web.Response(status=status, text=text, content_type=JSON, headers=headers_of(site))
+    return web.Response(status=status, text=text, content_type=JSON, headers=headers_of(request))
 
 
 def message_of(request: web.Request, site: Site, message: str, *, status: int = 200) -> web.Response:
@@ -139,7 +147,7 @@ def refusal_of(request: web.Request, site: Site, error: Exception) -> web.Respon
     if wants_json(request):
         body = {"status": refused.status, "title": refused.title, "detail": refused.detail}
         body |= {"errors": dict(refused.errors)} if refused.errors else {}
-        return json_of(site, body, status=refused.status)
+        return json_of(request, body, status=refused.status)
     if is_of_htmx(request):
         return message_of(request, site, f"{refused.title}. {refused.detail}", status=refused.status)
     if refused.status == 401:
@@ -187,8 +195,22 @@ class _Given(dict[str, str]):
         return name.upper()
 
 
+def _lines_of_customer(visit: Visit, page: Page) -> list[tuple[str, str]]:
+    """The same for customers, who have the API at the address at which they see this page."""
+    if page.api is None:
+        return []
+    request = visit.request
+    scheme = request.headers.get(hdrs.X_FORWARDED_PROTO, request.scheme)
+    path = page.api.format(**request.match_info)
+    if request.query_string:
+        path += f"?{request.query_string}"
+    return [("By the API", f'curl -H "Authorization: Bearer $KEY" {shlex.quote(f"{scheme}://{request.host}{path}")}')]
+
+
 def lines_of(visit: Visit, page: Page, here: str) -> list[tuple[str, str]]:
     """Returns the lines that do in a shell what a page and its actions do, each with its title."""
+    if not visit.site.has_shell:
+        return _lines_of_customer(visit, page)
     url = visit.request.app[WEB].url
     given = _Given(
         {

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from functools import partial
 from ipaddress import ip_address
 
@@ -10,14 +10,18 @@ from aiohttp import hdrs, web
 
 from api.http.auth import FAILURES
 from api.http.dependencies import DEPENDENCIES, machine_timestamp
+from api.http.read_turns import TURNS as READ_TURNS
 from api.http.responses import log_failure
 from api.http.routes import Handler, Operation, Route
 from api.web.frame.assets import assets, handler_of
 from api.web.frame.page_turns import TURNS
 from api.web.frame.protection import (
+    ACCOUNT_PARAMETER,
     CSRF_FIELD,
+    FRAME,
     PageRefused,
     address_of,
+    find_frame,
     find_visit,
     has_own_origin,
     headers_of,
@@ -61,6 +65,8 @@ def _route(method: str, path: str, handler: Handler, entry: Page | Action | None
     """Returns a route that is not in /openapi.json. It needs no API key, because its handler needs a session."""
     operation = Operation(f"web:{method} {path}", "Operation", "For people", answers={200: None})
     parameters = entry.parameters if isinstance(entry, Page) else frozenset[str]()
+    if path.endswith(SIGN_IN):
+        parameters = frozenset({ACCOUNT_PARAMETER})
     placeholders = entry.placeholders if entry else {}
     return Route(method, path, handler, operation, parameters=parameters, placeholders=placeholders, public=True)
 
@@ -70,6 +76,7 @@ def _guarded(site: Site, handler: Handler) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
+            await find_frame(request, site)
             return await handler(request)
         except web.HTTPRedirection:
             raise
@@ -86,9 +93,15 @@ def _guarded(site: Site, handler: Handler) -> Handler:
 async def _show(site: Site, page: Page, request: web.Request) -> web.StreamResponse:
     visit = await visit_of(request, site, page.role)
     _check_placeholders(request, page)
-    async with request.app[TURNS]:
+    async with _turn_of(visit), request.app[TURNS]:
         data = await page.load(visit)
     return page_answer(visit, page, data)
+
+
+def _turn_of(visit: Visit) -> AbstractAsyncContextManager[None]:
+    """Lets a customer read one page or list at a time, as the API does. Operators do not wait for each other."""
+    customer = visit.session.account_id
+    return nullcontext() if customer is None else visit.request.app[READ_TURNS].turn(customer)
 
 
 def _check_placeholders(request: web.Request, entry: Page | Action) -> None:
@@ -109,9 +122,9 @@ async def _act(site: Site, action: Action, request: web.Request) -> web.StreamRe
     outcome = await action.run(visit, form)
     note(visit, action.event, outcome.subject)
     if wants_json(request):
-        return json_of(site, {"message": outcome.message, **outcome.data})
+        return json_of(request, {"message": outcome.message, **outcome.data})
     if outcome.html is not None:
-        return web.Response(text=outcome.html, content_type="text/html", headers=headers_of(site))
+        return web.Response(text=outcome.html, content_type="text/html", headers=headers_of(request))
     return message_of(request, site, outcome.message)
 
 
@@ -130,7 +143,7 @@ async def _act_on_page(visit: Visit, action: Action, form: Mapping[str, str]) ->
     else:
         note(visit, action.event, outcome.subject)
         result = Result(path, outcome.message, data=outcome.data)
-    async with request.app[TURNS]:
+    async with _turn_of(visit), request.app[TURNS]:
         data = await page.load(visit)
     return page_answer(visit, page, data, result, status=status)
 
@@ -158,18 +171,25 @@ async def _sign_in(site: Site, request: web.Request) -> web.StreamResponse:
     session = opened.session
     request.app[WEB].security_log.noted(NotedEvent(site.name, "SignedIn", session.role.value, address, session.id))
     answer = web.HTTPSeeOther(site.prefix + site.pages[0].path)
-    # The cookie reaches the site's own paths only, and no script; over TLS it is never sent without.
-    is_encrypted = request.headers.get(hdrs.X_FORWARDED_PROTO, request.scheme) == "https"
-    answer.set_cookie(
-        site.cookie,
-        opened.secret,
-        path=site.prefix,
-        max_age=COOKIE_SECONDS,
-        httponly=True,
-        secure=is_encrypted,
-        samesite=site.same_site,
-    )
+    if site.frame_origin is not None and session.account_id is not None:
+        request[FRAME] = await site.frame_origin(request, session.account_id)
+    _set_cookie(request, answer, site, opened.secret, COOKIE_SECONDS)
     raise answer
+
+
+def _set_cookie(request: web.Request, answer: web.Response, site: Site, value: str, seconds: int) -> None:
+    """Sets the session's cookie, or deletes it if `seconds` is 0.
+
+    It reaches the site's own paths only, and no script; over TLS it is never sent without. In a frame of another site
+    the browser keeps it apart from all others, and for that site only (CHIPS), which needs TLS.
+    """
+    is_encrypted = request.headers.get(hdrs.X_FORWARDED_PROTO, request.scheme) == "https"
+    is_framed = is_encrypted and request.get(FRAME) is not None
+    attributes = [f"{site.cookie}={value}", f"Path={site.prefix}", f"Max-Age={seconds}", "HttpOnly"]
+    attributes += ["Secure"] if is_encrypted else []
+    attributes += ["SameSite=None", "Partitioned"] if is_framed else ["SameSite=Strict"]
+    # Written by hand, because Python knows `Partitioned` from 3.14 on only.
+    answer.headers.add(hdrs.SET_COOKIE, "; ".join(attributes))
 
 
 async def _sign_out(site: Site, request: web.Request) -> web.StreamResponse:
@@ -181,7 +201,7 @@ async def _sign_out(site: Site, request: web.Request) -> web.StreamResponse:
             await visit.deps.run(end_session, visit.session.id, visit.now)
         note(visit, "SignedOut")
     answer = web.HTTPSeeOther(site.prefix + SIGN_IN)
-    answer.del_cookie(site.cookie, path=site.prefix)
+    _set_cookie(request, answer, site, "", 0)
     raise answer
 
 

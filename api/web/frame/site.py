@@ -8,12 +8,13 @@ number that is not masked.
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from aiohttp import web
 
 from api.http.dependencies import DEPENDENCIES, Dependencies
 from api.web.frame.services import WEB, WebServices
+from engine.domain.ids import AccountId
 from engine.domain.times import EpochMs, Timestamp
 from engine.domain.web_access import Role, WebSession
 
@@ -31,8 +32,9 @@ class Site:
         pages: The pages, in the order of the navigation. The first one is the start.
         actions: What changes something.
         streams: Server-sent events.
-        frame_ancestors: Who may embed the pages, as in a content security policy.
-        same_site: Whether the cookie is sent with requests that come from other sites.
+        frame_origin: Returns the origin whose pages may show those of an account in a frame, or None. Without it, no
+            page may.
+        has_shell: Whether its people can use the command line.
     """
 
     name: str
@@ -43,8 +45,8 @@ class Site:
     pages: tuple["Page", ...]
     actions: tuple["Action", ...] = ()
     streams: tuple["Stream", ...] = ()
-    frame_ancestors: str = "'none'"
-    same_site: Literal["Strict", "Lax", "None"] = "Strict"
+    frame_origin: Callable[[web.Request, AccountId], Awaitable[str | None]] | None = None
+    has_shell: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,3 +31,12 @@
   tick();
   setInterval(tick, 1000);
 })();
+
+/* Copies a text that was shown on purpose. Where a frame may not use the clipboard, the text is selected instead. */
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy]");
+  const shown = button && document.querySelector(button.dataset.copy);
+  if (!shown) return;
+  getSelection().selectAllChildren(shown);
+  navigator.clipboard?.writeText(shown.textContent).then(() => { button.textContent = "Copied"; }, () => {});
+});

@@ -40,7 +40,7 @@ UPDATE accounts SET ({limits}) = ({:limits}) WHERE id = :account_id;
 
 -- name: account_seen^
 -- Stops counting at `at_most`.
-SELECT id, name, events, created_at, suspended_at, closed_at, (
+SELECT id, name, events, frame_origin, created_at, suspended_at, closed_at, (
     SELECT COUNT(*) FROM (
         SELECT 1 FROM bookings WHERE account_id = :account_id AND gone_at IS NULL LIMIT :at_most
     ) AS held
@@ -58,6 +58,9 @@ SELECT id, name, events, created_at, suspended_at, closed_at, (
     SELECT COALESCE(SUM(calls_leased), 0) FROM bookings WHERE account_id = :account_id AND calls_leased > 0
 ) AS calls_up
 FROM accounts WHERE id = :account_id;
+
+-- name: set_frame_origin!
+UPDATE accounts SET frame_origin = :origin WHERE id = :account_id;
 
 -- name: insert_api_key!
 INSERT INTO api_keys (id, account_id, digest, hint, created_at, revoked_at)

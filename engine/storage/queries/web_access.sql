@@ -49,3 +49,23 @@ DELETE FROM web_links WHERE digest IN (
 DELETE FROM web_sessions WHERE id IN (
     SELECT s.id FROM web_sessions AS s WHERE s.ends_at <= :before ORDER BY s.ends_at LIMIT :at_most
 );
+
+-- name: delete_surplus_web_links!
+DELETE FROM web_links WHERE digest IN (
+    SELECT l.digest FROM web_links AS l WHERE l.account_id = :account_id
+    ORDER BY l.created_at DESC, l.digest LIMIT :at_most OFFSET :kept
+);
+
+-- name: delete_surplus_web_sessions!
+DELETE FROM web_sessions WHERE id IN (
+    SELECT s.id FROM web_sessions AS s WHERE s.account_id = :account_id
+    ORDER BY s.id DESC LIMIT :at_most OFFSET :kept
+);
+
+-- name: portal_account^
+-- A sandbox has the quota of its customer.
+SELECT
+    a.id, a.name, a.test_of, a.clock_ahead_ms, o.requests_per_minute, a.suspended_at IS NOT NULL AS is_suspended,
+    a.frame_origin
+FROM accounts AS a JOIN accounts AS o ON o.id = COALESCE(a.test_of, a.id)
+WHERE a.id = :account_id;

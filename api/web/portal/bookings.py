@@ -1,0 +1,156 @@
+"""Bookings: the list, one of them, its number to print, and renewing, changing and cancelling it."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from api.http.dependencies import DEPENDENCIES, now_of
+from api.http.idempotency import kept
+from api.http.parsing import checked_body
+from api.resources import bookings as resource
+from api.resources.booking_pictures import qr_code
+from api.resources.catalogue import PlanBody
+from api.schemas.bookings import BookingBody, BookingChange, BookingPatchBody
+from api.schemas.fields import BOOKING_ID
+from api.web.frame.protection import PageRefused
+from api.web.frame.site import Action, Outcome, Page, Visit
+from api.web.portal.entry import account_of, answer_of, for_account, of_account
+from engine.accounts.idempotency import KeyedRequest, once
+from engine.bookings.lifecycle import Renewal, renew
+from engine.domain.errors import NotFound
+from engine.domain.ids import BookingId
+from engine.domain.numbers import E164
+from engine.domain.policy import UsagePlan
+from engine.domain.web_access import Role
+from engine.runtime.ids import new_id
+from engine.storage.kept_answers import KeptAnswer
+from engine.storage.transaction import Transaction
+
+ONE = "/bookings/{id}"
+ID = {"id": BOOKING_ID}
+REFRESH_SECONDS = 10
+# What a page may change; the API can change more.
+CHANGED = ("label", "destination", "callback", "paused")
+TRUTH = {"true": True, "false": False}
+
+
+def booking_pages() -> tuple[Page, ...]:
+    """Returns the pages."""
+    viewer = Role.CUSTOMER_VIEWER
+    return (
+        Page(
+            "",
+            "Bookings",
+            viewer,
+            "portal/bookings.html",
+            of_account(load_list),
+            api="/bookings",
+            parameters=frozenset({"cursor", "includeExpired"}),
+        ),
+        Page(
+            ONE,
+            "Booking",
+            viewer,
+            "portal/booking.html",
+            of_account(load_one),
+            api=ONE,
+            placeholders=ID,
+            in_menu=False,
+            refresh_seconds=REFRESH_SECONDS,
+            example="booking",
+        ),
+        Page(
+            f"{ONE}/print",
+            "Number to print",
+            viewer,
+            "portal/print.html",
+            of_account(load_print),
+            api=f"{ONE}/qr",
+            placeholders=ID,
+            in_menu=False,
+            example="booking",
+        ),
+    )
+
+
+def booking_actions() -> tuple[Action, ...]:
+    """Returns what can be done to a booking."""
+    changed = frozenset({"id", *CHANGED})
+    return (
+        _action("renew", "Renew", "BookingRenewed", renew_booking, frozenset({"id", "usagePlan", "key"})),
+        _action("change", "Change", "BookingChanged", change_booking, changed),
+        _action("cancel", "Cancel", "BookingCancelled", cancel_booking, frozenset({"id", "sure"})),
+    )
+
+
+def _action(word: str, title: str, event: str, run: Any, fields: frozenset[str]) -> Action:  # noqa: ANN401  see Action
+    return Action(f"/bookings/{word}", title, event, Role.CUSTOMER, for_account(run), fields=fields, page=ONE)
+
+
+async def load_list(visit: Visit) -> Mapping[str, Any]:
+    """Returns a page of bookings, as `GET /bookings` answers it."""
+    return await answer_of(visit, resource.index)
+
+
+async def load_one(visit: Visit) -> Mapping[str, Any]:
+    """Returns a booking, as `GET /bookings/{id}` answers it, and the plans."""
+    plans = visit.deps.policy.plans
+    return {
+        "booking": await answer_of(visit, resource.show),
+        "plans": [PlanBody.of(plan, plans[plan]).model_dump(mode="json") for plan in UsagePlan],
+        "key": new_id("req"),
+    }
+
+
+async def load_print(visit: Visit) -> Mapping[str, Any]:
+    """Returns a booking and its number as a picture."""
+    booking = await answer_of(visit, resource.show)
+    picture = base64.b64encode(qr_code(E164(booking["service"]), "svg")).decode()
+    return {"booking": booking, "picture": f"data:image/svg+xml;base64,{picture}"}
+
+
+async def renew_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
+    """Adds a plan. A form that is sent twice adds it once."""
+    request, account_id, booking_id = visit.request, account_of(visit), _id_of(form)
+    deps, now = request.app[DEPENDENCIES], now_of(request)
+    body = checked_body(request, BookingChange, {"usagePlan": form["usagePlan"]})
+
+    def add_plan(tx: Transaction) -> KeptAnswer:
+        booking = renew(tx, account_id, booking_id, Renewal(usage_plan=body.usage_plan), now, deps.policy)
+        return kept(BookingBody.of(booking, now, deps.policy), status=200)
+
+    meaning = hashlib.sha256(f"{booking_id} {body.usage_plan}".encode()).hexdigest()
+    key = hashlib.sha256(form["key"].encode()).hexdigest()
+    keyed = KeyedRequest(account_id, f"portal-{key}", meaning)
+    answer, _ = await deps.run(once, keyed, visit.now, add_plan, deps.policy.account_limits)
+    deps.renewed(booking_id)
+    shown = json.loads(answer.body)
+    return Outcome(f"Renewed until {shown['endTime'][:10]}.", {"booking": shown}, subject=booking_id)
+
+
+async def change_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
+    """Changes what the form has. A label that is empty is removed."""
+    if form["paused"] not in TRUTH:
+        raise PageRefused(422, "The form is not valid", "`paused` is true or false.")
+    sent = {name: form[name] for name in CHANGED} | {"label": form["label"] or None, "paused": TRUTH[form["paused"]]}
+    body = checked_body(visit.request, BookingPatchBody, sent)
+    booking_id = _id_of(form)
+    changed = await resource.change_booking(visit.request, booking_id, body)
+    return Outcome("Changed.", {"booking": changed.model_dump(mode="json")}, subject=booking_id)
+
+
+async def cancel_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
+    """Deletes a booking for good."""
+    if form["sure"] != "yes":
+        raise PageRefused(422, "The form is not complete", "Say that you are sure.")
+    booking_id = _id_of(form)
+    await resource.cancel_booking(visit.request, booking_id)
+    return Outcome("Cancelled. Its number goes to nobody else for a while.", subject=booking_id)
+
+
+def _id_of(form: Mapping[str, str]) -> BookingId:
+    if not BOOKING_ID.fullmatch(form["id"]):
+        raise NotFound("there is no such booking")
+    return BookingId(form["id"])

@@ -1,0 +1,59 @@
+"""Calls, and what they have used."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from api.resources import cdrs, usage
+from api.web.frame.site import Page, Visit
+from api.web.portal.entry import answer_of, now_of_account, of_account
+from engine.domain.web_access import Role
+
+MONTHS = 4
+
+
+def call_pages() -> tuple[Page, ...]:
+    """Returns the pages."""
+    return (
+        Page(
+            "/calls",
+            "Calls",
+            Role.CUSTOMER_VIEWER,
+            "portal/calls.html",
+            of_account(load_calls),
+            api="/cdr",
+            parameters=frozenset({"cursor", "bookingId"}),
+        ),
+        Page(
+            "/usage",
+            "Usage",
+            Role.CUSTOMER_VIEWER,
+            "portal/usage.html",
+            of_account(load_usage),
+            api="/usage",
+            parameters=frozenset({"from", "to"}),
+        ),
+    )
+
+
+async def load_calls(visit: Visit) -> Mapping[str, Any]:
+    """Returns a page of call records, as `GET /cdr` answers it."""
+    return await answer_of(visit, cdrs.index)
+
+
+async def load_usage(visit: Visit) -> Mapping[str, Any]:
+    """Returns a statement, as `GET /usage` answers it, and the spans of the last months."""
+    now = datetime.fromtimestamp(now_of_account(visit) / 1000, UTC)
+    return {"usage": await answer_of(visit, usage.index), "months": months_until(now)}
+
+
+def months_until(now: datetime) -> list[dict[str, str]]:
+    """Returns the month of an instant and those before it, the newest first."""
+    months = []
+    begin = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    for _ in range(MONTHS):
+        end = (begin + timedelta(days=31)).replace(day=1)
+        first, after = (f"{each:%Y-%m-%d}T00:00:00Z" for each in (begin, end))
+        months.append({"name": f"{begin:%Y-%m}", "from": first, "to": after})
+        begin = (begin - timedelta(days=1)).replace(day=1)
+    return months

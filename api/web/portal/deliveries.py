@@ -1,0 +1,129 @@
+"""The delivery log: what was sent, what came back, redelivery, and test events with how to verify them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from api.http.dependencies import DEPENDENCIES, machine_timestamp
+from api.http.parsing import checked_body
+from api.resources import callbacks
+from api.resources.callback_tests import answered, count_test
+from api.schemas.callbacks import EndpointBody, NewTestEvent
+from api.schemas.fields import CALLBACK_ID, ENDPOINT_ID
+from api.web.frame.rendering import part_of
+from api.web.frame.site import Action, Outcome, Page, Visit
+from api.web.portal.entry import account_of, answer_of, for_account, of_account
+from engine.callbacks import redelivery
+from engine.callbacks.signing import signature_headers
+from engine.callbacks.trial import post_test
+from engine.domain.errors import NotFound
+from engine.domain.times import EpochMs, instant_from
+from engine.domain.web_access import Role
+
+PATH = "/deliveries"
+ONE = f"{PATH}/{{id}}"
+SNIPPET = """\
+import base64, hmac, os
+key = base64.b64decode(os.environ["WEBHOOK_SECRET"].removeprefix("whsec_"))
+signed = {signed!r}
+expected = "v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
+print(expected in {signature!r}.split())
+"""
+
+
+def delivery_pages() -> tuple[Page, ...]:
+    """Returns the pages."""
+    return (
+        Page(
+            PATH,
+            "Deliveries",
+            Role.CUSTOMER_VIEWER,
+            "portal/deliveries.html",
+            of_account(load_list),
+            api="/callbacks",
+            parameters=frozenset({"cursor", "state"}),
+        ),
+        Page(
+            ONE,
+            "Delivery",
+            Role.CUSTOMER_VIEWER,
+            "portal/delivery.html",
+            of_account(load_one),
+            api="/callbacks/{id}",
+            placeholders={"id": CALLBACK_ID},
+            in_menu=False,
+            example="callback",
+        ),
+    )
+
+
+def delivery_actions() -> tuple[Action, ...]:
+    """Returns what can be done."""
+    full, one, url = Role.CUSTOMER, frozenset({"id"}), frozenset({"url"})
+    return (
+        Action(f"{PATH}/test", "Send a test event", "TestEventSent", full, for_account(test), url),
+        Action(f"{PATH}/redeliver", "Send again", "CallbackRedelivered", full, for_account(redeliver), one),
+        Action(f"{PATH}/enable", "Enable a URL", "EndpointEnabled", full, for_account(enable), one),
+    )
+
+
+async def load_list(visit: Visit) -> Mapping[str, Any]:
+    """Returns a page of callbacks, as `GET /callbacks` answers it, and the newest URLs."""
+    request, reads = visit.request, visit.deps.reads
+    endpoints = await reads.endpoints(account_of(visit), before_id=None, limit=20)
+    shown = [EndpointBody.of(each).model_dump(mode="json") for each in endpoints]
+    return {
+        **await answer_of(visit, callbacks.index),
+        "state": request.query.get("state"),
+        "endpoints": shown,
+        # What a customer most likely wants to test.
+        "testUrl": shown[0]["url"] if shown else "",
+    }
+
+
+async def load_one(visit: Visit) -> Mapping[str, Any]:
+    """Returns a callback, as `GET /callbacks/{id}` answers it, and how to verify its last attempt."""
+    callback = await answer_of(visit, callbacks.show)
+    return {"callback": callback, "verification": await verification_of(visit, callback)}
+
+
+async def verification_of(visit: Visit, callback: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns the signature's headers of the last attempt, by the present secret, and a program that checks them."""
+    began = instant_from(callback["attempts"][-1]["beganAt"]) if callback["attempts"] else None
+    if began is None:
+        return None
+    secrets = await visit.deps.reads.webhook_secrets(account_of(visit))
+    body = callback["request"]["body"]
+    headers = signature_headers(callback["id"], secrets.valid_at(visit.now), body, EpochMs(began))
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.{body}".encode()
+    return {"headers": headers, "snippet": SNIPPET.format(signed=signed, signature=headers["webhook-signature"])}
+
+
+async def test(visit: Visit, form: Mapping[str, str]) -> Outcome:
+    """Sends a test event, and shows what came back and how to verify it."""
+    request = visit.request
+    body = checked_body(request, NewTestEvent, dict(form))
+    count_test(request)
+    callback_id = await visit.deps.run(post_test, account_of(visit), body.url, visit.now)
+    callback = (await answered(request, account_of(visit), callback_id)).model_dump(mode="json")
+    shown = {"callback": callback, "verification": await verification_of(visit, callback)}
+    sentence = f"{callback['state'].capitalize()}: {callback['lastOutcome'] or 'no answer yet'}."
+    return Outcome(sentence, shown, html=part_of(visit, "portal/test_result.html", shown), subject=callback_id)
+
+
+async def redeliver(visit: Visit, form: Mapping[str, str]) -> Outcome:
+    """Sends a callback again."""
+    if not CALLBACK_ID.fullmatch(form["id"]):
+        raise NotFound("there is no such callback")
+    now = machine_timestamp(visit.request).wall_ms
+    deps = visit.request.app[DEPENDENCIES]
+    _, begun = await deps.run(redelivery.redeliver, account_of(visit), form["id"], now)
+    message = "It is sent again now." if begun else "It is being sent just now."
+    return Outcome(message, subject=form["id"])
+
+
+async def enable(visit: Visit, form: Mapping[str, str]) -> Outcome:
+    """Enables a disabled URL."""
+    if not ENDPOINT_ID.fullmatch(form["id"]):
+        raise NotFound("there is no such endpoint")
+    await visit.deps.run(redelivery.enable, account_of(visit), form["id"])
+    return Outcome("Enabled. What was held for it is sent now, oldest first.", subject=form["id"])

@@ -1,0 +1,91 @@
+"""Who a customer's page is for. From here on a request is the account's, as a request with an API key is.
+
+A page shows what the API answers to the account: its data come from the API's own handlers, and so does the rule that
+nobody sees another account's. Requests count towards the account's quota.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from api.http.auth import account_suspended
+from api.http.dependencies import ACCOUNT_ID, IS_SUSPENDED, OWN_QUOTA, SANDBOX
+from api.http.rate_limit import count_request
+from api.web.frame.protection import not_signed_in
+from api.web.frame.services import WEB
+from api.web.frame.site import Load, Outcome, Visit
+from engine.domain.ids import AccountId
+from engine.domain.times import EpochMs
+from engine.storage.console_reads import PortalAccount
+from engine.storage.sandboxes import Sandbox
+
+Run = Callable[[Visit, Mapping[str, str]], Awaitable[Outcome]]
+
+
+async def enter(visit: Visit) -> PortalAccount:
+    """Makes the request one of the session's account.
+
+    Raises:
+        PageRefused: There is no such account any more.
+        ProblemError: The account is suspended, or has used up its quota.
+    """
+    request, account_id = visit.request, visit.session.account_id
+    account = await visit.services.reads.portal_account(account_id) if account_id else None
+    if account is None:
+        raise not_signed_in()
+    request[ACCOUNT_ID] = account.id
+    request[OWN_QUOTA] = account.requests_per_minute
+    request[IS_SUSPENDED] = account.is_suspended
+    if account.test_of is not None:
+        request[SANDBOX] = Sandbox(account.id, account.clock_ahead_ms, account.test_of)
+    count_request(request)
+    if account.is_suspended:
+        raise account_suspended()
+    return account
+
+
+def of_account(load: Load) -> Load:
+    """Returns the function that loads a page's data for the session's account, with the account's name."""
+
+    async def loaded(visit: Visit) -> Mapping[str, Any]:
+        account = await enter(visit)
+        shown = {"name": account.name, "isSandbox": account.test_of is not None}
+        return {"account": shown, **await load(visit)}
+
+    return loaded
+
+
+def for_account(run: Run) -> Run:
+    """Returns the function that carries an action out for the session's account."""
+
+    async def entered(visit: Visit, form: Mapping[str, str]) -> Outcome:
+        await enter(visit)
+        return await run(visit, form)
+
+    return entered
+
+
+async def answer_of(visit: Visit, handler: Callable[[web.Request], Awaitable[web.Response]]) -> dict[str, Any]:
+    """Returns what a handler of the API answers to the account. Raises what it raises."""
+    answer = await handler(visit.request)
+    found: dict[str, Any] = json.loads(answer.text or "{}")
+    return found
+
+
+async def frame_origin(request: web.Request, account_id: AccountId) -> str | None:
+    """Returns the origin whose pages may show an account's portal in a frame; None: no page may."""
+    account = await request.app[WEB].reads.portal_account(account_id)
+    return None if account is None else account.frame_origin
+
+
+def account_of(visit: Visit) -> AccountId:
+    """Returns the account that `enter` has found."""
+    return visit.request[ACCOUNT_ID]
+
+
+def now_of_account(visit: Visit) -> EpochMs:
+    """Returns the time by the account's clock: a sandbox has its own."""
+    sandbox = visit.request.get(SANDBOX)
+    return visit.now if sandbox is None else sandbox.now(visit.now)

@@ -1,0 +1,152 @@
+"""Helpers for tests of the customer portal: two accounts with one of everything, on the real API with a worker."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+from api.web.frame.site import Action
+from api.web.portal.site import portal_site
+from engine.accounts.accounts import create_account
+from engine.accounts.keys import create_key
+from engine.accounts.sign_in import NewSession, csrf_token_of, new_session
+from engine.bookings.lifecycle import BookingRequest, book
+from engine.calls.facts import IncomingCall
+from engine.calls.lifecycle import call_ended, note_answer, route_call
+from engine.calls.reports import AnswerReport, EndReport
+from engine.domain.booking import Booking
+from engine.domain.ids import AccountId, BookingId, CallId
+from engine.domain.numbers import E164
+from engine.domain.policy import UsagePlan
+from engine.domain.times import HOUR_MS, EpochMs
+from engine.domain.web_access import Role
+from engine.runtime.clock import SystemClock
+from engine.runtime.security_log import SecurityLog
+from engine.storage.sqlite import SqliteStorage
+from engine.storage.transaction import Transaction
+from tests.contract.samples import ENDS
+from tests.integration.api_helpers import PEPPER, POLICY
+from tests.integration.callback_sending import failed_callback
+
+SITE = portal_site()
+CLOCK = SystemClock()
+UNKNOWN = {
+    "booking": "bkg_" + "0" * 32,
+    "callback": "evt_" + "0" * 32,
+    "endpoint": "cep_" + "0" * 32,
+    "key": "key_" + "0" * 32,
+}
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """An account with a booking, a call, a callback that got 410, its disabled endpoint, and a key.
+
+    Attributes:
+        ids: The ids of these by their kinds.
+        marks: What only this account may see.
+    """
+
+    name: str
+    account_id: AccountId
+    key: str
+    booking: Booking
+    ids: dict[str, str]
+    marks: tuple[str, ...]
+
+
+@dataclass
+class Portal:
+    """The served portal, and ways to it."""
+
+    url: str
+    storage: SqliteStorage
+    log: SecurityLog
+    client: aiohttp.ClientSession
+    app: web.Application
+    ours: Tenant
+    theirs: Tenant
+    receivers: list[Any] = field(default_factory=list)
+
+    async def session(
+        self, role: Role = Role.CUSTOMER, *, life_ms: int = HOUR_MS, of: Tenant | None = None
+    ) -> NewSession:
+        account_id = None if role not in SITE.roles else (of or self.ours).account_id
+        ends_at = EpochMs(CLOCK.now() + life_ms)
+        return await self.storage.run(new_session, role, account_id, ends_at, PEPPER, CLOCK.now())
+
+    def events(self) -> list[str]:
+        return [line["SecurityEvent"] for line in self.log.newest(1000)]
+
+
+def a_tenant(tx: Transaction, name: str, hidden: str) -> Tenant:
+    now = CLOCK.now()
+    account = create_account(tx, name, now)
+    callback = f"https://{name}.example/calls"
+    wanted = BookingRequest(account.id, E164(hidden), UsagePlan.LARGE, callback, label=f"label of {name}")
+    booking = book(tx, wanted, now, POLICY)
+    caller, call_id = f"+1415555{hidden[-4:]}", CallId(f"call-of-{name}")
+    at = CLOCK.timestamp()
+    route_call(tx, IncomingCall(call_id, booking.service, caller), at, POLICY)
+    note_answer(tx, AnswerReport(call_id, booking.id, f"{call_id}-callee", 60), at)
+    call_ended(tx, EndReport(call_id, booking.id, 12_000, ENDS["ANSWER"]), at, POLICY)
+    callback_id, endpoint_id = failed_callback(tx, EpochMs(CLOCK.now() + 1))
+    key = create_key(tx, account.id, PEPPER, now)
+    ids = {"booking": booking.id, "callback": callback_id, "endpoint": endpoint_id, "key": key.id}
+    secret = tx.webhook_secrets.of(account.id).present
+    marks = (*ids.values(), name, callback, booking.service, hidden, caller, secret, key.secret)
+    return Tenant(name, account.id, key.secret, booking, ids, marks)
+
+
+class Answer(NamedTuple):
+    status: int
+    text: str
+    headers: Any
+
+
+async def ask(portal: Portal, method: str, path: str, secret: str = "", form: Any = None, **headers: str) -> Answer:
+    if secret:
+        headers["Cookie"] = f"{SITE.cookie}={secret}"
+    url = URL(portal.url + path, encoded=True)
+    async with portal.client.request(method, url, headers=headers, data=form, allow_redirects=False) as answer:
+        return Answer(answer.status, await answer.text(), answer.headers.copy())
+
+
+async def act(
+    portal: Portal, action: Action, secret: str, form: dict[str, str], *, leave_out: str = "", **changes: str
+) -> Answer:
+    """Sends an action as its page does, but for the changes of its header `Origin` and of its field `csrf`."""
+    sent = {"Origin": portal.url, "csrf": csrf_token_of(secret, PEPPER)} | changes
+    sent.pop(leave_out, None)
+    fields = {name: form[name] for name in action.fields} | ({"csrf": sent["csrf"]} if "csrf" in sent else {})
+    headers = {"Origin": sent["Origin"]} if "Origin" in sent else {}
+    return await ask(portal, "POST", SITE.prefix + action.path, secret, fields, **headers)
+
+
+def form_for(action: Action, ids: dict[str, str], url: str = "https://receiver.example/calls") -> dict[str, str]:
+    """The fields of every action, with the ids of one account."""
+    kind = {"/bookings": "booking", "/deliveries/redeliver": "callback", "/deliveries/enable": "endpoint"}
+    named = next((name for path, name in kind.items() if action.path.startswith(path)), "key")
+    return {
+        "id": ids[named],
+        "url": url,
+        "usagePlan": "SMALL",
+        "key": action.path,
+        "sure": "yes",
+        "label": "",
+        "destination": "+32470999999",
+        "callback": "https://changed.example/calls",
+        "paused": "true",
+        "overlap": "none",
+    }
+
+
+def path_of(path: str, ids: dict[str, str]) -> str:
+    kind = "booking" if "/bookings/" in path else "callback"
+    return SITE.prefix + path.replace("{id}", ids[kind])
+
+
+def booking_id(of: Tenant) -> BookingId:
+    return of.booking.id

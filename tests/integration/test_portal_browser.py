@@ -1,0 +1,138 @@
+"""The customer portal in real Chromium: from a link to a verified test event, in a frame, and every page's quality."""
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Route
+from standardwebhooks import Webhook
+
+from api.web.frame.site import Page
+from engine.domain.web_access import Role
+from tests.integration.callback_receiver import Answer, CallbackReceiver
+from tests.integration.portal_helpers import SITE, Portal, path_of
+from tests.playwright_browser import VIEWS, Watched, running_browser, watched_page
+
+pytest_plugins = ["tests.integration.portal_fixtures"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NAMED, OTHER = "https://www.customer.example", "https://www.attacker.example"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with running_browser() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def signed_in(portal: Portal, browser: Browser) -> AsyncIterator[Watched]:
+    secret = (await portal.session()).secret
+    async with watched_page(browser, cookie=(SITE.cookie, secret, f"{portal.url}/portal")) as watched:
+        yield watched
+
+
+async def link(portal: Portal) -> str:
+    headers = {"Authorization": f"Bearer {portal.ours.key}"}
+    async with portal.client.post(f"{portal.url}/portal-links", json={"scope": "full"}, headers=headers) as answer:
+        url: str = (await answer.json())["url"]
+        return url
+
+
+@pytest.mark.parametrize("page", SITE.pages, ids=lambda page: page.title)
+async def test_every_page_is_accessible_complete_and_offline(portal: Portal, signed_in: Watched, page: Page) -> None:
+    tab = signed_in.page
+    await tab.goto(portal.url + path_of(page.path, portal.ours.ids))
+    assert (await tab.title()).endswith(" · Your numbers")
+    await tab.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    await signed_in.check(portal.url, views=(VIEWS[0], VIEWS[-1]))
+
+
+async def test_from_a_portal_link_to_a_verified_test_event_by_keyboard(portal: Portal, browser: Browser) -> None:
+    async with CallbackReceiver() as receiver, watched_page(browser) as watched:
+        receiver.answer_with(Answer(200, body=b"<b>thanks</b>"))
+        tab = watched.page
+        await tab.goto(await link(portal))
+        await tab.wait_for_function("document.activeElement.id === 'sign-in'")
+        assert "#" not in tab.url
+        await tab.keyboard.press("Enter")
+        await tab.wait_for_url(f"{portal.url}/portal")
+        await tab.get_by_role("link", name="Deliveries").focus()
+        await tab.keyboard.press("Enter")
+        await tab.get_by_label("URL of your receiver").fill(receiver.url)
+        await tab.keyboard.press("Enter")
+        await tab.locator("#test-result").get_by_text("delivered").wait_for()
+        assert await tab.get_by_text("<b>thanks</b>").count() == 1, "an answer is shown as text"
+        program = await tab.locator("#test-result .snippet").text_content() or ""
+        shown = await tab.locator("#test-result").inner_text()
+        assert await watched.violations() == []
+        await tab.locator("#test-result").get_by_role("link", name="your secret").focus()
+        await tab.keyboard.press("Enter")
+        await tab.get_by_role("button", name="Show the secret").focus()
+        await tab.keyboard.press("Enter")
+        secret = await tab.locator("#secret .new-secret").text_content() or ""
+        assert watched.complaints == []
+    [request] = receiver.requests
+    event: Any = Webhook(secret).verify(request.body, dict(request.headers))
+    assert event["type"] == "callback.test"
+    for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
+        assert f"{name}: {request.headers[name]}" in shown, "what is shown is what was sent"
+    assert [run(program, each) for each in (secret, "whsec_" + "A" * 43 + "=")] == ["True", "False"]
+
+
+def run(program: str, secret: str) -> str:
+    environment = {**os.environ, "WEBHOOK_SECRET": secret}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("embedder", [NAMED, OTHER])
+async def test_only_the_named_page_shows_it_in_a_frame_where_it_works_without_other_cookies(
+    portal: Portal, browser: Browser, embedder: str
+) -> None:
+    await portal.storage.run(lambda tx: tx.accounts.set_frame_origin(portal.ours.account_id, NAMED))
+    url = await link(portal)
+
+    async def embed(route: Route) -> None:
+        html = f"<!doctype html><title>theirs</title><iframe src='{url}' width=900 height=700></iframe>"
+        await route.fulfill(body=html, content_type="text/html")
+
+    async def behind_tls(route: Route) -> None:
+        await route.continue_(headers={**route.request.headers, "x-forwarded-proto": "https"})
+
+    async with watched_page(browser) as watched:
+        tab = watched.page
+        # Chromium asks before a page of the Internet may open one of this machine.
+        await tab.context.grant_permissions(["local-network-access"])
+        await tab.route(f"{portal.url}/**", behind_tls)
+        await tab.route(f"{embedder}/", embed)
+        await tab.goto(f"{embedder}/")
+        frame = tab.frame_locator("iframe")
+        if embedder == OTHER:
+            assert any("frame-ancestors" in each for each in watched.complaints), watched.complaints
+            assert await frame.locator("#sign-in").count() == 0
+            return
+        await frame.locator("#sign-in").click()
+        await frame.get_by_role("link", name="API keys").click()
+        await frame.get_by_role("button", name="Make a key").click()
+        key = await frame.locator("#new-key .new-key").text_content() or ""
+        [cookie] = await tab.context.cookies(f"{portal.url}/portal")
+        assert (cookie["sameSite"], cookie["secure"], cookie["httpOnly"]) == ("None", True, True)
+        assert cookie["partitionKey"] == "https://customer.example"
+    headers = {"Authorization": f"Bearer {key}"}
+    async with portal.client.get(f"{portal.url}/account", headers=headers) as answer:
+        assert (await answer.json())["id"] == portal.ours.account_id
+
+
+async def test_who_may_only_see_is_offered_nothing_to_do(portal: Portal, browser: Browser) -> None:
+    secret = (await portal.session(Role.CUSTOMER_VIEWER)).secret
+    async with watched_page(browser, cookie=(SITE.cookie, secret, f"{portal.url}/portal")) as watched:
+        for page in SITE.pages:
+            await watched.page.goto(portal.url + path_of(page.path, portal.ours.ids))
+            buttons = await watched.page.locator("main button").all()
+            shown = {await each.inner_text() for each in buttons if await each.is_visible()}
+            assert (shown - {"Copy the program"}, page.path) == (set(), page.path)
