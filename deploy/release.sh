@@ -21,4 +21,4 @@ cp -- deploy/runtime.txt "$target/rented-numbers-$version-requirements.txt"
 cd -- "$target"
 rm -f -- .gitignore    # hatchling's
 sha256sum -- * >SHA256SUMS
-printf '  %s\n' "$target":* * >&2
+printf '  %s\n' "$target"/* >&2

@@ -93,5 +93,7 @@ echo /etc/rented-numbers/rented-numbers.toml >"$root/DEBIAN/conffiles"
 copy "$here/triggers" "$root/DEBIAN/triggers"
 install -m 755 "$here"/{postinst,prerm,postrm} "$root/DEBIAN/"
 chmod -R u=rwX,go=rX "$root"
+# The same checkout gives the same package, wherever and whenever it is built.
+find "$root" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 mkdir -p -- "$target"
 dpkg-deb --root-owner-group -Zzstd --build "$root" "$target" >&2
