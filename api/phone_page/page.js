@@ -170,7 +170,9 @@ function onOver({ isOurs, seconds, byUs, status }) {
   else text = byUs ? "This telephone declined the call." : "The caller gave up before anybody answered.";
   if (isOurs && seconds === null && status) text += ` (SIP ${status})`;
   element("outcome").textContent = text;
-  element("trace").textContent = `rented-numbers calls trace ${isOurs ? element("number").textContent : peer}`;
+  const caller = isOurs ? element("number").textContent : peer;
+  element("trace").textContent = `rented-numbers calls trace ${caller}`;
+  element("story").href = `console/calls?number=${encodeURIComponent(caller)}`;
   element("over").hidden = false;
 }
 

@@ -24,7 +24,7 @@ class Telephone {
       register_expires: 60,
       session_timers: false,
       connection_recovery_min_interval: 1,
-      connection_recovery_max_interval: 8,
+      connection_recovery_max_interval: 4,
     });
     this.#follow();
     on.line("connecting");
