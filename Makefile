@@ -10,13 +10,13 @@ PYTEST ?=
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: venv asterisk ## Set up what is missing and run the whole system (Asterisk, engine, API) until Ctrl-C.
+run: venv asterisk prompts ## Set up what is missing and run the whole system (Asterisk, engine, API) until Ctrl-C.
 	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m engine run
 
 call: venv phones ## While `make run` runs in another terminal: make one real call, from booking to callback, step by step.
 	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m phones.demo_call
 
-test: venv asterisk phones fail2ban proxies browser clients prometheus kamailio chroots postgresql ## Run the product's tests: unit, contract, integration, and end-to-end with a real Asterisk and SIP telephones.
+test: venv asterisk phones fail2ban proxies browser clients prometheus kamailio prompts chroots postgresql ## Run the product's tests: unit, contract, integration, and end-to-end with a real Asterisk and SIP telephones.
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-fast: venv postgresql ## Run tests/unit and tests/contract, which need neither Asterisk nor SIP telephones.
@@ -78,7 +78,7 @@ clean: ## Delete the database, the secrets and Asterisk's files. Refused while t
 	@if [ -x $(PYTHON) ]; then exec $(PYTHON) -m engine clean --yes; \
 	elif [ -e var ]; then echo "Without .venv it cannot be checked whether a system is running: run make venv first" >&2; exit 1; fi
 
-.PHONY: venv asterisk phones fail2ban proxies browser clients prometheus kamailio chroots postgresql
+.PHONY: venv asterisk phones fail2ban proxies browser clients prometheus kamailio prompts chroots postgresql
 venv:
 	@deploy/venv.sh
 asterisk:
@@ -100,5 +100,8 @@ chroots: venv
 	@deploy/debian/build.sh --base
 postgresql:
 	@deploy/tools.sh postgresql
+# Without them callers hear nothing, but every call is answered as before.
+prompts:
+	@deploy/tools.sh prompts || echo "make: no prompts, so refused callers hear nothing" >&2
 clients: venv
 	@deploy/tools.sh clients

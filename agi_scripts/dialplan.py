@@ -5,6 +5,8 @@ this file. What the dialplan reports afterwards is in engine/calls/reports.py.
 """
 
 from engine.asterisk.limit_keeper import BRIDGE, SECONDS, VERDICT
+from engine.domain.policy import Policy
+from engine.domain.prompts import Language, Prompt, sound_of
 from engine.domain.routing import Bridge, RouteDecision
 from engine.domain.trunks import TrunkRoute
 
@@ -25,15 +27,16 @@ BOOKING = "RN_BOOKING"
 RING_SECONDS = "RN_RING"
 # Set with REJECT.
 CAUSE = "RN_CAUSE"
-ANNOUNCEMENT = "RN_ANNOUNCEMENT"
+# What the caller hears if the call is rejected, or if it reaches nobody after BRIDGE; empty for nothing.
+PROMPT = "RN_PROMPT"
 
 
-def verdict(decision: RouteDecision, expired_announcement: str) -> list[tuple[str, str]]:
+def verdict(decision: RouteDecision, policy: Policy) -> list[tuple[str, str]]:
     """Returns the variables that carry a decision to the dialplan, in the order in which they must be set.
 
     Args:
         decision: What to do with the call.
-        expired_announcement: Asterisk's name of the sound played when the booking has expired; empty for none.
+        policy: The operator's rules: whether callers hear why they are refused, and in which language.
     """
     if isinstance(decision, Bridge):
         return [
@@ -42,10 +45,15 @@ def verdict(decision: RouteDecision, expired_announcement: str) -> list[tuple[st
             (BOOKING, decision.booking.id),
             (SECONDS, str(decision.seconds)),
             (RING_SECONDS, str(decision.ring_seconds)),
+            (PROMPT, _sound(Prompt.UNREACHABLE, decision.booking.language, policy)),
             (VERDICT, BRIDGE),
         ]
-    announcement = expired_announcement if decision.notify_expired else ""
-    return [(CAUSE, str(decision.cause)), (ANNOUNCEMENT, announcement), (VERDICT, REJECT)]
+    sound = _sound(decision.prompt, decision.language, policy)
+    return [(CAUSE, str(decision.cause)), (PROMPT, sound), (VERDICT, REJECT)]
+
+
+def _sound(prompt: Prompt | None, language: Language | None, policy: Policy) -> str:
+    return sound_of(prompt, language or policy.language) if prompt and policy.speaks else ""
 
 
 def _route(route: TrunkRoute) -> str:

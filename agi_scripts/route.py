@@ -82,7 +82,7 @@ async def _tell(context: CallContext, session: Session, call_id: CallId) -> Rout
             await _abandon(context, question, decision)
             raise
         try:
-            await session.set_variables(dialplan.verdict(decision, context.expired_announcement))
+            await session.set_variables(dialplan.verdict(decision, context.policy))
         except (UnsafeValue, HungUp, CommandRefused):
             # Only these errors mean that Asterisk did not execute the command. After any other one it may have bridged
             # the call, and then only the end report may settle it.

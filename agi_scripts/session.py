@@ -166,7 +166,6 @@ class CallContext:
         trunks: Knows which trunks are up.
         limits: Keeps the limits of live calls, and shares a booking's seconds among them.
         silent_trunks: Sends a call on whose trunk does not answer.
-        expired_announcement: Asterisk's name of the sound played when the booking has expired; empty for none.
         tallies: Counts how long routes take.
     """
 
@@ -176,5 +175,4 @@ class CallContext:
     trunks: TrunkStates
     limits: LimitKeeper
     silent_trunks: SilentTrunks
-    expired_announcement: str
     tallies: RouteTallies = field(default_factory=RouteTallies)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus] [kamailio] [chroots] [postgresql]
-#         (without a name: all)
+# tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus] [kamailio] [prompts] [chroots]
+#         [postgresql] (without a name: all)
 #
 # Installs programs into .tools/ beside this script's directory: those that the tests and the demo need in the project,
 # where git ignores them, and Asterisk where the program was installed as a package.
@@ -17,6 +17,8 @@
 #              .tools/bin/node                   that environment's Node.js
 #   prometheus .tools/bin/prometheus .tools/bin/promtool                  Debian 12's, in .tools/prometheus-tree
 #   kamailio   .tools/bin/kamailio .tools/bin/kamcmd  Debian 12's, in .tools/kamailio-tree
+#   prompts    .tools/prompts/LANGUAGE/*.gsm       the sentences of asterisk_conf/prompts.toml, spoken by Debian 12's
+#                                            espeak-ng; it, sox and toast are in .tools/prompts-tree
 #   chroots    .tools/deb-root   a Debian 12 with little but Python, in which the package is tested. Only for root
 #   postgresql .tools/postgresql.json            the machine's own server if it is version 15 or newer, otherwise Debian
 #                                                12's, in .tools/postgresql-tree; no server is started
@@ -39,6 +41,8 @@ browser_tree=$tools/browser-tree
 prometheus_tree=$tools/prometheus-tree
 kamailio_tree=$tools/kamailio-tree
 postgresql_tree=$tools/postgresql-tree
+prompts_tree=$tools/prompts-tree
+prompts=$tools/prompts
 clients=$tools/clients
 mkdir -p -- "$tools/bin"
 
@@ -322,6 +326,33 @@ END
     say "postgresql $version ($2)"
 }
 
+# sox finds its plug-ins only in /usr, and without them writes no gsm; so toast does.
+make_prompts() {
+    local wanted loader arch program new
+    wanted=$(cat -- "$here/../asterisk_conf/prompts.toml" "$here/prompts.py" | sha256sum)
+    if [ "$(cat -- "$prompts/.made" 2>/dev/null)" = "$wanted" ]; then return; fi
+    "$here/debian-tree.sh" bookworm "$prompts_tree" espeak-ng sox libgsm-tools
+    loader=$(loader_of "$prompts_tree")
+    arch=$(basename -- "$(dirname -- "$loader")")
+    for program in espeak-ng sox toast; do wrap_from_tree "$program" "$prompts_tree" "usr/bin/$program"; done
+    write_file "$tools/bin/espeak-ng" 755 <<END
+#!/bin/sh
+# Written by deploy/tools.sh.
+self=\$(readlink -f -- "\$0")
+tree=\${self%/bin/*}/prompts-tree
+libraries=\$tree/usr/lib/$arch
+ESPEAK_DATA_PATH=\$libraries exec "\$tree/$loader" --inhibit-cache \\
+    --library-path "\$libraries:\$tree/lib/$arch:\$libraries/pulseaudio" "\$tree/usr/bin/espeak-ng" "\$@"
+END
+    new=$(mktemp -d -- "$prompts.XXXXXX")
+    "${PYTHON:-python3}" "$here/prompts.py" "$here/../asterisk_conf/prompts.toml" "$new" "$tools/bin"
+    printf '%s\n' "$wanted" >"$new/.made"
+    chmod 755 "$new"
+    rm -rf -- "$prompts"
+    mv -T -- "$new" "$prompts"
+    say "prompts: $(find "$prompts" -name '*.gsm' | wc -l) sentences"
+}
+
 # Separate from .venv, because the clients that customers use need other versions of some packages.
 make_clients() {
     local wanted
@@ -346,7 +377,7 @@ END
     say "node $("$tools/bin/node" --version)"
 }
 
-[ $# -gt 0 ] || set -- asterisk phones fail2ban proxies browser clients prometheus kamailio chroots postgresql
+[ $# -gt 0 ] || set -- asterisk phones fail2ban proxies browser clients prometheus kamailio prompts chroots postgresql
 for tool in "$@"; do
     case $tool in
         asterisk) make_asterisk ;;
@@ -358,8 +389,9 @@ for tool in "$@"; do
         clients) make_clients ;;
         prometheus) make_prometheus ;;
         kamailio) make_kamailio ;;
+        prompts) make_prompts ;;
         chroots) make_chroots ;;
         postgresql) make_postgresql ;;
-        *) fail "usage: tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus] [kamailio] [chroots] [postgresql]" ;;
+        *) fail "usage: tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus] [kamailio] [prompts] [chroots] [postgresql]" ;;
     esac
 done

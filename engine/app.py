@@ -237,7 +237,6 @@ class Engine:
             trunks=self._trunks,
             limits=self._limits,
             silent_trunks=self._silent_trunks,
-            expired_announcement=self._settings.expired_announcement,
             tallies=self._tallies.routes,
         )
         return FastAgiServer(

@@ -59,6 +59,7 @@ from engine.domain.explanation import LimitedBy
 from engine.domain.notifications import EventType
 from engine.domain.number_plan import national_spelling, tel_link
 from engine.domain.policy import UsagePlan
+from engine.domain.prompts import Language
 from engine.domain.rejections import Reason
 from engine.domain.retry import WhyDisabled
 from engine.domain.times import EpochMs, rfc3339
@@ -99,6 +100,7 @@ BOOKING = BookingBody(
     paused=False,
     label="Order 1871",
     metadata={"order": "1871"},
+    language=Language.EN,
 )
 BLOCKED = BlockedCallerBody(caller=CALLER, created_at=BOOKED_AT)
 CDR = CdrBody(

@@ -49,6 +49,7 @@ async def create(request: web.Request) -> web.Response:
         body.label or "",
         body.metadata,
         body.wanted,
+        body.language,
     )
 
     def book(tx: Transaction) -> KeptAnswer:
@@ -129,6 +130,7 @@ def _changes(body: BookingPatchBody) -> dict[str, Any]:
         "paused": body.paused,
         "label": body.label_sent(),
         "metadata": body.metadata,
+        "language": body.language,
     }
 
 

@@ -26,6 +26,7 @@ from api.schemas.fields import (
     Prefix,
     Service,
     ShownCaller,
+    SpokenLanguage,
     Url,
     WantedCountry,
     described,
@@ -41,6 +42,7 @@ from engine.domain.policy import (
     Policy,
     UsagePlan,
 )
+from engine.domain.prompts import Language
 from engine.domain.times import EpochMs, rfc3339
 from engine.storage.blocked_callers import BlockedCaller
 
@@ -87,6 +89,8 @@ class NewBooking(LimitFields):
     """A name for people."""
     metadata: Metadata = Field(default_factory=dict)
     """Your own notes. Callbacks repeat them."""
+    language: Kept[SpokenLanguage] = None
+    """The language in which callers hear why they are refused. Without it, the operator's language."""
     service: Kept[Service] = None
     """The rented number to book. If it is not free, the request is refused."""
     prefix: Kept[Prefix] = None
@@ -131,6 +135,8 @@ class BookingPatchBody(LimitFields):
     """A name for people."""
     metadata: Kept[Metadata] = None
     """Your own notes. They replace all earlier ones."""
+    language: Kept[SpokenLanguage] = None
+    """The language in which callers hear from now on why they are refused."""
 
     def label_sent(self) -> str | None:
         """The label; None if the body has none, empty if it removes the label, as `BookingPatch` has it."""
@@ -184,6 +190,8 @@ class BookingBody(Outgoing):
     """Whether calls are refused for now. This does not change `status`."""
     label: str | None
     metadata: dict[str, str]
+    language: Language
+    """The language in which callers hear why they are refused, if the operator has them told."""
 
     @classmethod
     def of(cls, booking: Booking, now: EpochMs, policy: Policy) -> "BookingBody":
@@ -210,6 +218,7 @@ class BookingBody(Outgoing):
             paused=booking.paused,
             label=booking.label or None,
             metadata=dict(booking.metadata),
+            language=booking.language or policy.language,
         )
 
 

@@ -49,6 +49,7 @@ def booking_record(owned: OwnedBooking, now: EpochMs, policy: Policy) -> dict[st
         "metadata": {masked_text(key): masked_text(value) for key, value in booking.metadata.items()},
         "callerId": booking.caller_id.value,
         "refuseAnonymous": booking.refuse_anonymous,
+        "language": booking.language or policy.language,
         "maxConcurrentCalls": booking.limits.max_concurrent_calls,
         "maxCallsPerCallerPerHour": booking.limits.max_calls_per_caller_per_hour,
         "maxCallSeconds": booking.limits.max_call_seconds,

@@ -28,6 +28,7 @@ from engine.asterisk.exposures import (
     wanted_transports,
 )
 from engine.asterisk.present_config import PresentConfig, UnreadableConfig, is_true
+from engine.asterisk.prompts import DIRECTORY
 from engine.config.settings import Settings
 from engine.runtime.file_access import identity_of, may_create_in
 
@@ -64,9 +65,10 @@ def remaining_steps(settings: Settings, directory: Path, written: list[Path]) ->
     config, owner = PresentConfig(directory), owner_of(directory)
     steps = [
         *_copy_steps(directory, written, owner),
+        *_prompt_steps(settings, directory, written),
         *_include_steps(config, directory, written),
         *_file_steps(settings, config, directory, owner),
-        *_module_steps(config, needed_modules(settings.trunks_in_use)),
+        *_module_steps(config, needed_modules(settings.trunks_in_use, speaks=settings.speaks)),
         *_record_steps(config),
         *_log_steps(config),
         _log_mappings_step(config),
@@ -90,6 +92,18 @@ def _copy_steps(directory: Path, written: list[Path], owner: Owner) -> Iterator[
             f"As root: install -o {owner.user} -g {owner.group} -m 640 {files} {directory}",
             lambda: all((directory / path.name).read_bytes() == path.read_bytes() for path in elsewhere),
         )
+
+
+def _prompt_steps(settings: Settings, directory: Path, written: list[Path]) -> Iterator[Step]:
+    for output in {path.parent.absolute() for path in written if settings.speaks} - {directory.absolute()}:
+        yield Step(
+            f"As root: cp -rT {output / DIRECTORY} {directory / DIRECTORY}",
+            lambda output=output: _sounds_in(output / DIRECTORY) == _sounds_in(directory / DIRECTORY),  # type: ignore[misc]
+        )
+
+
+def _sounds_in(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.glob("*/*")}
 
 
 def _include_steps(config: PresentConfig, directory: Path, written: list[Path]) -> Iterator[Step]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.asterisk.browser_phones import browser_phone_values
+from engine.asterisk.prompts import DIRECTORY, PromptSources
 from engine.asterisk.sip_config import media_address, sip_values
 from engine.asterisk.softphones import phone_globals, softphone_sections
 from engine.asterisk.trunk_sections import trunk_sections
@@ -33,6 +34,8 @@ TOOLS = DEPLOY.parent / ".tools"
 EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "features", "udptl")
 # Calls that may wait for a decision, for each CPU core. The last of them waits for about half a second.
 UNDECIDED_PER_CORE = 16
+# Of the calls that our Asterisk can carry, this part may hear at the same time why they are refused.
+SPEAKING_PART = 4
 # The engine's user of Asterisk's manager interface.
 AMI_USER = "rented-numbers"
 
@@ -122,6 +125,11 @@ class AsteriskHome:
         return self.base / "spool"
 
     @property
+    def prompts(self) -> Path:
+        """The directory of the prompts."""
+        return self.base / DIRECTORY
+
+    @property
     def varlib(self) -> Path:
         """The directory of its variable data."""
         return self.base / "lib"
@@ -141,8 +149,13 @@ def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> As
     home.base.chmod(0o700)
     if not home.varlib.exists():
         shutil.copytree(program.varlib, home.varlib, symlinks=True)
-    values = {**drop_in_values(settings, kept, kept.agi_token), **_own_values(settings, kept, program, home)}
+    values = {
+        **drop_in_values(settings, kept, kept.agi_token, home.prompts),
+        **_own_values(settings, kept, program, home),
+    }
     settings.journal.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if settings.speaks:
+        prompt_sources(settings).install(home.prompts)
     for name in EMPTY_FILES:
         (home.etc / f"{name}.conf").write_text("")
     for template in (*(TEMPLATES / "own").glob("*.conf"), *(TEMPLATES / "drop_in").glob("*.conf")):
@@ -159,20 +172,27 @@ def _check_paths(home: AsteriskHome, program: AsteriskProgram, settings: Setting
             raise AsteriskMissing(
                 f"the path {str(path)!r} cannot stand in Asterisk's files: it has a semicolon or a control character"
             )
-    check_end_spool(settings)
+    check_nameable(settings.journal, "RENTED_NUMBERS_JOURNAL_DIR")
+    if settings.speaks:
+        check_nameable(home.prompts, "RENTED_NUMBERS_DATA_DIR")
 
 
-def check_end_spool(settings: Settings) -> None:
-    """Checks that the dialplan can name the end spool.
+def check_nameable(path: Path, setting: str) -> None:
+    """Checks that the dialplan can name a path.
 
     Raises:
-        AsteriskMissing: It cannot.
+        AsteriskMissing: It cannot; the message names the setting to change.
     """
-    if _UNNAMEABLE.search(str(settings.journal)):
+    if _UNNAMEABLE.search(str(path)):
         raise AsteriskMissing(
-            f"the path {str(settings.journal)!r} cannot stand in Asterisk's dialplan: set RENTED_NUMBERS_JOURNAL_DIR "
+            f"the path {str(path)!r} cannot stand in Asterisk's dialplan: set {setting} "
             "to one without commas, quotes, brackets, backslashes, $ and semicolons"
         )
+
+
+def prompt_sources(settings: Settings) -> PromptSources:
+    """Returns where the sound files of the prompts come from."""
+    return PromptSources(TOOLS / "prompts", settings.data_dir / "prompts")
 
 
 def _own_values(settings: Settings, kept: Secrets, program: AsteriskProgram, home: AsteriskHome) -> dict[str, object]:
@@ -208,7 +228,7 @@ def render(template: str, values: Mapping[str, object]) -> str:
     return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), template)
 
 
-def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[str, object]:
+def drop_in_values(settings: Settings, kept: Secrets, agi_token: str, prompts: Path) -> dict[str, object]:
     """Returns values for the placeholders in asterisk_conf/drop_in.
 
     `media` is missing: it differs between our own Asterisk and one that is there already.
@@ -217,6 +237,7 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
         settings: The settings.
         kept: The installation's secrets.
         agi_token: The token of the Asterisk that reads the files.
+        prompts: Where that Asterisk finds the prompts.
 
     Raises:
         InsecureSecrets: The password of a trunk, or Kamailio's key, is missing or cannot be used.
@@ -228,9 +249,13 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
         "final_answers": final_answers_pattern(),
         "end_spool": settings.journal / CURRENT,
         "most_undecided": settings.tuning.max_undecided_calls or UNDECIDED_PER_CORE * len(os.sched_getaffinity(0)),
+        "prompts": prompts.absolute(),
+        "most_speaking": max(1, settings.most_calls // SPEAKING_PART),
         "rtp_timeout": int(settings.rtp_timeout.total_seconds()),
         "rtp_hold_timeout": int(settings.rtp_hold_timeout.total_seconds()),
-        "trunks": trunk_sections(settings.trunks_in_use, trunk_passwords(settings), _kamailio_token(settings)),
+        "trunks": trunk_sections(
+            settings.trunks_in_use, trunk_passwords(settings), _kamailio_token(settings), speaks=settings.speaks
+        ),
         "ami_user": AMI_USER,
         "ami_secret": kept.ami_secret,
         "ami_permits": "\n".join(f"permit = {each}" for each in settings.ami_permit),

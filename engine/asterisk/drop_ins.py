@@ -4,7 +4,15 @@ import os
 from pathlib import Path
 
 from engine.asterisk.asterisk_user import Owner, may_give_to, may_give_to_group, owner_of
-from engine.asterisk.config_files import TEMPLATES, AsteriskMissing, check_end_spool, drop_in_values, render
+from engine.asterisk.config_files import (
+    TEMPLATES,
+    AsteriskMissing,
+    check_nameable,
+    drop_in_values,
+    prompt_sources,
+    render,
+)
+from engine.asterisk.prompts import DIRECTORY
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
 from engine.runtime.atomic_file import write_atomically
@@ -17,7 +25,7 @@ def write_drop_ins(
     agi_token: str | None = None,
     output: Path | None = None,
 ) -> list[Path]:
-    """Writes the drop-in files.
+    """Writes the drop-in files, and beside them the prompts if callers are to hear any.
 
     Args:
         settings: The settings.
@@ -33,9 +41,13 @@ def write_drop_ins(
         AsteriskMissing: See `check_target`.
     """
     check_target(directory, output)
-    check_end_spool(settings)
+    check_nameable(settings.journal, "RENTED_NUMBERS_JOURNAL_DIR")
     owner = owner_of(directory)
-    values = {**drop_in_values(settings, kept, agi_token or kept.agi_token), "media": ""}
+    prompts = directory / DIRECTORY
+    if settings.speaks:
+        check_nameable(prompts.absolute(), "RENTED_NUMBERS_VOICE=false, or name a directory")
+        prompt_sources(settings).install((output or directory) / DIRECTORY)
+    values = {**drop_in_values(settings, kept, agi_token or kept.agi_token, prompts), "media": ""}
     written = []
     for template in sorted((TEMPLATES / "drop_in").glob("*.conf")):
         path = (output or directory) / template.name

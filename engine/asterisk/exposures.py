@@ -33,6 +33,8 @@ NEEDED_MODULES = (
     "res_pjsip_sips_contact",
     "res_pjsip_t38",
 )
+# To play prompts: what deploy/tools.sh makes, and an operator's own recordings.
+VOICE_MODULES = ("codec_gsm", "format_gsm", "format_wav")
 # What a trunk needs besides: to prove a user name, and to register with it.
 DIGEST_MODULE = "res_pjsip_outbound_authenticator_digest"
 REGISTRATION_MODULE = "res_pjsip_outbound_registration"
@@ -122,12 +124,12 @@ def noload(module: str) -> str:
     return f"modules.conf: add  noload = {module}.so"
 
 
-def needed_modules(trunks: Iterable[TrunkSettings]) -> tuple[str, ...]:
-    """Returns the modules that calls over these trunks need."""
+def needed_modules(trunks: Iterable[TrunkSettings], *, speaks: bool) -> tuple[str, ...]:
+    """Returns the modules that calls over these trunks need, and prompts if callers hear any."""
     trunks = list(trunks)
     digest = [DIGEST_MODULE] if any(trunk.username is not None for trunk in trunks) else []
     registration = [REGISTRATION_MODULE] if any(trunk.registers for trunk in trunks) else []
-    return (*NEEDED_MODULES, *digest, *registration)
+    return (*NEEDED_MODULES, *(VOICE_MODULES if speaks else ()), *digest, *registration)
 
 
 def wanted_transports(trunks: Iterable[str]) -> list[dict[str, str]]:

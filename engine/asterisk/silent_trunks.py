@@ -37,6 +37,8 @@ NEXT_ATTEMPT_SECONDS = 1.0
 CONTEXT, EXTENSION, LABEL = "rented-numbers", "0", "tried"
 # Its variables, and the function that names the channels from which an answer came.
 TRUNK, TRIED, ANSWERS = "RN_TRUNK", "RN_TRIED", "HANGUPCAUSE_KEYS()"
+# It is set when no way is left: then the caller hears why, and the call must be left alone.
+REFUSED = "RN_CAUSE"
 LONGEST_WAIT_SECONDS = 1.0
 
 
@@ -111,9 +113,11 @@ class SilentTrunks:
             if answers:
                 return  # as with nearly every call
             began = time.monotonic()
-            before, trunk, answers, after = await self._get(look.call_id, TRIED, TRUNK, ANSWERS, TRIED)
+            before, trunk, answers, refused, after = await self._get(
+                look.call_id, TRIED, TRUNK, ANSWERS, REFUSED, TRIED
+            )
             now = time.monotonic()
-            if answers:
+            if answers or refused:
                 return
             if not before == after == look.tried:
                 self._begin(look.call_id, after)  # an earlier attempt has failed meanwhile

@@ -11,6 +11,9 @@ from engine.config.types import MediaEncryption
 OPTIONAL_ENCRYPTION = ("media_encryption = sdes", "media_encryption_optimistic = yes")
 # Never "optimistic": media would silently fall back to unencrypted.
 REQUIRED_ENCRYPTION = ("media_encryption = sdes", "media_encryption_optimistic = no")
+# A caller whose INVITE has no offer hears something before the answer only if 183 is reliable (RFC 3262), which the
+# caller has to support.
+RELIABLE_PROGRESS = ("100rel = peer_supported",)
 # Every digest algorithm that carriers use (RFC 8760). Without this option Asterisk answers MD5 challenges alone.
 ALGORITHMS = "MD5,SHA-256,SHA-512-256"
 # In deploy/kamailio/kamailio.cfg as well.
@@ -24,7 +27,11 @@ MAX_RETRIES = 1_000_000_000
 
 
 def trunk_sections(
-    trunks: Sequence[TrunkSettings], passwords: Mapping[str, str], kamailio_token: str | None = None
+    trunks: Sequence[TrunkSettings],
+    passwords: Mapping[str, str],
+    kamailio_token: str | None = None,
+    *,
+    speaks: bool = False,
 ) -> str:
     """Returns the sections of all trunks.
 
@@ -32,12 +39,19 @@ def trunk_sections(
         trunks: The trunks.
         passwords: The password of each trunk that has a username, by the trunk's name.
         kamailio_token: The token by which Kamailio's requests are known, if it stands before Asterisk.
+        speaks: Whether callers hear prompts before their call is answered.
     """
-    return "\n\n".join(section for trunk in trunks for section in _sections(trunk, trunks, passwords, kamailio_token))
+    each = [_sections(trunk, trunks, passwords, kamailio_token, speaks=speaks) for trunk in trunks]
+    return "\n\n".join(section for sections in each for section in sections)
 
 
 def _sections(
-    trunk: TrunkSettings, trunks: Sequence[TrunkSettings], passwords: Mapping[str, str], kamailio_token: str | None
+    trunk: TrunkSettings,
+    trunks: Sequence[TrunkSettings],
+    passwords: Mapping[str, str],
+    kamailio_token: str | None,
+    *,
+    speaks: bool,
 ) -> Iterator[str]:
     """Yields the sections of one trunk.
 
@@ -51,6 +65,7 @@ def _sections(
         f"identify_by = {'ip' if kamailio_token is None else 'header'}",
         *_common(trunk),
         *_encryption_of_offers(trunk),
+        *(RELIABLE_PROGRESS if speaks else ()),
     )
     if trunk.addresses:
         yield _section(

@@ -19,6 +19,7 @@ from engine.domain.notes import Metadata
 from engine.domain.number_choice import NO_WISH, NumberRequest
 from engine.domain.numbers import E164, is_simulated
 from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
+from engine.domain.prompts import Language
 from engine.domain.times import EpochMs, Timestamp
 from engine.runtime.ids import new_id
 from engine.storage.bookings import Grant
@@ -29,7 +30,7 @@ from engine.storage.transaction import Transaction
 SWEEP_LIMIT = 200
 UNBLOCK_LIMIT = 10_000
 # Fields of a patch that are copied to the booking without a check.
-COPIED_FIELDS = ("callback", "caller_id", "refuse_anonymous", "paused", "label", "metadata")
+COPIED_FIELDS = ("callback", "caller_id", "refuse_anonymous", "paused", "label", "metadata", "language")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class BookingRequest:
     label: str = ""
     metadata: Metadata = field(default_factory=dict)
     wanted: NumberRequest = NO_WISH
+    language: Language | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,7 @@ class BookingPatch:
     paused: bool | None = None
     label: str | None = None
     metadata: Metadata | None = None
+    language: Language | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         paused=request.paused,
         label=request.label,
         metadata=request.metadata,
+        language=request.language,
     )
     tx.bookings.insert(booking)
     _grant(tx, booking, allowance, now)
@@ -179,11 +183,8 @@ def _changed(tx: Transaction, booking: Booking, changes: BookingPatch, policy: P
         fields["destination"] = _checked_destination(tx, changes.destination, policy)
         if fields["destination"] != booking.destination and not is_simulated(booking.service):
             tx.withdraw(Kind.DESTINATION, booking.id)
-    return replace(
-        booking,
-        limits=replace(booking.limits, **changes.limits),
-        **{name: value for name, value in fields.items() if value is not None},
-    )
+    changed = {name: value for name, value in fields.items() if value is not None}
+    return replace(booking, limits=replace(booking.limits, **changes.limits), **changed)
 
 
 def cancel(tx: Transaction, account_id: AccountId, booking_id: BookingId, now: EpochMs, policy: Policy) -> list[CallId]:

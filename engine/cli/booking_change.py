@@ -23,6 +23,7 @@ from engine.domain.booking import CallerId
 from engine.domain.errors import InvalidInput
 from engine.domain.ids import BookingId
 from engine.domain.policy import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, BookingLimits
+from engine.domain.prompts import Language
 from engine.runtime.clock import SystemClock
 from engine.storage.overview import OwnedBooking
 from engine.storage.transaction import Transaction
@@ -73,6 +74,7 @@ def change(
     paused: Annotated[bool | None, typer.Option("--paused/--resumed", help="Refuse calls, or take them again.")] = None,
     caller_id: Annotated[CallerId | None, typer.Option(help="What the destination sees of callers.")] = None,
     refuse_anonymous: Anonymous = None,
+    language: Annotated[Language | None, typer.Option(help="The language of what refused callers hear.")] = None,
     max_concurrent_calls: ConcurrentCalls = None,
     max_calls_per_caller_per_hour: CallsPerCaller = None,
     max_call_seconds: CallSeconds = None,
@@ -92,6 +94,7 @@ def change(
         paused=paused,
         label=label,
         metadata=_metadata(label, metadata or [], removed=no_metadata),
+        language=language,
     )
     if patch == BookingPatch():
         raise InvalidInput(["nothing to change: `bookings change --help` shows what can be changed"])

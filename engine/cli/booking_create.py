@@ -26,6 +26,7 @@ from engine.domain.policy import (
     BookingLimits,
     UsagePlan,
 )
+from engine.domain.prompts import Language
 from engine.runtime.clock import SystemClock
 from engine.storage.overview import OwnedBooking
 from engine.storage.transaction import Transaction
@@ -75,6 +76,9 @@ def create(
     refuse_anonymous: Annotated[
         bool, typer.Option("--refuse-anonymous", help="Refuse callers who withhold their number.")
     ] = False,
+    language: Annotated[
+        Language | None, typer.Option(help="The language of what refused callers hear; without it, the general one.")
+    ] = None,
     max_concurrent_calls: ConcurrentCalls = None,
     max_calls_per_caller_per_hour: CallsPerCaller = None,
     max_call_seconds: CallSeconds = None,
@@ -92,7 +96,7 @@ def create(
     limits = BookingLimits(max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds)
     hidden = E164(destination or typer.prompt("Number to hide", err=True))
     request = BookingRequest(
-        owner.id, hidden, plan, callback, limits, caller_id, refuse_anonymous, paused, label, pairs, number
+        owner.id, hidden, plan, callback, limits, caller_id, refuse_anonymous, paused, label, pairs, number, language
     )
     show_one(_book(settings, request, owner.name), as_json=as_json)
 

@@ -50,6 +50,8 @@ def policy_of(settings: Settings) -> Policy:
             low_seconds=int(settings.low_seconds.total_seconds()),
         ),
         trunks=tuple(trunk.as_routed() for trunk in settings.trunks_in_use),
+        speaks=settings.speaks,
+        language=settings.language,
     )
 
 

@@ -33,6 +33,7 @@ from engine.config.types import (
 )
 from engine.domain.destinations import DEFAULT_TYPES, PREMIUM_PREFIXES, NumberType
 from engine.domain.policy import ANONYMOUS_CALLERS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
+from engine.domain.prompts import Language
 
 
 class Settings(DatabaseSettings, AccountSettings):
@@ -152,11 +153,17 @@ class Settings(DatabaseSettings, AccountSettings):
         description="Directory where Asterisk writes the end of each call, into the file `ends`. "
         "Unset: `journal` in `DATA_DIR`.",
     )
-    expired_announcement: str = Field(
-        "",
-        pattern="^[A-Za-z0-9/_-]*$",
-        description="Asterisk sound file that a caller of an expired booking hears before the 410. Empty: none.",
-        examples=["custom/expired"],
+    voice: bool | None = Field(
+        None,
+        description="Whether a caller who is refused hears why, before the SIP answer and free of charge. "
+        "Unset: only in the profile `demo`.",
+    )
+    language: Language = Field(
+        Language.EN,
+        description="Language of what callers hear, for a booking that has none of its own: "
+        + ", ".join(f"`{each}`" for each in Language)
+        + ".",
+        examples=["en", "fr", "nl", "de"],
     )
 
     expiring_soon: Duration = Field(
@@ -264,6 +271,11 @@ class Settings(DatabaseSettings, AccountSettings):
     def journal(self) -> Path:
         """Absolute path of the end spool."""
         return (self.journal_dir or self.data_dir / "journal").absolute()
+
+    @property
+    def speaks(self) -> bool:
+        """Whether callers who are refused hear why, see `voice`."""
+        return self.profile is Profile.DEMO if self.voice is None else self.voice
 
     @property
     def plain_sip(self) -> bool:

@@ -42,6 +42,11 @@ REMOVED: Mapping[str, str] = {
     "renewal_horizon": "10 years",
     "sweep_interval": "10 s",
 }
+# The others, each with what takes its place.
+REPLACED: Mapping[str, str] = {
+    "expired_announcement": "set VOICE=true, and put a recording of your own into prompts/<language>/expired.wav in "
+    "DATA_DIR (and spent.wav: the credit is used up)",
+}
 
 
 class UnknownSetting(RentedNumbersError):
@@ -113,6 +118,9 @@ def _explanation(name: str, names: Collection[str]) -> str:
 
 def removal_hint(name: str) -> str | None:
     """Returns what to say of a setting of an earlier version; None for any other name."""
+    instead = REPLACED.get(name.lower())
+    if instead is not None:
+        return f"is no longer a setting: {instead}"
     value = REMOVED.get(name.lower())
     return None if value is None else f"is no longer a setting: its value is fixed ({value}), so remove it"
 

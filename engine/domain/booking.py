@@ -20,6 +20,7 @@ from engine.domain.metering import Credit, seconds_to_lease
 from engine.domain.notes import Metadata
 from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
+from engine.domain.prompts import Language
 from engine.domain.times import DAY_MS, EpochMs
 
 
@@ -85,6 +86,7 @@ class Booking:
             and its time goes on.
         label: The customer's label; empty if there is none.
         metadata: The customer's metadata.
+        language: The language of the sentences that its callers hear; None for the operator's.
     """
 
     id: BookingId
@@ -105,6 +107,7 @@ class Booking:
     paused: bool = False
     label: str = ""
     metadata: Metadata = field(default_factory=dict, hash=False)
+    language: Language | None = None
 
     @property
     def expires_at(self) -> EpochMs:
@@ -260,6 +263,7 @@ def _with_credit(booking: Booking, seconds: Credit, calls: Credit) -> Booking:
         booking.paused,
         booking.label,
         booking.metadata,
+        booking.language,
     )
 
 

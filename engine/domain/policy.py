@@ -8,6 +8,7 @@ from engine.domain.account_limits import DEFAULT_ACCOUNT_LIMITS, AccountLimits
 from engine.domain.destinations import DEFAULT_DESTINATIONS, AllowedDestinations
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.pacing import DEFAULT_PACES, PaceRules
+from engine.domain.prompts import Language
 from engine.domain.times import DAY_MS, HOUR_MS
 from engine.domain.trunks import Trunk
 
@@ -115,6 +116,8 @@ class Policy:
         destinations: Which numbers a booking may hide.
         notifications: When customers are notified.
         trunks: The trunks, in the order in which they are tried.
+        speaks: Whether callers who are refused hear why.
+        language: The language of what they hear, where the booking has none of its own.
     """
 
     plans: Plans
@@ -131,6 +134,8 @@ class Policy:
     destinations: AllowedDestinations = DEFAULT_DESTINATIONS
     notifications: NotificationRules = DEFAULT_NOTIFICATION_RULES
     trunks: tuple[Trunk, ...] = (Trunk("main"),)
+    speaks: bool = False
+    language: Language = Language.EN
 
     def calls_at_once(self, own: int | None) -> int:
         """Returns how many calls an account may have at once, whose own limit is `own`, if it has one."""

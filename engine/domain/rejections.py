@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from engine.domain.dispositions import Cause, Disposition
 from engine.domain.ids import BookingId
+from engine.domain.prompts import Language, Prompt
 
 
 class Reason(StrEnum):
@@ -37,33 +38,39 @@ class Reject:
     Attributes:
         cause: Decides the caller's SIP answer.
         disposition: For the call record; None if the call concerns no account and is not recorded.
+        prompt: What the caller hears before the answer; None for nothing.
         notify_expired: Whether the customer gets the callback about calls to an expired booking.
         reason: Which rule rejected the call, for its record and the log; None if it was not judged.
         booking_id: The booking that was called, for the log; None if there is none.
+        language: The booking's language, if it has one of its own.
     """
 
     cause: Cause
     disposition: Disposition | None
+    prompt: Prompt | None = None
     notify_expired: bool = False
     reason: Reason | None = field(default=None, compare=False)
     booking_id: BookingId | None = field(default=None, compare=False)
+    language: Language | None = field(default=None, compare=False)
 
 
-UNKNOWN_NUMBER = Reject(Cause.UNALLOCATED, None)
-BOOKING_EXPIRED = Reject(Cause.NUMBER_CHANGED, Disposition.EXPIRED, notify_expired=True)
+UNKNOWN_NUMBER = Reject(Cause.UNALLOCATED, None, Prompt.UNKNOWN)
+BOOKING_EXPIRED = Reject(Cause.NUMBER_CHANGED, Disposition.EXPIRED, Prompt.EXPIRED, notify_expired=True)
+CREDIT_SPENT = replace(BOOKING_EXPIRED, prompt=Prompt.SPENT)
 # SIP 480 "Temporarily Unavailable": the number is neither wrong nor busy.
-ACCOUNT_SUSPENDED = Reject(Cause.NO_ANSWER, Disposition.ACCOUNT_SUSPENDED)
-BOOKING_PAUSED = Reject(Cause.NO_ANSWER, Disposition.PAUSED)
-ALL_SLOTS_HELD = Reject(Cause.USER_BUSY, Disposition.ALL_SLOTS_HELD)
-CONCURRENCY_LIMIT = Reject(Cause.USER_BUSY, Disposition.CONCURRENCY_LIMIT)
-ACCOUNT_LIMIT = Reject(Cause.USER_BUSY, Disposition.ACCOUNT_LIMIT)
-CALLER_LIMIT = Reject(Cause.CALL_REJECTED, Disposition.CALLER_LIMIT)
-CALLER_RINGING = Reject(Cause.USER_BUSY, Disposition.CALLER_RINGING)
-CALLER_BLOCKED = Reject(Cause.CALL_REJECTED, Disposition.CALLER_BLOCKED)
-ANONYMOUS_REFUSED = Reject(Cause.CALL_REJECTED, Disposition.ANONYMOUS_REFUSED)
-FORBIDDEN = Reject(Cause.CALL_REJECTED, Disposition.FORBIDDEN)
+ACCOUNT_SUSPENDED = Reject(Cause.NO_ANSWER, Disposition.ACCOUNT_SUSPENDED, Prompt.PAUSED)
+BOOKING_PAUSED = Reject(Cause.NO_ANSWER, Disposition.PAUSED, Prompt.PAUSED)
+ALL_SLOTS_HELD = Reject(Cause.USER_BUSY, Disposition.ALL_SLOTS_HELD, Prompt.LINES)
+CONCURRENCY_LIMIT = Reject(Cause.USER_BUSY, Disposition.CONCURRENCY_LIMIT, Prompt.LINES)
+ACCOUNT_LIMIT = Reject(Cause.USER_BUSY, Disposition.ACCOUNT_LIMIT, Prompt.LINES)
+# A caller is not told that the number shuts it out, only that it is busy.
+CALLER_LIMIT = Reject(Cause.CALL_REJECTED, Disposition.CALLER_LIMIT, Prompt.BUSY)
+CALLER_RINGING = Reject(Cause.USER_BUSY, Disposition.CALLER_RINGING, Prompt.BUSY)
+CALLER_BLOCKED = Reject(Cause.CALL_REJECTED, Disposition.CALLER_BLOCKED, Prompt.BUSY)
+ANONYMOUS_REFUSED = Reject(Cause.CALL_REJECTED, Disposition.ANONYMOUS_REFUSED, Prompt.ANONYMOUS)
+FORBIDDEN = Reject(Cause.CALL_REJECTED, Disposition.FORBIDDEN, Prompt.UNREACHABLE)
 # SIP 503, as if the trunk had been tried: the caller's carrier may try another route.
-NO_TRUNK = Reject(Cause.NO_CIRCUIT, Disposition.UNREACHABLE)
+NO_TRUNK = Reject(Cause.NO_CIRCUIT, Disposition.UNREACHABLE, Prompt.UNREACHABLE)
 # The call has its record already, and its caller's carrier may try another route.
 GIVEN_UP = Reject(Cause.NO_CIRCUIT, None)
 
@@ -71,8 +78,8 @@ _ANSWERS: dict[Reason, Reject] = {
     Reason.NO_BOOKING: UNKNOWN_NUMBER,
     Reason.ACCOUNT_SUSPENDED: ACCOUNT_SUSPENDED,
     Reason.END_REACHED: BOOKING_EXPIRED,
-    Reason.SECONDS_SPENT: BOOKING_EXPIRED,
-    Reason.CALLS_SPENT: BOOKING_EXPIRED,
+    Reason.SECONDS_SPENT: CREDIT_SPENT,
+    Reason.CALLS_SPENT: CREDIT_SPENT,
     Reason.PAUSED: BOOKING_PAUSED,
     Reason.DESTINATION_IS_OURS: FORBIDDEN,
     Reason.DESTINATION_NOT_ALLOWED: FORBIDDEN,

@@ -1,7 +1,7 @@
 """Decides what happens to an incoming call: facts in, decision out.
 
 To add a reason to reject a call: add it with its answer to rejections.py, its rule to `_judge_active` here, and its
-sentence to explanation.SENTENCES. docs/architecture.md lists the other places.
+sentence to explanation.SENTENCES. What its caller hears is in prompts.py. docs/architecture.md lists the other places.
 """
 
 from collections.abc import Mapping, Sequence
@@ -170,7 +170,8 @@ def decide(facts: Facts, now: EpochMs, policy: Policy, *, room_was_made: bool = 
 
 
 def _rejection(reason: Reason, booking: Booking | None) -> Reject:
-    return replace(REJECTIONS[reason], booking_id=None if booking is None else booking.id)
+    rejection = REJECTIONS[reason]
+    return rejection if booking is None else replace(rejection, booking_id=booking.id, language=booking.language)
 
 
 def bridge(

@@ -97,8 +97,8 @@ async def core_dumps(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Findin
 async def modules(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
     """Checks that the needed modules run and the harmful ones do not."""
     running = output.running_modules(await asterisk.console.run("module show"))
-    etc = asterisk.etc
-    missing = [each for each in needed_modules(asterisk.settings.trunks_in_use) if each not in running]
+    etc, settings = asterisk.etc, asterisk.settings
+    missing = [each for each in needed_modules(settings.trunks_in_use, speaks=settings.speaks) if each not in running]
     unwanted = {name: f"{noload(name)}  so that {reason}" for name, reason in UNWANTED_MODULES.items()}
     harmful = {name: text for name, text in {**unwanted, CAPTURE.module: CAPTURE_OFF}.items() if name in running}
     for name in missing:

@@ -12,6 +12,7 @@ from engine.local.data_dir import acting_as_owner
 from engine.local.database_check import DAMAGED, database
 from engine.local.end_spool_check import end_spool
 from engine.local.findings import Finding, Verdict
+from engine.local.prompt_check import prompts
 from engine.local.running_asterisk import running_asterisk
 from engine.local.trunk_check import trunks
 from engine.local.warning_check import warnings
@@ -43,6 +44,7 @@ CHECKS = (
     Check("data directory", checks.data_directory, is_foundation=True),
     Check("files", checks.files),
     Check("secrets", checks.readable_secrets),
+    Check("prompts", prompts),
     Check("trunks", trunks, fix="see docs/asterisk.md"),
     Check("database", database, is_foundation=True, fix=DAMAGED),
     Check("ports", checks.ports),

@@ -10,6 +10,7 @@ from engine.domain.metering import Credit
 from engine.domain.notes import as_text, digests
 from engine.domain.numbers import E164
 from engine.domain.policy import BookingLimits, UsagePlan
+from engine.domain.prompts import Language
 from engine.domain.times import EpochMs
 from engine.storage.table import Row, Table, fields_of
 
@@ -18,6 +19,7 @@ NO_METADATA = as_text({})
 # Looking a member up by its value in an enumeration itself takes several times as long.
 _PLANS = {plan.value: plan for plan in UsagePlan}
 _CALLER_IDS = {caller_id.value: caller_id for caller_id in CallerId}
+_LANGUAGES: dict[str | None, Language | None] = {None: None, **{each.value: each for each in Language}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ def booking_from_row(row: Row) -> Booking:
     """Builds a booking from a row that begins with the columns `{bookings}`."""
     booking_id, account_id, service, destination, usage_plan, callback = row[:6]
     created_at, end_at, exhausted_at, gone_at = row[6:10]
-    caller_id, refuse_anonymous, paused, label, metadata = row[21:26]
+    caller_id, refuse_anonymous, paused, label, metadata, language = row[21:27]
     return Booking(
         booking_id,
         account_id,
@@ -178,6 +180,7 @@ def booking_from_row(row: Row) -> Booking:
         bool(paused),
         label,
         {} if metadata == NO_METADATA else json.loads(metadata),
+        _LANGUAGES[language],
     )
 
 

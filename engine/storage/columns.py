@@ -36,6 +36,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "paused",
         "label",
         "metadata",
+        "language",
     ),
     "calls": (
         "call_id",

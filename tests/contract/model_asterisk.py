@@ -28,7 +28,9 @@ ENGINE_MS = int(dialplan.ENGINE_SECONDS * SECOND)
 # The model's part of the dialplan begins here: what comes before only filters what callers can write.
 FIRST = "CHANNEL(hangup_handler_push)="
 # Before each of these a call can be held.
-OBSERVED = ("RN_SECONDS=", "TIMEOUT(absolute)=${", "RN_REPORT=", "RentedNumbers,", "PJSIP/")
+OBSERVED = ("RN_SECONDS=", "TIMEOUT(absolute)=${", "RN_REPORT=", "RentedNumbers,", "PJSIP/", "/prompts/")
+# Of the calls that the model has at once, few are refused at the same time.
+SPEAKING = "1"
 
 
 class Listener(Protocol):
@@ -273,5 +275,5 @@ class Steps:
             return str(self._asterisk.clocks.now // SECOND)
         if name == "HANGUPCAUSE":
             return f"SIP {self._leg.refused_with} refused" if self._leg.refused_with else ""
-        assert name in {"CHANNEL", "GLOBAL", "HANGUPCAUSE_KEYS"}, name
-        return ""
+        assert name in {"CHANNEL", "GLOBAL", "GROUP_COUNT", "HANGUPCAUSE_KEYS"}, name
+        return SPEAKING if name == "GROUP_COUNT" else ""

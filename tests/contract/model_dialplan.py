@@ -27,6 +27,8 @@ SETTINGS = {
     "engines": "&".join(ENGINES),
     "engine_seconds": f"{ENGINE_SECONDS:g}",
     "final_answers": final_answers_pattern(),
+    "most_speaking": "1",
+    "prompts": "/prompts",
 }
 # The extension of what happens at a time-out.
 AT_TIMEOUT = "T"

@@ -12,6 +12,7 @@ from engine.domain.booking import Booking, CallerId
 from engine.domain.errors import BookingGone, DestinationIsOurs, InvalidDestination, NotFound
 from engine.domain.ids import AccountId, CallId
 from engine.domain.policy import BookingLimits, UsagePlan
+from engine.domain.prompts import Language
 from engine.domain.rejections import BOOKING_EXPIRED, BOOKING_PAUSED
 from engine.domain.routing import Bridge
 from tests.contract.samples import CALLBACK, DAY, HIDDEN, OTHER_HIDDEN, SECOND
@@ -43,6 +44,7 @@ async def test_a_change_affects_only_the_fields_sent(world: World) -> None:
         "paused": True,
         "label": "new",
         "metadata": NOTES,
+        "language": Language.NL,
     }
     changed = await change(world, booking, **everything, limits={"max_call_seconds": None, "max_concurrent_calls": 2})
     assert changed == replace(booking, **everything, limits=BookingLimits(max_concurrent_calls=2))

@@ -15,6 +15,7 @@ from engine.domain.ids import BookingId, CallId
 from engine.domain.metering import CallState, Credit
 from engine.domain.numbers import E164
 from engine.domain.policy import BookingLimits, UsagePlan
+from engine.domain.prompts import Language
 from engine.domain.rejections import Reason
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage import queries
@@ -49,6 +50,7 @@ def full_booking(world: World) -> Booking:
         paused=False,
         label="label",
         metadata={"key": "value"},
+        language=Language.DE,
     )
 
 

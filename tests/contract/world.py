@@ -96,9 +96,9 @@ class World:
         return cls(storage, database, account.id)
 
     async def book(
-        self, plan: UsagePlan = UsagePlan.SMALL, destination: E164 = HIDDEN, account: str | None = None
+        self, plan: UsagePlan = UsagePlan.SMALL, destination: E164 = HIDDEN, account: str | None = None, **more: Any
     ) -> Booking:
-        request = BookingRequest(AccountId(account) if account else self.account, destination, plan, CALLBACK)
+        request = BookingRequest(AccountId(account) if account else self.account, destination, plan, CALLBACK, **more)
         return await self.storage.run(bookings.book, request, self.now, self.policy)
 
     async def renew(self, booking: Booking, plan: UsagePlan = UsagePlan.SMALL, **changes: Any) -> Booking:

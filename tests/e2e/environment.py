@@ -55,6 +55,8 @@ def quick_settings() -> dict[str, object]:
         # Long enough for a callee to answer on a busy machine.
         "ring_timeout": 8,
         "sweep_interval": 0.5,
+        # Refusals would take seconds.
+        "voice": False,
         # Tests ask again and again until something has happened, and book again and again.
         **dict.fromkeys(("requests_per_minute", "max_bookings_per_account", "new_bookings_a_day"), 1_000_000),
         # Most of their calls come from one number.

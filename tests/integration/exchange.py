@@ -58,7 +58,7 @@ class Exchange:
         """A call comes in; if it is bridged, it rings."""
         world, clock = self.world, WorldClock(self.world)
         trunks, watch = TrunkStates(self.link, clock, {}), SilentTrunks(self.link)
-        context = CallContext(world.storage, clock, world.policy, trunks, self.keeper, watch, "")
+        context = CallContext(world.storage, clock, world.policy, trunks, self.keeper, watch)
         with self.keeper.sending_route(CallId(call_id)):
             decision = await _decide(
                 context, _NoConversation(call_id, self.booking.service), _Question(CallId(call_id))

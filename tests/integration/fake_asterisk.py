@@ -33,6 +33,7 @@ from engine.asterisk.ami_link import LinkState
 from engine.asterisk.silent_trunks import SilentTrunks
 from engine.domain.booking import Booking
 from engine.domain.ids import AccountId
+from engine.domain.policy import Policy
 from tests.contract.samples import CALLER, HIDDEN, POLICY
 from tests.contract.world import World
 from tests.integration import fake_reports
@@ -296,7 +297,7 @@ class FastAgi:
 
 @asynccontextmanager
 async def fast_agi(
-    world: World, *, script_seconds: float = 2.0, expired_announcement: str = "", **limits: Any
+    world: World, *, script_seconds: float = 2.0, policy: Policy = POLICY, **limits: Any
 ) -> AsyncIterator[FastAgi]:
     """Run the engine's FastAGI listener on a free port. `limits` are those of FastAgiServer.
 
@@ -313,9 +314,7 @@ async def fast_agi(
     with structlog.testing.capture_logs() as logged:
         async with FakeChannels() as ami, asyncio.TaskGroup() as tasks:
             parts = engine_parts(world, ami, spool)
-            context = CallContext(
-                world.storage, clock, POLICY, parts.trunks, parts.keeper, SilentTrunks(parts.link), expired_announcement
-            )
+            context = CallContext(world.storage, clock, policy, parts.trunks, parts.keeper, SilentTrunks(parts.link))
             server = FastAgiServer(scripts(context), script_seconds, **{"tokens": [TOKEN], **limits})
             serving = tasks.create_task(server.run(listener, stop))
             tasks.create_task(parts.run(stop))

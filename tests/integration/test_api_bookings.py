@@ -50,6 +50,7 @@ async def test_a_new_booking_has_every_field_of_the_contract(api: Api) -> None:
         "paused": False,
         "label": None,
         "metadata": {},
+        "language": "en",
     }
 
 

@@ -16,6 +16,7 @@ pytest_plugins = ["tests.integration.api_fixtures"]
 OTHER_CALLER = "+14155550199"
 NO_CHOICES: list[Any] = ["CALLER", "", "withheld", 1, None, [], {}]
 NO_FLAGS: list[Any] = ["true", 1, 0, None, []]
+NO_LANGUAGES = ["", "EN", "es", "nl-BE", None, 1]
 
 
 def blocked_path(booking: Any, caller: str = "") -> str:
@@ -63,7 +64,7 @@ async def test_a_caller_option_is_stored_shown_and_kept_by_a_put_without_it(api:
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 @pytest.mark.parametrize(
     ("field", "bad"),
-    [*product(["callerId"], NO_CHOICES), *product(["refuseAnonymous"], NO_FLAGS)],
+    [*product(["callerId"], NO_CHOICES), *product(["refuseAnonymous"], NO_FLAGS), *product(["language"], NO_LANGUAGES)],
     ids=repr,
 )
 async def test_a_bad_caller_option_is_refused_and_its_field_named(api: Api, method: str, field: str, bad: Any) -> None:

@@ -30,6 +30,7 @@ async def test_a_patch_changes_the_given_fields_and_adds_no_credit(api: Api) -> 
         "paused": True,
         "label": "new",
         "metadata": NOTES,
+        "language": "nl",
     }
     answer = await patch(api, booking, **changes)
     assert (answer.status, answer.body) == (200, booking | changes)

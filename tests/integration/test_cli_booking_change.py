@@ -8,7 +8,7 @@ import pytest
 from tests.integration.cli_runner import CliInProcess
 
 CALLBACK = "https://customer.example/calls"
-STORED = "destination, callback, label, metadata, paused, caller_id, refuse_anonymous"
+STORED = "destination, callback, label, metadata, paused, caller_id, refuse_anonymous, language"
 LIMITS = "max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds"
 
 
@@ -45,14 +45,14 @@ def test_only_given_fields_change_and_no_credit_is_added(cli: CliInProcess, book
 def test_every_field_of_patch_can_be_changed(cli: CliInProcess, booking: str) -> None:
     cli.typed = "+32470654321\n"
     options = ("--callback", f"{CALLBACK}/2", "--label", "", "--metadata", "a=1", "--metadata", "b=2", "--paused")
-    callers = ("--caller-id", "service", "--refuse-anonymous", "--max-concurrent-calls", "3")
+    callers = ("--caller-id", "service", "--refuse-anonymous", "--max-concurrent-calls", "3", "--language", "nl")
     changed = cli("bookings", "change", booking, "--destination", *options, *callers, "--json")
     assert changed.returncode == 0, changed.stderr
     assert "470654321" not in changed.stdout.removeprefix(" +32470654321\n")  # the terminal's echo of the typed number
     destination, callback, label, metadata, *rest = stored(cli, STORED, booking)
     assert (destination, callback, label) == ("+32470654321", f"{CALLBACK}/2", "")
     assert json.loads(str(metadata)) == {"a": "1", "b": "2"}
-    assert rest == [1, "service", 1]
+    assert rest == [1, "service", 1, "nl"]
     assert stored(cli, LIMITS, booking) == [3, None, 60]
 
 

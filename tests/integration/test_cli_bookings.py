@@ -91,9 +91,12 @@ def test_bookings_are_created_listed_renewed_and_deleted_for_an_account(cli: Cli
     cli.set_up("demo")
     made = ("bookings", "create", "--account", "demo", "--callback", "https://customer.example/calls")
     first = cli.json(*made, "+32470123456", "--plan", "small", "--max-concurrent-calls", "3", "--refuse-anonymous")
-    second = cli.json(*made, "+32470123456", "--caller-id", "anonymous")
-    stored = cli.rows("SELECT max_concurrent_calls, refuse_anonymous, caller_id FROM bookings ORDER BY id DESC LIMIT 2")
-    assert stored == [(None, 0, "anonymous"), (3, 1, "caller")]
+    second = cli.json(*made, "+32470123456", "--caller-id", "anonymous", "--language", "fr")
+    stored = cli.rows(
+        "SELECT max_concurrent_calls, refuse_anonymous, caller_id, language FROM bookings ORDER BY id DESC LIMIT 2"
+    )
+    assert stored == [(None, 0, "anonymous", "fr"), (3, 1, "caller", None)]
+    assert (first["language"], second["language"]) == ("en", "fr")
     listed = cli.json("bookings", "list", "--account", "demo")
     assert listed == [second, first]
     assert "470123456" not in str(listed)

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
 from engine.domain.policy import UsagePlan
+from engine.domain.prompts import Language
 from tests.contract.samples import CALLER, DAY, HIDDEN, POLICY, SECOND
 from tests.contract.test_group_commit import hold
 from tests.contract.world import POOL, World
@@ -27,7 +29,7 @@ from tests.integration.fake_asterisk import (
 
 __all__ = ["agi", "world"]
 
-REJECTED_404 = {"RN_CAUSE": "1", "RN_ANNOUNCEMENT": "", "RN_VERDICT": "REJECT"}
+REJECTED_404 = {"RN_CAUSE": "1", "RN_PROMPT": "", "RN_VERDICT": "REJECT"}
 
 
 async def test_a_call_to_an_active_booking_is_bridged_and_the_verdict_comes_last(agi: FastAgi, world: World) -> None:
@@ -39,6 +41,7 @@ async def test_a_call_to_an_active_booking_is_bridged_and_the_verdict_comes_last
         ("RN_BOOKING", booking.id),
         ("RN_SECONDS", "60"),
         ("RN_RING", str(POLICY.ring_seconds)),
+        ("RN_PROMPT", ""),
         ("RN_VERDICT", "BRIDGE"),
     ]
 
@@ -63,7 +66,7 @@ async def test_an_expired_booking_is_rejected_with_410_and_a_callback(agi: FastA
     booking = await world.book()
     world.now += 2 * DAY
     channel = await agi.incoming(booking.service).run()
-    assert channel.variables == {"RN_CAUSE": "22", "RN_ANNOUNCEMENT": "", "RN_VERDICT": "REJECT"}
+    assert channel.variables == {"RN_CAUSE": "22", "RN_PROMPT": "", "RN_VERDICT": "REJECT"}
     assert len(world.rows("SELECT id FROM outbox")) == len(agi.woken) == 1
 
 
@@ -85,14 +88,15 @@ async def test_a_flood_of_calls_to_an_expired_booking_is_recorded_and_sends_ten_
     assert json.loads(row["body"])["callsNotReported"] == len(calls) - world.policy.notifications.expired_callbacks
 
 
-async def test_only_callers_of_an_expired_booking_hear_the_announcement(world: World) -> None:
-    booking = await world.book()
-    world.now += 2 * DAY
-    async with fast_agi(world, expired_announcement="custom/expired") as agi:
-        expired = await agi.incoming(booking.service).run()
-        unknown = await agi.incoming(POOL[-1]).run()
-    assert expired.variables["RN_ANNOUNCEMENT"] == "custom/expired"
-    assert unknown.variables == REJECTED_404
+async def test_a_refused_caller_hears_why_in_the_language_of_the_booking_or_of_the_operator(world: World) -> None:
+    expired, own = await world.book(), await world.book(language=Language.DE)
+    async with fast_agi(world, policy=replace(POLICY, speaks=True, language=Language.FR)) as agi:
+        bridged = await agi.incoming(own.service).run()
+        world.now += 2 * DAY
+        refused = [await agi.incoming(number, number).run() for number in (expired.service, own.service, POOL[-1])]
+    assert [channel.variables["RN_PROMPT"] for channel in refused] == ["fr/expired", "de/expired", "fr/unknown"]
+    # If no trunk takes the call.
+    assert bridged.variables["RN_PROMPT"] == "de/unreachable"
 
 
 async def test_a_call_beyond_the_last_slot_is_rejected_as_busy(agi: FastAgi, world: World) -> None:

@@ -238,7 +238,6 @@ def test_asterisk_records_no_hidden_number(program: AsteriskProgram) -> None:
         ("trunk_uri", "sip:192.0.2.1"),
         ("carrier_addresses", "192.0.2.1"),
         ("carrier_addresses", "fe80::1"),
-        ("expired_announcement", "custom/expired"),
     ],
 )
 def test_a_setting_that_would_break_out_of_its_line_is_refused(name: str, value: str, ending: str) -> None:

@@ -10,6 +10,7 @@ from engine.domain.dispositions import Cause, Disposition
 from engine.domain.metering import Credit
 from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.policy import NO_BOOKING_LIMITS, BookingLimits
+from engine.domain.prompts import Prompt
 from engine.domain.rejections import REJECTIONS, Reason, Reject
 from engine.domain.routing import Bridge, Facts, MakeRoom, Preparation, RouteDecision, decide, judge
 from engine.domain.times import EpochMs
@@ -27,23 +28,23 @@ PAUSED = a_booking(paused=True)
 SPENT = a_booking(exhausted_at=START, seconds=Credit(60, 0, 0, 60))
 
 ANSWERS = {
-    Reason.NO_BOOKING: Reject(Cause(1), None, notify_expired=False),
-    Reason.END_REACHED: Reject(Cause(22), Disposition.EXPIRED, notify_expired=True),
-    Reason.SECONDS_SPENT: Reject(Cause(22), Disposition.EXPIRED, notify_expired=True),
-    Reason.CALLS_SPENT: Reject(Cause(22), Disposition.EXPIRED, notify_expired=True),
-    Reason.ACCOUNT_SUSPENDED: Reject(Cause(19), Disposition.ACCOUNT_SUSPENDED, notify_expired=False),
-    Reason.PAUSED: Reject(Cause(19), Disposition.PAUSED, notify_expired=False),
-    Reason.DESTINATION_IS_OURS: Reject(Cause(21), Disposition.FORBIDDEN, notify_expired=False),
-    Reason.DESTINATION_NOT_ALLOWED: Reject(Cause(21), Disposition.FORBIDDEN, notify_expired=False),
-    Reason.CALLER_BLOCKED: Reject(Cause(21), Disposition.CALLER_BLOCKED, notify_expired=False),
-    Reason.ANONYMOUS_REFUSED: Reject(Cause(21), Disposition.ANONYMOUS_REFUSED, notify_expired=False),
-    Reason.CALLER_LIMIT: Reject(Cause(21), Disposition.CALLER_LIMIT, notify_expired=False),
-    Reason.CALLER_RINGING: Reject(Cause(17), Disposition.CALLER_RINGING, notify_expired=False),
-    Reason.CONCURRENCY_LIMIT: Reject(Cause(17), Disposition.CONCURRENCY_LIMIT, notify_expired=False),
-    Reason.ACCOUNT_LIMIT: Reject(Cause(17), Disposition.ACCOUNT_LIMIT, notify_expired=False),
-    Reason.CALLS_HELD: Reject(Cause(17), Disposition.ALL_SLOTS_HELD, notify_expired=False),
-    Reason.SECONDS_HELD: Reject(Cause(17), Disposition.ALL_SLOTS_HELD, notify_expired=False),
-    Reason.NO_TRUNK: Reject(Cause(34), Disposition.UNREACHABLE, notify_expired=False),
+    Reason.NO_BOOKING: Reject(Cause(1), None, Prompt.UNKNOWN, notify_expired=False),
+    Reason.END_REACHED: Reject(Cause(22), Disposition.EXPIRED, Prompt.EXPIRED, notify_expired=True),
+    Reason.SECONDS_SPENT: Reject(Cause(22), Disposition.EXPIRED, Prompt.SPENT, notify_expired=True),
+    Reason.CALLS_SPENT: Reject(Cause(22), Disposition.EXPIRED, Prompt.SPENT, notify_expired=True),
+    Reason.ACCOUNT_SUSPENDED: Reject(Cause(19), Disposition.ACCOUNT_SUSPENDED, Prompt.PAUSED, notify_expired=False),
+    Reason.PAUSED: Reject(Cause(19), Disposition.PAUSED, Prompt.PAUSED, notify_expired=False),
+    Reason.DESTINATION_IS_OURS: Reject(Cause(21), Disposition.FORBIDDEN, Prompt.UNREACHABLE, notify_expired=False),
+    Reason.DESTINATION_NOT_ALLOWED: Reject(Cause(21), Disposition.FORBIDDEN, Prompt.UNREACHABLE, notify_expired=False),
+    Reason.CALLER_BLOCKED: Reject(Cause(21), Disposition.CALLER_BLOCKED, Prompt.BUSY, notify_expired=False),
+    Reason.ANONYMOUS_REFUSED: Reject(Cause(21), Disposition.ANONYMOUS_REFUSED, Prompt.ANONYMOUS, notify_expired=False),
+    Reason.CALLER_LIMIT: Reject(Cause(21), Disposition.CALLER_LIMIT, Prompt.BUSY, notify_expired=False),
+    Reason.CALLER_RINGING: Reject(Cause(17), Disposition.CALLER_RINGING, Prompt.BUSY, notify_expired=False),
+    Reason.CONCURRENCY_LIMIT: Reject(Cause(17), Disposition.CONCURRENCY_LIMIT, Prompt.LINES, notify_expired=False),
+    Reason.ACCOUNT_LIMIT: Reject(Cause(17), Disposition.ACCOUNT_LIMIT, Prompt.LINES, notify_expired=False),
+    Reason.CALLS_HELD: Reject(Cause(17), Disposition.ALL_SLOTS_HELD, Prompt.LINES, notify_expired=False),
+    Reason.SECONDS_HELD: Reject(Cause(17), Disposition.ALL_SLOTS_HELD, Prompt.LINES, notify_expired=False),
+    Reason.NO_TRUNK: Reject(Cause(34), Disposition.UNREACHABLE, Prompt.UNREACHABLE, notify_expired=False),
 }
 
 
@@ -52,7 +53,7 @@ def up(calls: int, **limits: int | None) -> Booking:
     return a_booking(calls=Credit(10, 10 - calls, calls, 0), limits=BookingLimits(**limits))
 
 
-def test_every_refusal_has_the_contracts_cause_disposition_and_callback() -> None:
+def test_every_refusal_has_the_contracts_cause_disposition_prompt_and_callback() -> None:
     assert REJECTIONS == ANSWERS
     assert set(ANSWERS) == set(Reason) - {Reason.PUT_THROUGH}
 

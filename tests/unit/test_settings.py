@@ -186,7 +186,7 @@ def test_an_unknown_key_is_refused(
         *[("METRICS_ADDRESS", text) for text in ("9464", ":9464", "h", "h:", "h:0", "h:65536", "::1:9", "h:9\n")],
         *[("LOG_LEVEL", text) for text in ("INFO", "info\n", "", "trace")],
         *[("TRUNK_URI", text) for text in ("sip:h\n", "sip:h,x", "tel:1", "sip:h;x=1")],
-        *[("EXPIRED_ANNOUNCEMENT", text) for text in ("a&b", "a,b", "${x}", "a\n", "a b")],
+        *[("LANGUAGE", text) for text in ("", "EN", "en_GB", "es", "en\n")],
         *[("PLANS__SMALL__SECONDS", text) for text in ("0", "-1", "1.5", "1000000001", "x")],
         *[("PLANS__SMALL__CALLS", text) for text in ("0", "-1", "1000000001")],
         *[("PLANS__SMALL__VALID_FOR", text) for text in ("0", "-P1D")],

@@ -1,0 +1,33 @@
+"""What callers hear: the prompts, and the languages that they are spoken in.
+
+asterisk_conf/prompts.toml has the sentences.
+"""
+
+from enum import StrEnum
+
+
+class Language(StrEnum):
+    """A language of the prompts (ISO 639-1)."""
+
+    EN = "en"
+    FR = "fr"
+    NL = "nl"
+    DE = "de"
+
+
+class Prompt(StrEnum):
+    """A sentence that a caller hears instead of being put through. The values are the names of the sound files."""
+
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    SPENT = "spent"
+    PAUSED = "paused"
+    BUSY = "busy"
+    LINES = "lines"
+    ANONYMOUS = "anonymous"
+    UNREACHABLE = "unreachable"
+
+
+def sound_of(prompt: Prompt, language: Language) -> str:
+    """Returns the name of a prompt's sound file: below the directory of the prompts, and without its extension."""
+    return f"{language}/{prompt}"
