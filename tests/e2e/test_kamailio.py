@@ -5,6 +5,7 @@ The second node is scripted, and says nothing until the last test.
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import pytest
@@ -74,6 +75,16 @@ def behind() -> Iterator[Behind]:
             stage.run(peer.close())
 
 
+def assert_shows_nothing(call: Dialog, booked: Booking) -> None:
+    """Neither the hidden number, nor what is behind Kamailio; only the body names where the sound comes from."""
+    assert call.messages
+    for message in call.messages:
+        assert booked.destination[-6:] not in message.text
+        head = message.text.partition("\n\n")[0]
+        for inside in (ASTERISK, "X-RN-Trunk", "amailio", "sterisk"):
+            assert inside not in head, head
+
+
 @pytest.mark.parametrize("who", ["caller", "callee"])
 def test_a_call_ends_although_kamailio_was_killed_and_shows_nothing(behind: Behind, who: str) -> None:
     booked = behind.system.book("LARGE")
@@ -93,28 +104,36 @@ def test_a_call_ends_although_kamailio_was_killed_and_shows_nothing(behind: Behi
         behind.stage.run(end())
     [cdr] = booked.wait_settled()
     assert (cdr["disposition"], cdr["hungUpBy"]) == ("ANSWERED", who.upper())
-    for message in call.messages:
-        head = message.text.partition("\n\n")[0]
-        for inside in (booked.destination[-6:], f"{ASTERISK}:", f"@{ASTERISK}", "X-RN-Trunk", "amailio", "sterisk"):
-            assert inside not in head, head
-        assert booked.destination[-6:] not in message.text
+    assert_shows_nothing(call, booked)
 
 
 def test_a_caller_who_gives_up_is_heard(behind: Behind) -> None:
     booked = behind.system.book("LARGE")
 
-    async def give_up() -> int | None:
+    async def give_up() -> Dialog:
         dialog = await behind.carrier.dialog(booked.service, behind.kamailio.address, source=SOURCE)
         dialog.request("INVITE", (), sdp((CARRIER, 4000)))
         await dialog.until(lambda each: each.status == 180, 10)
         await asyncio.sleep(0.1)
         dialog.cancel()
-        return (await dialog.answered(1, 10)).status
+        assert (await dialog.answered(1, 10)).status == 487
+        return dialog
 
     with Caller(behind.system).hidden("uas_no_answer"):
-        assert behind.stage.run(give_up()) == 487
+        call = behind.stage.run(give_up())
+    assert_shows_nothing(call, booked)
     [cdr] = booked.wait_settled()
     assert cdr["hungUpBy"] == "CALLER"
+
+
+@pytest.mark.parametrize(("scenario", "status"), [("uas_busy", 486), ("uas_declines", 486), (None, 503)])
+def test_a_refused_call_shows_nothing(behind: Behind, scenario: str | None, status: int) -> None:
+    """Without a scenario nobody listens behind the trunk, and only the first node can say so."""
+    booked = behind.system.book("LARGE")
+    with Caller(behind.system).hidden(scenario) if scenario else nullcontext():
+        call = behind.stage.run(behind.dial(booked))
+    assert call.messages[-1].status == status
+    assert_shows_nothing(call, booked)
 
 
 def test_asterisk_takes_no_call_that_does_not_come_through_kamailio(behind: Behind) -> None:
