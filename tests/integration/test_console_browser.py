@@ -108,3 +108,17 @@ async def test_the_map_is_red_where_doctor_is_and_a_page_refreshes_itself(
     )
     await red.wait_for()
     assert signed_in.complaints == []
+
+
+PLANTED = """document.querySelector('main').insertAdjacentHTML('beforeend',
+  '<p style="font-size: 1px">text</p><img src="http://192.0.2.1/x.png"><input class="no-label">')"""
+
+
+async def test_the_checks_find_what_was_planted(console: Console, signed_in: Watched) -> None:
+    """An inline style, a picture of another host without a text, a field without a label."""
+    await signed_in.page.goto(f"{console.url}/console/trunks")
+    await signed_in.page.evaluate(PLANTED)
+    found = " ".join(await signed_in.violations())
+    assert all(each in found for each in ('"image-alt"', '"label"'))
+    complaints = " ".join(signed_in.complaints)
+    assert all(each in complaints for each in ("inline style", "192.0.2.1"))

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from engine.runtime.security_log import SecurityLog
+from engine.runtime.security_log import NotedEvent, SecurityLog
 from tests.fail2ban import FILES, FILTER, PROGRAM, banned_by, banned_of
 
 STAMP = "2026-11-23T08:30:52.677+0000"
@@ -81,6 +81,13 @@ ORDINARY = [
 
 def test_ordinary_lines_do_not_match(tmp_path: Path) -> None:
     assert banned_of(ORDINARY, tmp_path) == []
+
+
+def test_what_people_do_on_the_web_pages_bans_nobody(tmp_path: Path) -> None:
+    log = SecurityLog(tmp_path / "log", {"Console": ("127.0.0.1", 8080)})
+    log.noted(NotedEvent("Console", "HiddenNumberShown", "OPERATOR", "203.0.113.9", "ses_1", "bkg_1"))
+    log.refused("Console", "InvalidPassword", "203.0.113.10")
+    assert banned_of((tmp_path / "log").read_bytes().splitlines(), tmp_path) == ["203.0.113.10"]
 
 
 FIELD = f'",RemoteAddress="IPV4/UDP/{FORGED}/5060'

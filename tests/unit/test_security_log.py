@@ -1,13 +1,14 @@
 """The security log records every refused peer; it raises nothing, stays bounded, and repeats no client's text."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from engine.runtime.addresses import plain_address
-from engine.runtime.security_log import SecurityLog
+from engine.runtime.security_log import NEWEST_BYTES, NotedEvent, SecurityLog
 
 LINE = re.compile(
     r"\[(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000)\] SECURITY\[\d+\] res_security_log\.c: "
@@ -108,3 +109,51 @@ def test_a_logged_address_has_no_scope() -> None:
     for wrong in ("%lo", "1.2.3", "1.2.3.4.5", "x"):
         with pytest.raises(ValueError):
             plain_address(wrong)
+
+
+SHOWN = NotedEvent("Console", "HiddenNumberShown", "OPERATOR", "203.0.113.9", "ses_1", "bkg_1")
+
+
+def test_what_was_done_is_noted_and_read_back_newest_first(path: Path) -> None:
+    log = SecurityLog(path, LISTENERS)
+    assert log.newest(5) == []
+    log.noted(SHOWN)
+    log.refused("HTTP", "InvalidPassword", "203.0.113.10")
+    refused, noted = log.newest(5)
+    assert (refused["SecurityEvent"], refused["Severity"]) == ("InvalidPassword", "Error")
+    assert noted == {
+        "SecurityEvent": "HiddenNumberShown",
+        "EventTV": noted["EventTV"],
+        "Severity": "Informational",
+        "Service": "Console",
+        "AccountID": "OPERATOR",
+        "SessionID": "ses_1",
+        "RemoteAddress": "IPV4/TCP/203.0.113.9/0",
+        "Subject": "bkg_1",
+    }
+    assert [each["SecurityEvent"] for each in log.newest(1)] == ["InvalidPassword"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"event": "two words"}, {"role": ""}, {"session_id": 'x"'}, {"subject": "a\nb"}, {"subject": "+32470123456"}],
+    ids=str,
+)
+def test_only_words_and_ids_are_noted(path: Path, changes: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="words and ids"):
+        SecurityLog(path, LISTENERS).noted(replace(SHOWN, **changes))
+    assert path.read_bytes() == b""
+
+
+def test_a_number_in_an_id_is_masked(path: Path) -> None:
+    SecurityLog(path, LISTENERS).noted(replace(SHOWN, subject="32470123456"))
+    assert "32470123456" not in path.read_text()
+
+
+def test_no_more_than_the_end_of_a_long_log_is_read(path: Path) -> None:
+    log = SecurityLog(path, LISTENERS)
+    log.refused("HTTP", "InvalidPassword", "203.0.113.9")
+    path.write_bytes(path.read_bytes() * (2 * NEWEST_BYTES // len(path.read_bytes())))
+    found = log.newest(10**6)
+    assert 100 < len(found) < NEWEST_BYTES / 100
+    assert {each["SecurityEvent"] for each in found} == {"InvalidPassword"}
