@@ -5,8 +5,11 @@ from typing import Any
 from engine.domain.booking import Booking, status_at
 from engine.domain.masking import masked_text
 from engine.domain.policy import Policy
+from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs, rfc3339
 from engine.storage.bookings import Grant
+from engine.storage.endpoints import Endpoint
+from engine.storage.outbox import AttemptRecord, CallbackRecord
 from engine.storage.overview import OwnedBooking
 
 
@@ -79,4 +82,43 @@ def grant_row(grant: Grant) -> dict[str, Any]:
         "seconds": grant.seconds,
         "calls": grant.calls,
         "reason": grant.reason,
+    }
+
+
+def callback_row(record: CallbackRecord) -> dict[str, Any]:
+    """Returns one line of a list of callbacks."""
+    waits = record.state is CallbackState.PENDING and not record.claimed
+    return {
+        "id": record.id,
+        "bookingId": record.booking_id,
+        "state": record.state.value,
+        "attemptCount": record.attempts,
+        "lastOutcome": record.last_outcome,
+        "createdAt": rfc3339(record.created_at),
+        "nextAttemptAt": rfc3339(record.due_at) if waits else None,
+        "url": masked_text(record.url),
+    }
+
+
+def attempt_row(record: AttemptRecord) -> dict[str, Any]:
+    """Returns one line of a callback's log."""
+    return {
+        "attempt": record.attempt,
+        "beganAt": rfc3339(record.began_at),
+        "tookMs": record.took_ms,
+        "status": record.status,
+        "trouble": record.trouble,
+        "response": masked_text(record.response),
+    }
+
+
+def endpoint_row(endpoint: Endpoint) -> dict[str, Any]:
+    """Returns one line of a list of endpoints."""
+    return {
+        "id": endpoint.id,
+        "state": "ENABLED" if endpoint.disabled_at is None else "DISABLED",
+        "reason": None if endpoint.reason is None else endpoint.reason.value,
+        "failingSince": None if endpoint.failing_since is None else rfc3339(endpoint.failing_since),
+        "disabledAt": None if endpoint.disabled_at is None else rfc3339(endpoint.disabled_at),
+        "url": masked_text(endpoint.url),
     }

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from api.schemas.operator_rows import attempt_row, callback_row, endpoint_row
 from engine.accounts.accounts import account_of
 from engine.callbacks import redelivery
 from engine.cli.completion import complete_services
@@ -25,7 +26,7 @@ from engine.domain.errors import InvalidInput, NotFound, RentedNumbersError, Too
 from engine.domain.ids import AccountId, BookingId
 from engine.domain.masking import masked_text
 from engine.domain.retry import CallbackState
-from engine.domain.times import NO_INSTANT, EpochMs, instant_from, rfc3339
+from engine.domain.times import NO_INSTANT, EpochMs, instant_from
 from engine.local.doctor_checks import is_running
 from engine.runtime.clock import SystemClock
 from engine.storage.endpoints import Endpoint
@@ -116,7 +117,7 @@ def list_callbacks(
     owner = run_command(settings, account_of, account).id
     booking_id = None if booking is None else booking_named(settings, booking)
     records = asyncio.run(_newest(settings, owner, state, booking_id, limit))
-    show([_callback_row(record) for record in records], as_json=as_json)
+    show([callback_row(record) for record in records], as_json=as_json)
 
 
 @app.command("show")
@@ -132,8 +133,8 @@ def show_callback(
         return record, tx.outbox.attempts_of(callback_id)
 
     record, attempts = run_command(Settings(), look_up)
-    rows = [_attempt_row(each) for each in attempts]
-    shown = _callback_row(record) | {"body": masked_text(record.body)}
+    rows = [attempt_row(each) for each in attempts]
+    shown = callback_row(record) | {"body": masked_text(record.body)}
     if as_json:
         show_one(shown | {"attempts": rows}, as_json=True)
     else:
@@ -167,7 +168,7 @@ def redeliver(
         record, _ = run_command(
             Settings(), lambda tx: redelivery.redeliver(tx, _owner_of(tx, callback_id), callback_id, now)
         )
-        show_one(_callback_row(record), as_json=as_json)
+        show_one(callback_row(record), as_json=as_json)
         return
     first, end = _instant(since), _instant(until) if until else LATEST
     if first > end:
@@ -182,7 +183,7 @@ def endpoints(account: AccountOption, limit: LimitOption = 100, as_json: Json = 
     def look_up(tx: Transaction) -> list[Endpoint]:
         return tx.endpoints.newest(account_of(tx, account).id, limit)
 
-    show([_endpoint_row(each) for each in run_command(Settings(), look_up)], as_json=as_json)
+    show([endpoint_row(each) for each in run_command(Settings(), look_up)], as_json=as_json)
 
 
 @app.command()
@@ -198,7 +199,7 @@ def enable(
             raise NotFound("there is no such endpoint")
         return redelivery.enable(tx, owner, endpoint_id)
 
-    show_one(_endpoint_row(run_command(Settings(), carry_out)), as_json=as_json)
+    show_one(endpoint_row(run_command(Settings(), carry_out)), as_json=as_json)
 
 
 def _redeliver_all(account: str, state: CallbackState, since: EpochMs, until: EpochMs) -> int:
@@ -251,39 +252,3 @@ def _instant(text: str) -> EpochMs:
     if instant is None:
         raise InvalidInput([f"{text!r} {NO_INSTANT}"])
     return instant
-
-
-def _callback_row(record: CallbackRecord) -> dict[str, Any]:
-    waits = record.state is CallbackState.PENDING and not record.claimed
-    return {
-        "id": record.id,
-        "bookingId": record.booking_id,
-        "state": record.state.value,
-        "attemptCount": record.attempts,
-        "lastOutcome": record.last_outcome,
-        "createdAt": rfc3339(record.created_at),
-        "nextAttemptAt": rfc3339(record.due_at) if waits else None,
-        "url": masked_text(record.url),
-    }
-
-
-def _attempt_row(record: AttemptRecord) -> dict[str, Any]:
-    return {
-        "attempt": record.attempt,
-        "beganAt": rfc3339(record.began_at),
-        "tookMs": record.took_ms,
-        "status": record.status,
-        "trouble": record.trouble,
-        "response": masked_text(record.response),
-    }
-
-
-def _endpoint_row(endpoint: Endpoint) -> dict[str, Any]:
-    return {
-        "id": endpoint.id,
-        "state": "ENABLED" if endpoint.disabled_at is None else "DISABLED",
-        "reason": None if endpoint.reason is None else endpoint.reason.value,
-        "failingSince": None if endpoint.failing_since is None else rfc3339(endpoint.failing_since),
-        "disabledAt": None if endpoint.disabled_at is None else rfc3339(endpoint.disabled_at),
-        "url": masked_text(endpoint.url),
-    }

@@ -6,14 +6,17 @@ from typing import NamedTuple
 from engine.domain.dispositions import Disposition
 from engine.domain.ids import AccountId, BookingId
 from engine.domain.numbers import E164
+from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs
 from engine.domain.web_access import WebSession
 from engine.runtime.ids import first_id
 from engine.storage.bookings import Grant, booking_from_row, grant_from_row
 from engine.storage.calls import call_from_row
 from engine.storage.cdrs import Cdr, cdr_from_row
+from engine.storage.endpoints import Endpoint, endpoint_from_row
 from engine.storage.filters import LAST_ID
 from engine.storage.operator_reads import OperatorReads
+from engine.storage.outbox import CallbackRecord, callback_from_row
 from engine.storage.overview import ALL_LIVE, LiveCall, OwnedBooking, WantedLive
 from engine.storage.scanning import ScannedPage, Slice, scan
 from engine.storage.table import Row, fields_of
@@ -42,6 +45,13 @@ class OwnedRecord(NamedTuple):
 
     account: str
     cdr: Cdr
+
+
+class OwnedCallback(NamedTuple):
+    """A callback, and the name of its account."""
+
+    account: str
+    callback: CallbackRecord
 
 
 class SeenBooking(NamedTuple):
@@ -147,10 +157,47 @@ class ConsoleReads(OperatorReads):
 
         return await scan(before_id or LAST_ID, limit, read, BOOKINGS_SCANNED)
 
+    async def newest_callbacks(
+        self, *, state: CallbackState | None, account: str | None, before_id: str | None, limit: int
+    ) -> ScannedPage[OwnedCallback, str]:
+        """Returns a page of the callbacks of all accounts, newest first, without their bodies.
+
+        Args:
+            state: Only callbacks in this state. None: any.
+            account: Only those of the account with this id or name. None: any.
+            before_id: Only callbacks older than this one. None: from the newest on.
+            limit: The most callbacks to return.
+        """
+        wanted = {"state": None if state is None else state.value, "account": account}
+
+        async def read(begin: str, count: int, most: int) -> Slice[OwnedCallback, str]:
+            last = await self._lists.run(self._sql.callback_id_before, before_id=begin, skipped=count - 1)
+            bounds = {"before_id": begin, "last_id": last or ""}
+            rows = await self._lists.run(self._sql.console_callbacks, **bounds, **wanted, at_most=most)
+            return Slice([_owned_callback(row) for row in rows], last, count)
+
+        return await scan(before_id or LAST_ID, limit, read)
+
+    async def owner_of_callback(self, callback_id: str) -> AccountId | None:
+        """Returns the account that a callback belongs to."""
+        owner: AccountId | None = await self._keys.run(self._sql.owner_of_callback, id=callback_id)
+        return owner
+
+    async def endpoint_of(self, account_id: AccountId, url: str) -> Endpoint | None:
+        """Returns an account's endpoint; None before anything was sent to this URL."""
+        row = await self._keys.run(self._sql.endpoint_of_url, account_id=account_id, url=url)
+        return endpoint_from_row(row) if row else None
+
     async def grants_of(self, booking_id: BookingId, limit: int) -> list[Grant]:
         """Returns a booking's grants, newest first."""
         rows = await self._lists.run(self._sql.grants_of_booking, booking_id=booking_id, at_most=limit)
         return [grant_from_row(row) for row in rows]
+
+
+def _owned_callback(row: Row) -> OwnedCallback:
+    columns = dict(row)
+    account = columns.pop("account")
+    return OwnedCallback(account, callback_from_row(columns))
 
 
 def _seen_booking(row: Row) -> SeenBooking:

@@ -69,6 +69,8 @@ INDEXES = {
     "calls_by_number": "cdrs_begun (account_id=? AND started_at>? AND started_at<?)",
     "bookings_of_closed_accounts": "accounts_closed",
     "booking_id_before": "sqlite_autoindex_bookings_1 (id<?)",
+    "callback_id_before": "sqlite_autoindex_outbox_1 (id<?)",
+    "console_callbacks": "sqlite_autoindex_outbox_1 (id>? AND id<?)",
     "console_bookings": "sqlite_autoindex_bookings_1 (id>? AND id<?)",
     "bookings_page": "bookings_listed (account_id=? AND id",
     "bookings_page_end": "bookings_listed (account_id=? AND id",
@@ -105,6 +107,7 @@ BY_PRIMARY_KEY = {
 # Queries whose index alone holds what they read.
 COVERED = {
     "booking_id_before",
+    "callback_id_before",
     "cdr_id_before",
     "callback_place_after",
     "callback_place_before",

@@ -12,6 +12,7 @@ from engine.accounts.accounts import create_account
 from engine.accounts.sign_in import NewSession, csrf_token_of, make_link, new_session
 from engine.bookings.lifecycle import BookingRequest, book
 from engine.bookings.number_pool import import_numbers
+from engine.callbacks.trial import post_test
 from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import call_ended, note_answer, route_call
 from engine.calls.reports import AnswerReport, EndReport
@@ -19,11 +20,15 @@ from engine.domain.booking import Booking
 from engine.domain.ids import AccountId, CallId
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
+from engine.domain.retry import WhyDisabled
 from engine.domain.times import HOUR_MS, EpochMs
 from engine.domain.web_access import Role
+from engine.runtime.ids import new_id
 from engine.runtime.security_log import SecurityLog
+from engine.storage.outbox import Delivery
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
+from engine.storage.webhook_secrets import SigningSecrets
 from tests.contract.samples import ENDS
 from tests.integration.api_helpers import CALLBACK, CALLER, HIDDEN, PEPPER, POLICY, START, SettableClock
 from tests.integration.web_server import FakeOperator
@@ -66,7 +71,10 @@ def fill(tx: Transaction) -> tuple[AccountId, Booking, dict[str, str]]:
     import_numbers(tx, list(enumerate(NUMBERS)), START)
     wanted = BookingRequest(account.id, E164(HIDDEN), UsagePlan.LARGE, CALLBACK)
     booking, other = book(tx, wanted, START, POLICY), book(tx, wanted, START, POLICY)
-    return account.id, booking, {"booking": other.id}
+    callback_id = post_test(tx, account.id, CALLBACK, START)
+    sent = Delivery(callback_id, account.id, CALLBACK, "", 1, 1, START, SigningSecrets("whsec_"))
+    tx.endpoints.disable(tx.endpoints.note_failure(new_id("cep"), sent, START).id, WhyDisabled.FAILING, START)
+    return account.id, booking, {"booking": other.id, "callback": callback_id}
 
 
 async def call_up(console: Console, call_id: CallId, *, answered: bool = True, source: str = CALLER) -> None:
@@ -121,6 +129,8 @@ FIELDS = {
     "paused": "yes",
     "label": "A label",
     "sure": "yes",
+    "account": "ours",
+    "url": CALLBACK,
 }
 
 

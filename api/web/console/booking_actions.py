@@ -18,6 +18,7 @@ from engine.bookings.lifecycle import BookingPatch, Renewal
 from engine.control.requests import EndCalls
 from engine.domain.errors import InvalidInput
 from engine.domain.masking import HIDDEN
+from engine.domain.numbers import E164
 from engine.domain.times import rfc3339
 from engine.domain.web_access import Role
 from engine.runtime.ids import new_id
@@ -70,7 +71,7 @@ async def change(visit: Visit, form: Mapping[str, str]) -> Outcome:
     seen = await seen_booking(visit)
     body = checked_body(visit.request, BookingPatchBody, _changed(form, _shown(seen, visit)))
     patch = BookingPatch(
-        destination=body.destination,  # type: ignore[arg-type]  # the body has checked it
+        destination=None if body.destination is None else E164(body.destination),
         callback=body.callback,
         limits=body.limits_sent(),
         caller_id=body.caller_id,

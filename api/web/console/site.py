@@ -2,6 +2,7 @@
 
 from api.web.console.booking_actions import booking_actions
 from api.web.console.bookings import bookings_pages
+from api.web.console.callbacks import callback_actions, callbacks_pages
 from api.web.console.calls import calls_pages
 from api.web.console.hidden_number import hidden_number_action
 from api.web.console.ledger import ledger_actions, ledger_page
@@ -30,11 +31,12 @@ def console_site() -> Site:
             *calls_pages(),
             live.page(),
             *bookings_pages(),
+            *callbacks_pages(),
             trunks_page(),
             system_map_page(),
             ledger_page(),
             security_log_page(),
         ),
-        actions=(*live.actions(), *booking_actions(), hidden_number_action(), *ledger_actions()),
+        actions=(*live.actions(), *booking_actions(), *callback_actions(), hidden_number_action(), *ledger_actions()),
         streams=live.streams(),
     )

@@ -49,3 +49,18 @@ LIMIT :at_most;
 -- name: booking_id_before$
 -- The id of the booking after the first `skipped` ones that are older than one.
 SELECT id FROM bookings WHERE id < :before_id ORDER BY id DESC LIMIT 1 OFFSET :skipped;
+
+-- name: console_callbacks
+-- Callbacks of all accounts that are older than one and not older than another, newest first, without their bodies. A
+-- filter that is NULL lets everything through.
+SELECT o.id, o.booking_id, o.url, '' AS body, o.state, o.attempts, o.claimed, o.created_at, o.due_at, o.finished_at,
+    o.last_outcome, a.name AS account
+FROM outbox AS o JOIN accounts AS a ON a.id = o.account_id
+WHERE o.id < :before_id AND o.id >= :last_id
+    AND (:state IS NULL OR o.state = :state) AND (:account IS NULL OR a.id = :account OR a.name = :account)
+ORDER BY o.id DESC
+LIMIT :at_most;
+
+-- name: callback_id_before$
+-- The id of the callback after the first `skipped` ones that are older than one.
+SELECT id FROM outbox WHERE id < :before_id ORDER BY id DESC LIMIT 1 OFFSET :skipped;
