@@ -1,11 +1,14 @@
 """deploy/container: linted, and in agreement with the program. No container engine is at hand to build and run it."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from compose_spec import PyCompose
+import pytest
+from compose_spec import PyOptions
 from yarl import URL
 
 from engine.asterisk.config_files import ROOT
@@ -38,9 +41,35 @@ def test_the_image_has_the_data_where_the_settings_say_and_asks_the_api_for_its_
         assert copied.endswith((".txt", ".whl"))
 
 
+def parsed(name: str) -> dict[str, Any]:
+    """A compose file, after a check against the specification."""
+    options = PyOptions(apply_merge=True)
+    services: dict[str, Any] = options.from_yaml((DIRECTORY / name).read_text()).to_dict()["services"]
+    return services
+
+
+def test_the_clusters_parts_have_the_addresses_of_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    services = parsed("cluster.yaml")
+    for name in [name for name in os.environ if name.startswith("RENTED_NUMBERS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RENTED_NUMBERS_CONFIG", str(DIRECTORY / "cluster.toml"))
+    settings = Settings()
+
+    def address(name: str) -> str:
+        return str(services[name]["networks"]["cluster"]["ipv4_address"])
+
+    nodes = [name for name in services if name.startswith("node")]
+    assert [f"{address(name)}:{settings.sip_port}" for name in nodes] == [str(each) for each in settings.nodes]
+    assert address("kamailio") == str(settings.kamailio_host)
+    assert [services[name]["environment"]["RENTED_NUMBERS_SIP_HOST"] for name in nodes] == list(map(address, nodes))
+    assert URL(settings.database_url or "").host in services
+    stages = re.findall(r"(?m)^FROM .* AS (\w+)$", CONTAINERFILE.read_text())
+    assert {each["build"]["target"] for each in services.values() if "build" in each} <= set(stages)
+    assert stages[-1] == "node", "what is built without a target"
+
+
 def test_the_compose_file_is_one_and_its_files_exist() -> None:
-    compose = PyCompose.from_yaml((DIRECTORY / "compose.yaml").read_text())
-    node = compose.to_dict()["services"]["node"]
+    node = parsed("compose.yaml")["node"]
     assert (DIRECTORY / node["build"]["context"] / node["build"]["dockerfile"]).resolve() == CONTAINERFILE
     settings = node["environment"]["RENTED_NUMBERS_CONFIG"]
     [(here, inside)] = [
