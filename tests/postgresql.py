@@ -30,6 +30,7 @@ from tests.programs import ended
 ROOT = Path(__file__).resolve().parents[1]
 TOOL = ROOT / ".tools" / "postgresql.json"
 PATIENCE_SECONDS = 60.0
+_OUTSIDE: dict[PostgresAddress, psycopg.Connection[dict[str, Any]]] = {}
 # Nothing has to survive the test. The server listens on a socket in its directory only.
 OPTIONS = (
     "listen_addresses=",
@@ -71,6 +72,9 @@ def postgres_server(*options: str) -> Iterator[PostgresAddress]:
             address = PostgresAddress(f"postgresql://postgres@/postgres?host={directory}")
             _wait_for(address, running, log)
             yield address
+            for connection in _OUTSIDE.values():
+                connection.close()
+            _OUTSIDE.clear()
             running.send_signal(signal.SIGINT)  # it does not wait for its clients then
 
 
@@ -110,12 +114,20 @@ def _tables() -> tuple[str, ...]:
         return tuple(name for (name,) in found if name != "alembic_version")
 
 
+def _outside(address: PostgresAddress) -> psycopg.Connection[dict[str, Any]]:
+    """Returns a connection that stays: a new one costs more than what a test asks."""
+    found = _OUTSIDE.get(address)
+    if found is None or found.closed:
+        found = _OUTSIDE[address] = psycopg.connect(address, autocommit=True, row_factory=dict_row)
+    return found
+
+
 def empty(address: PostgresAddress) -> None:
     """Deletes all rows but those that the migrations have made."""
     deletions = "; ".join(f"DELETE FROM {table}" for table in _tables() if table != "storage_marks")  # noqa: S608
-    with psycopg.connect(address, autocommit=True) as server:
-        # Tables in any order. TRUNCATE would take half a second.
-        server.execute(f"SET session_replication_role = replica; {deletions}")
+    # Tables in any order. TRUNCATE would take half a second.
+    role = "session_replication_role"
+    _outside(address).execute(f"SET {role} = replica; {deletions}; RESET {role}")
 
 
 class Outsider:
@@ -125,7 +137,7 @@ class Outsider:
     """
 
     def __init__(self, address: PostgresAddress) -> None:
-        self._server = psycopg.connect(address, autocommit=True, row_factory=dict_row)
+        self._server = _outside(address)
 
     def execute(self, sql: str, parameters: Any = ()) -> Any:
         if sql.lstrip().upper().startswith(("SELECT", "WITH", "PRAGMA")):
@@ -147,8 +159,8 @@ class Outsider:
             copy.execute(f"DROP TRIGGER {trigger}")
         with self._server.transaction(), self._server.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            copy.execute("DELETE FROM storage_marks")
             for table in _tables():
-                copy.execute(f"DELETE FROM {table}")  # noqa: S608
                 rows = cursor.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608
                 if rows:
                     names = ", ".join(rows[0])
@@ -160,7 +172,7 @@ class Outsider:
         return copy
 
     def close(self) -> None:
-        self._server.close()
+        self._server.execute("RESET session_replication_role")
 
 
 def _with_percents(sql: str) -> str:
