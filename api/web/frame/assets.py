@@ -7,12 +7,10 @@ compressed once, at the start.
 import gzip
 import hashlib
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 from aiohttp import hdrs, web
-
-from api.http.routes import Handler
 
 WEB_FILES = Path(__file__).parents[1]
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
@@ -59,14 +57,13 @@ def _asset(name: str, file: Path) -> Asset:
     return Asset(f"/static/{digest}/{name}", _TYPES[file.suffix], content, gzip.compress(content, mtime=0))
 
 
-async def _serve(asset: Asset, request: web.Request) -> web.Response:
+async def serve_asset(request: web.Request) -> web.Response:
+    """Answers with a file, if the path has its digest."""
+    asset = assets().get(request.match_info["name"])
+    if asset is None or not request.path.endswith(asset.path):
+        raise web.HTTPNotFound
     is_packed = "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "")
     headers = {hdrs.CACHE_CONTROL: FOR_EVER, hdrs.CONTENT_TYPE: asset.content_type, hdrs.VARY: hdrs.ACCEPT_ENCODING}
     if is_packed:
         headers[hdrs.CONTENT_ENCODING] = "gzip"
     return web.Response(body=asset.packed if is_packed else asset.content, headers=headers)
-
-
-def handler_of(asset: Asset) -> Handler:
-    """Returns the handler of a file."""
-    return partial(_serve, asset)

@@ -13,7 +13,7 @@ from api.http.dependencies import DEPENDENCIES, machine_timestamp
 from api.http.read_turns import TURNS as READ_TURNS
 from api.http.responses import log_failure
 from api.http.routes import Handler, Operation, Route
-from api.web.frame.assets import assets, handler_of
+from api.web.frame.assets import serve_asset
 from api.web.frame.page_turns import TURNS
 from api.web.frame.protection import (
     ACCOUNT_PARAMETER,
@@ -52,7 +52,8 @@ def routes_of(site: Site) -> tuple[Route, ...]:
         ("GET", SIGN_IN, partial(_show_sign_in, site), None),
         ("POST", SIGN_IN, partial(_sign_in, site), None),
         ("POST", SIGN_OUT, partial(_sign_out, site), None),
-        *(("GET", asset.path, handler_of(asset), None) for asset in assets().values()),
+        # One route for all files, so that the metrics do not get a name for each file of each version.
+        ("GET", "/static/{digest}/{name}", serve_asset, None),
         # Last, so that what is not a page is refused as a page.
         ("GET", "/{rest:.*}", _refuse_unknown, None),
     ]
