@@ -11,6 +11,8 @@ from yarl import URL
 
 from api.app import ROUTES
 from api.docs_page.served import FILES, PAGE
+from api.http.static_page import StaticPage
+from api.phone_page import served as phone_page
 from tests.browser import Page, chromium, opened
 from tests.integration.api_helpers import Api
 from tests.integration.conformance import DOCUMENT
@@ -22,8 +24,8 @@ KINDS = ["text/css", "text/javascript", "text/javascript"]
 ASSETS = [f"/{path}" for path in PAGE.paths.values()]
 
 
-def test_the_vendored_files_are_unchanged() -> None:
-    directory = FILES / "swagger-ui"
+@pytest.mark.parametrize("directory", [FILES / "swagger-ui", phone_page.FILES / "jssip"], ids=lambda each: each.name)
+def test_the_vendored_files_are_unchanged(directory: Path) -> None:
     listed = re.findall(r"^([0-9a-f]{64})  (\S+)$", (directory / "VENDORED").read_text(), re.MULTILINE)
     assert {name for _, name in listed} == {path.name for path in directory.iterdir()} - {"VENDORED"}
     assert [
@@ -31,8 +33,9 @@ def test_the_vendored_files_are_unchanged() -> None:
     ] == []
 
 
-def test_the_page_has_nothing_that_its_policy_blocks() -> None:
-    assert re.findall(rb"<script(?! src=\")|<style|style=|\son\w+=|https?://", PAGE.html) == []
+@pytest.mark.parametrize("page", [PAGE, phone_page.PAGE], ids=["docs", "phone"])
+def test_the_page_has_nothing_that_its_policy_blocks(page: StaticPage) -> None:
+    assert re.findall(rb"<script(?! src=\")|<style|style=|\son\w+=|https?://", page.html) == []
 
 
 async def test_the_page_is_public_and_under_a_strict_policy(api: Api) -> None:

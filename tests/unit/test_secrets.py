@@ -55,6 +55,13 @@ def test_created_secrets_can_be_loaded(made: Path) -> None:
     assert {name: getattr(loaded, name) + "\n" for name in LOADED} == {name: written[name] for name in LOADED}
 
 
+def test_each_run_replaces_the_passwords_that_a_browser_gets_and_no_other_secret(made: Path) -> None:
+    before = values(made)
+    assert secrets.renew(made, secrets.OF_ONE_RUN) == secrets.load(made)
+    after = values(made)
+    assert {name for name in NAMES if before[name] != after[name]} == set(secrets.OF_ONE_RUN)
+
+
 def test_an_existing_secret_is_never_overwritten(made: Path) -> None:
     (made / NAMES[0]).write_text("mine")
     (made / NAMES[1]).write_text("")
