@@ -20,8 +20,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".tools" / "deb-base" / "bin" / "python3"
 SHIPPED = ("engine", "api", "agi_scripts")
-# The first line of a file VENDORED: name and version of the npm package, its license, where it is from.
-VENDORED = re.compile(r"(?P<name>\S+) (?P<version>\S+), (?P<license>[^,]+), (?P<url>https://\S+): ")
+# The first lines of a file VENDORED, one a part: name and version of the npm package, its license, where it is from.
+VENDORED = re.compile(r"^(?P<name>\S+) (?P<version>\S+), (?P<license>[^,]+), (?P<url>https://\S+): ", re.MULTILINE)
 
 
 def version() -> str:
@@ -50,19 +50,23 @@ def with_vendored(bom: dict[str, Any], root: Path = ROOT) -> dict[str, Any]:
 
 def _vendored(root: Path) -> Iterator[dict[str, Any]]:
     for path in (found for package in SHIPPED for found in (root / package).rglob("VENDORED")):
-        part = VENDORED.match(path.read_text())
-        if part is None:
+        parts = [*VENDORED.finditer(path.read_text())]
+        if not parts:
             raise SystemExit(f"the first line of {path} is not NAME VERSION, LICENSE, URL: …")
-        purl = f"pkg:npm/{quote(part['name'])}@{part['version']}"
-        yield {
-            "bom-ref": purl,
-            "type": "library",
-            "name": part["name"],
-            "version": part["version"],
-            "licenses": [{"license": {"name": part["license"]}}],
-            "purl": purl,
-            "externalReferences": [{"type": "website", "url": part["url"]}],
-        }
+        yield from map(_component, parts)
+
+
+def _component(part: re.Match[str]) -> dict[str, Any]:
+    purl = f"pkg:npm/{quote(part['name'])}@{part['version']}"
+    return {
+        "bom-ref": purl,
+        "type": "library",
+        "name": part["name"],
+        "version": part["version"],
+        "licenses": [{"license": {"name": part["license"]}}],
+        "purl": purl,
+        "externalReferences": [{"type": "website", "url": part["url"]}],
+    }
 
 
 def sbom() -> str:
