@@ -24,7 +24,7 @@ _STATE = re.compile(r"URI: sip:(\S+)\s+FLAGS: (\w+)")
 
 
 class Kamailio:
-    """A running Kamailio. The kernel ends its processes together with this one.
+    """A running Kamailio. The kernel ends it together with this process.
 
     Attributes:
         address: Its address and port.
@@ -48,7 +48,9 @@ class Kamailio:
 
     def start(self) -> None:
         # -m, -M: megabytes of memory; the default for each process is more than a test needs.
-        command = [str(PROGRAM), "-DD", "-E", "-m", "32", "-M", "4", *self._options]
+        setpriv = shutil.which("setpriv")
+        bound = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
+        command = [*bound, str(PROGRAM), "-DD", "-E", "-m", "32", "-M", "4", *self._options]
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + START_SECONDS
