@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from engine.bookings.pool_forecast import PACE_DAYS, PoolForecast
 from engine.domain.booking import Booking, status_at
 from engine.domain.masking import masked_text
 from engine.domain.policy import Policy
@@ -9,8 +10,12 @@ from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs, rfc3339
 from engine.storage.bookings import Grant
 from engine.storage.endpoints import Endpoint
+from engine.storage.numbers import Number
 from engine.storage.outbox import AttemptRecord, CallbackRecord
 from engine.storage.overview import OwnedBooking
+
+# Of the forecast.
+SHOWN_DAYS = (1, 2, 7, 14, 30, 60, 90)
 
 
 def booking_row(owned: OwnedBooking, now: EpochMs, policy: Policy) -> dict[str, Any]:
@@ -122,3 +127,30 @@ def endpoint_row(endpoint: Endpoint) -> dict[str, Any]:
         "disabledAt": None if endpoint.disabled_at is None else rfc3339(endpoint.disabled_at),
         "url": masked_text(endpoint.url),
     }
+
+
+def number_row(number: Number) -> dict[str, Any]:
+    """Returns one line of a list of numbers."""
+    return {
+        "number": number.e164,
+        "state": number.state,
+        "country": number.country,
+        "idleSince": rfc3339(number.idle_since),
+        "quarantinedUntil": rfc3339(number.quarantined_until) if number.quarantined_until else None,
+        "quarantinedBy": number.quarantined_by,
+    }
+
+
+def forecast_rows(expected: PoolForecast) -> list[dict[str, Any]]:
+    """Returns how many numbers are free now and after some days, up to the length of a quarantine."""
+    known = len(expected.returning)
+    return [
+        {
+            "inDays": days,
+            "free": expected.free_after(days),
+            "returned": sum(expected.returning[:days]),
+            "booked": expected.taken * days // PACE_DAYS,
+            "inQuarantine": expected.in_quarantine if days == 0 else None,
+        }
+        for days in sorted({0, known, *(each for each in SHOWN_DAYS if each < known)})
+    ]

@@ -14,8 +14,9 @@ from typing import Annotated, Any
 
 import typer
 
+from api.schemas.operator_rows import forecast_rows, number_row
 from engine.bookings import number_pool
-from engine.bookings.pool_forecast import PACE_DAYS, PoolForecast, pool_forecast, pool_forecasts
+from engine.bookings.pool_forecast import PoolForecast, pool_forecast, pool_forecasts
 from engine.bookings.retirement import Retirement, count_matching, retire_listed, retire_next
 from engine.cli.database import open_database, run_command
 from engine.cli.given_numbers import number_of
@@ -26,7 +27,7 @@ from engine.config.settings import Settings
 from engine.domain.destinations import COUNTRIES
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import NumberState
-from engine.domain.times import DAY_MS, EpochMs, rfc3339
+from engine.domain.times import DAY_MS, EpochMs
 from engine.runtime.clock import SystemClock
 from engine.storage.numbers import Number
 from engine.storage.operator_reads import OperatorReads
@@ -37,8 +38,6 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="The pool of 
 
 # Numbers that one transaction reads: some 50 ms.
 PAGE = 5_000
-# Of the forecast.
-SHOWN_DAYS = (1, 2, 7, 14, 30, 60, 90)
 MAX_BYTES = 64 * 1024 * 1024
 HEADERS = {"number", "e164", "numbers"}
 
@@ -86,20 +85,7 @@ def forecast(as_json: Json = False) -> None:
     open_database(settings)
     quarantine_ms = policy_of(settings).quarantine_ms
     expected = asyncio.run(_forecast(settings, quarantine_ms))
-    known = len(expected.returning)
-    show(
-        [
-            {
-                "inDays": days,
-                "free": expected.free_after(days),
-                "returned": sum(expected.returning[:days]),
-                "booked": expected.taken * days // PACE_DAYS,
-                "inQuarantine": expected.in_quarantine if days == 0 else None,
-            }
-            for days in sorted({0, known, *(each for each in SHOWN_DAYS if each < known)})
-        ],
-        as_json=as_json,
-    )
+    show(forecast_rows(expected), as_json=as_json)
 
 
 @app.command()
@@ -115,7 +101,7 @@ def quarantine(
     rest_ms = policy_of(settings).quarantine_ms if days is None else days * DAY_MS
     until = SystemClock().now() + rest_ms
     wanted = number_of(settings, number) or number
-    show_one(_shown(run_command(settings, number_pool.quarantine, wanted, EpochMs(until))), as_json=as_json)
+    show_one(number_row(run_command(settings, number_pool.quarantine, wanted, EpochMs(until))), as_json=as_json)
 
 
 @app.command()
@@ -158,7 +144,7 @@ def retire(
     if str(file) == "-" and not (yes or dry_run):
         raise InvalidInput(["with --file - give --yes or --dry-run: standard input cannot answer the question as well"])
     if number is not None and not dry_run:
-        show_one(_shown(run_command(settings, number_pool.retire, number)), as_json=as_json)
+        show_one(number_row(run_command(settings, number_pool.retire, number)), as_json=as_json)
         return
     chosen = _retirement(settings, number, file, prefix, country)
     found = chosen(dry_run=True)
@@ -176,7 +162,7 @@ def restore(number: NumberArgument, as_json: Json = False) -> None:
     """Bring a retired number back into the pool. The rest of its quarantine still applies."""
     settings = Settings()
     wanted = number_of(settings, number) or number
-    show_one(_shown(run_command(settings, number_pool.restore, wanted)), as_json=as_json)
+    show_one(number_row(run_command(settings, number_pool.restore, wanted)), as_json=as_json)
 
 
 def _retirement(
@@ -265,20 +251,9 @@ def _all_numbers(settings: Settings, state: str | None, country: str | None) -> 
     after = ""
     while page := run_command(settings, _page_after, after, state, country):
         after = page[-1].e164
-        rows += map(_shown, page)
+        rows += map(number_row, page)
     return rows
 
 
 def _page_after(tx: Transaction, after: str, state: str | None, country: str | None) -> list[Number]:
     return tx.numbers.page(after, state, PAGE, country=country)
-
-
-def _shown(number: Number) -> dict[str, Any]:
-    return {
-        "number": number.e164,
-        "state": number.state,
-        "country": number.country,
-        "idleSince": rfc3339(number.idle_since),
-        "quarantinedUntil": rfc3339(number.quarantined_until) if number.quarantined_until else None,
-        "quarantinedBy": number.quarantined_by,
-    }

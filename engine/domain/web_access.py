@@ -24,8 +24,8 @@ class Role(StrEnum):
 
     Attributes:
         VIEWER: To see the operator's pages.
-        OPERATOR: Also to act on calls and bookings, and to have hidden numbers shown.
-        ADMIN: Also to change accounts, keys and numbers.
+        OPERATOR: Also to act on calls, bookings, callbacks and numbers, and to have hidden numbers shown.
+        ADMIN: Also to change accounts, keys and secrets.
         CUSTOMER_VIEWER: To see the customer's pages of one account.
         CUSTOMER: Also to act for that account.
     """

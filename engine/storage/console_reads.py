@@ -15,6 +15,7 @@ from engine.storage.calls import call_from_row
 from engine.storage.cdrs import Cdr, cdr_from_row
 from engine.storage.endpoints import Endpoint, endpoint_from_row
 from engine.storage.filters import LAST_ID
+from engine.storage.numbers import Number
 from engine.storage.operator_reads import OperatorReads
 from engine.storage.outbox import CallbackRecord, callback_from_row
 from engine.storage.overview import ALL_LIVE, LiveCall, OwnedBooking, WantedLive
@@ -177,6 +178,26 @@ class ConsoleReads(OperatorReads):
             return Slice([_owned_callback(row) for row in rows], last, count)
 
         return await scan(before_id or LAST_ID, limit, read)
+
+    async def numbers_after(
+        self, number: E164 | None, after: str | None, *, state: str | None, country: str | None, limit: int
+    ) -> list[Number]:
+        """Returns numbers of the pool in their order.
+
+        Args:
+            number: Only this number. None: any.
+            after: Only numbers greater than this one. None: from the first on.
+            state: Only numbers in this state. None: any.
+            country: Only numbers of this country. None: any.
+            limit: The most numbers to return.
+        """
+        if number is not None:
+            row = await self._keys.run(self._sql.number_by_e164, e164=number)
+            return [Number(**row)] if row else []
+        rows = await self._lists.run(
+            self._sql.numbers_list, after=after or "", state=state, country=country, at_most=limit
+        )
+        return [Number(**row) for row in rows]
 
     async def owner_of_callback(self, callback_id: str) -> AccountId | None:
         """Returns the account that a callback belongs to."""

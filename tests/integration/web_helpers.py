@@ -129,6 +129,9 @@ FIELDS = {
     "paused": "yes",
     "label": "A label",
     "sure": "yes",
+    "lines": "+3225559999",
+    "number": NUMBERS[-1],
+    "days": "",
     "account": "ours",
     "url": CALLBACK,
 }

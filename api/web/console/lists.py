@@ -38,7 +38,12 @@ def page_of(found: Sequence[T], goes_on_after: str | None, id_of: Any) -> tuple[
 
 def typed(visit: Visit, name: str) -> str:
     """Returns what was typed as a number, without what people write between digits."""
-    return _SEPARATORS.sub("", with_plus(visit.request.query.get(name, "")))
+    return without_separators(with_plus(visit.request.query.get(name, "")))
+
+
+def without_separators(text: str) -> str:
+    """Returns a number without what people write between its digits."""
+    return _SEPARATORS.sub("", text)
 
 
 def number_of(visit: Visit, text: str) -> E164 | None:

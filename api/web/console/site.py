@@ -7,6 +7,7 @@ from api.web.console.calls import calls_pages
 from api.web.console.hidden_number import hidden_number_action
 from api.web.console.ledger import ledger_actions, ledger_page
 from api.web.console.live_calls import LiveCalls
+from api.web.console.numbers import number_actions, numbers_page
 from api.web.console.security_log import security_log_page
 from api.web.console.system_map import system_map_page
 from api.web.console.today import Today
@@ -32,11 +33,19 @@ def console_site() -> Site:
             live.page(),
             *bookings_pages(),
             *callbacks_pages(),
+            numbers_page(),
             trunks_page(),
             system_map_page(),
             ledger_page(),
             security_log_page(),
         ),
-        actions=(*live.actions(), *booking_actions(), *callback_actions(), hidden_number_action(), *ledger_actions()),
+        actions=(
+            *live.actions(),
+            *booking_actions(),
+            *callback_actions(),
+            *number_actions(),
+            hidden_number_action(),
+            *ledger_actions(),
+        ),
         streams=live.streams(),
     )

@@ -20,7 +20,7 @@ GROUP BY 1, 2;
 -- rented number.
 SELECT {r.cdrs}, a.name AS account FROM cdrs AS r JOIN accounts AS a ON a.id = r.account_id
 WHERE r.id < :before_id AND r.id >= :last_id
-    AND (:party IS NULL OR r.source = :party OR r.service = :party)
+    AND (CAST(:party AS TEXT) IS NULL OR r.source = :party OR r.service = :party)
     AND (:failed = 0 OR r.disposition <> 'ANSWERED')
 ORDER BY r.id DESC
 LIMIT :at_most;
@@ -40,8 +40,8 @@ WHERE b.id = :id;
 SELECT {b.bookings}, a.name AS account, a.clock_ahead_ms
 FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
 WHERE b.id < :before_id AND b.id >= :last_id
-    AND (:number IS NULL OR b.service = :number OR b.destination = :number)
-    AND (:account IS NULL OR a.id = :account OR a.name = :account)
+    AND (CAST(:number AS TEXT) IS NULL OR b.service = :number OR b.destination = :number)
+    AND (CAST(:account AS TEXT) IS NULL OR a.id = :account OR a.name = :account)
     AND (:gone = 1 OR b.gone_at IS NULL)
 ORDER BY b.id DESC
 LIMIT :at_most;
@@ -57,7 +57,8 @@ SELECT o.id, o.booking_id, o.url, '' AS body, o.state, o.attempts, o.claimed, o.
     o.last_outcome, a.name AS account
 FROM outbox AS o JOIN accounts AS a ON a.id = o.account_id
 WHERE o.id < :before_id AND o.id >= :last_id
-    AND (:state IS NULL OR o.state = :state) AND (:account IS NULL OR a.id = :account OR a.name = :account)
+    AND (CAST(:state AS TEXT) IS NULL OR o.state = :state)
+    AND (CAST(:account AS TEXT) IS NULL OR a.id = :account OR a.name = :account)
 ORDER BY o.id DESC
 LIMIT :at_most;
 
