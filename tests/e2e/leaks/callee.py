@@ -90,6 +90,8 @@ class CalleeScript:
         self.part.rung.set()
         if self.part.cell.talks:
             await self.talk()
+        elif self.column is Column.SPOKEN:
+            await self.refuse(503)
         elif self.column in (Column.REFUSED, Column.ENGINE_LOST):
             await self.part.until(self.part.go)
             await self.refuse(self.row.refuses or 486)

@@ -42,7 +42,7 @@ async def play(dialog: Dialog, media: Media, part: Part) -> Outcome:
         complete = False
     final = next((each for each in dialog.messages if each.method == "INVITE" and (each.status or 0) >= 200), None)
     answered_at = final.at if final is not None and final.status == 200 else None
-    shown = Shown(dialog.received, media.received, media.reports, answered_at)
+    shown = Shown(dialog.received, media.received, media.reports, answered_at, prompted=part.cell.speaks)
     return Outcome(shown, None if final is None else final.status, complete)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from engine.domain.prompts import Language, Prompt, sound_of
+from phones import tone
 from phones.peer import Packet, Peer, Stage
 from phones.ports import free_port
 from tests.e2e.booking import import_numbers
@@ -24,6 +26,8 @@ MORE_NUMBERS = range(100, 1000)
 # Long enough that a callee has shown everything by then, also on a very busy machine.
 LIMIT_SECONDS = 12
 RING_SECONDS = 12
+# Long enough to be heard, and short, because every call to a trunk that cannot be reached waits for it.
+PROMPT_SECONDS = 0.3
 
 
 class LeakSystem(System):
@@ -45,7 +49,12 @@ class LeakSystem(System):
             ring_timeout=RING_SECONDS,
             rtp_timeout=rtp_timeout,
             rtp_hold_timeout=rtp_hold_timeout,
+            voice=True,
         )
+        for prompt in Prompt:
+            recording = self.data_dir / "prompts" / f"{sound_of(prompt, Language.EN)}.wav"
+            recording.parent.mkdir(parents=True, exist_ok=True)
+            tone.write(recording, 440, PROMPT_SECONDS)
         # The hidden numbers, each used once, without long runs of zeros.
         suffixes = list(range(1111, 7700))
         random.Random(4).shuffle(suffixes)

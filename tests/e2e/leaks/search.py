@@ -42,13 +42,14 @@ class Secret:
 class Shown:
     """Everything that one caller received: SIP, sound (RTP) and reports (RTCP).
 
-    `answered_at` is the time of the answer, or None.
+    `answered_at` is the time of the answer, or None. `prompted`: it may hear a prompt of Asterisk's before.
     """
 
     sip: list[Packet]
     sound: list[Packet]
     reports: list[Packet]
     answered_at: float | None
+    prompted: bool = False
 
 
 def leaks(shown: Shown, secret: Secret) -> list[str]:
@@ -64,7 +65,7 @@ def leaks(shown: Shown, secret: Secret) -> list[str]:
             found.append(f"sound came straight from the callee at {packet.source}")
     # After the answer the callee may say anything. Sound before the answer could be a voice that reads the number.
     early = [each for each in shown.sound if shown.answered_at is None or each.at < shown.answered_at]
-    if early:
+    if early and not shown.prompted:
         found.append(f"{len(early)} packets of sound before the answer")
     found += ["sound before the answer: the number" for each in early if _digits_in(payload_of(each), secret)]
     found += ["RTCP: the number" for each in shown.reports if _digits_in(each.data, secret)]

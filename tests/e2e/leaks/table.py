@@ -16,6 +16,7 @@ class Column(Enum):
     CALLER_ENDS = "bridged, the caller hangs up"
     CALLEE_ENDS = "bridged, the callee hangs up"
     REFUSED = "busy or refused"
+    SPOKEN = "unreachable, which the caller hears"
     UNANSWERED = "unanswered"
     CANCELLED = "cancelled by the caller"
     LIMIT = "cut at its limit"
@@ -25,7 +26,7 @@ class Column(Enum):
 
     @property
     def talks(self) -> bool:
-        return self not in (Column.REFUSED, Column.UNANSWERED, Column.CANCELLED)
+        return self not in (Column.REFUSED, Column.SPOKEN, Column.UNANSWERED, Column.CANCELLED)
 
     @property
     def caller_ends(self) -> bool:
@@ -88,6 +89,11 @@ class Cell:
         return self.column.talks and self.row.refuses is None
 
     @property
+    def speaks(self) -> bool:
+        """Whether the caller hears a prompt before the answer."""
+        return self.status == UNREACHABLE
+
+    @property
     def status(self) -> int:
         """The expected answer to the caller's INVITE, which shows that the call took the way of its column."""
         if self.talks:
@@ -97,10 +103,11 @@ class Cell:
         return REFUSALS[self.row.refuses or 486]
 
 
+UNREACHABLE = 503
 # The caller's answer for a call that was not answered,
-WITHOUT_ANSWER = {Column.UNANSWERED: 480, Column.CANCELLED: 487, Column.DELETED: 603}
+WITHOUT_ANSWER = {Column.SPOKEN: UNREACHABLE, Column.UNANSWERED: 480, Column.CANCELLED: 487, Column.DELETED: 603}
 # … and for one that the callee refused.
-REFUSALS = {302: 486, 305: 486, 404: 503, 480: 480, 486: 486, 500: 503, 603: 486}
+REFUSALS = {302: 486, 305: 486, 404: UNREACHABLE, 480: 480, 486: 486, 500: UNREACHABLE, 603: 486}
 
 IDENTITY = (
     'P-Asserted-Identity: "{n}" <sip:{n}@{host}>',
@@ -196,12 +203,12 @@ ROWS = (
 def makes_sense(row: Row, column: Column) -> bool:
     """Whether the table has this cell.
 
-    - A call that the callee refuses is never bridged, so no side hangs up and no limit is reached. But it can be
-      deleted or lose the engine while it rings, and its refusal can cross a CANCEL.
+    - A call that the callee refuses is never bridged, so no side hangs up and no limit is reached, and its own refusal
+      decides what the caller gets. But it can be deleted or lose the engine while it rings, and cross a CANCEL.
     - A row with a BYE of the callee needs a call that the callee ends.
     """
     if row.refuses is not None:
-        return column not in (Column.CALLER_ENDS, Column.CALLEE_ENDS, Column.LIMIT, Column.SECOND_TRUNK)
+        return not (column.caller_ends or column in (Column.CALLEE_ENDS, Column.LIMIT, Column.SPOKEN))
     if row.bye:
         return column.callee_ends
     return True

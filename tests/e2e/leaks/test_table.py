@@ -3,13 +3,14 @@
 import pytest
 
 from phones.peer import payload_of
-from tests.e2e.leaks.run import LeakSystem, Played, Run
+from tests.e2e.leaks.run import PROMPT_SECONDS, LeakSystem, Played, Run
 from tests.e2e.leaks.search import leaks
 from tests.e2e.leaks.table import ROWS, Cell, Column, cells, makes_sense
 
 # The first test waits for all calls.
 pytestmark = pytest.mark.timeout(400)
 CELLS = cells()
+PACKET_SECONDS = 0.02
 Table = dict[Cell, Played]
 
 
@@ -40,6 +41,12 @@ def test_after_the_answer_the_caller_hears_the_callee(table: Table) -> None:
         if cell.talks:
             heard = b"".join(payload_of(packet) for packet in played.outcome.shown.sound)
             assert f"late {played.secret.number}".encode() in heard, str(cell)
+
+
+def test_before_a_refusal_that_is_spoken_the_caller_hears_the_prompt(table: Table) -> None:
+    for cell, played in table.items():
+        if cell.speaks:
+            assert len(played.outcome.shown.sound) >= PROMPT_SECONDS / PACKET_SECONDS / 2, str(cell)
 
 
 def test_each_hidden_number_is_called_once_on_each_trunk_and_no_other_number(run: Run, table: Table) -> None:
