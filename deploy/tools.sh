@@ -17,7 +17,7 @@
 #              .tools/bin/node                   that environment's Node.js
 #   prometheus .tools/bin/prometheus .tools/bin/promtool                  Debian 12's, in .tools/prometheus-tree
 #   kamailio   .tools/bin/kamailio .tools/bin/kamcmd  Debian 12's, in .tools/kamailio-tree
-#   prompts    .tools/prompts/LANGUAGE/*.gsm       the sentences of asterisk_conf/prompts.toml, spoken by Debian 12's
+#   prompts    .tools/prompts/LANGUAGE/*.gsm       the sentences of deploy/prompts/sentences.toml, spoken by Debian 12's
 #                                            espeak-ng; it, sox and toast are in .tools/prompts-tree
 #   chroots    .tools/deb-root   a Debian 12 with little but Python, in which the package is tested. Only for root
 #   postgresql .tools/postgresql.json            the machine's own server if it is version 15 or newer, otherwise Debian
@@ -329,7 +329,7 @@ END
 # sox finds its plug-ins only in /usr, and without them writes no gsm; so toast does.
 make_prompts() {
     local wanted loader arch program new
-    wanted=$(cat -- "$here/../asterisk_conf/prompts.toml" "$here/prompts.py" | sha256sum)
+    wanted=$(cat -- "$here/prompts/sentences.toml" "$here/prompts/say.py" | sha256sum)
     if [ "$(cat -- "$prompts/.made" 2>/dev/null)" = "$wanted" ]; then return; fi
     "$here/debian-tree.sh" bookworm "$prompts_tree" espeak-ng sox libgsm-tools
     loader=$(loader_of "$prompts_tree")
@@ -345,7 +345,7 @@ ESPEAK_DATA_PATH=\$libraries exec "\$tree/$loader" --inhibit-cache \\
     --library-path "\$libraries:\$tree/lib/$arch:\$libraries/pulseaudio" "\$tree/usr/bin/espeak-ng" "\$@"
 END
     new=$(mktemp -d -- "$prompts.XXXXXX")
-    "${PYTHON:-python3}" "$here/prompts.py" "$here/../asterisk_conf/prompts.toml" "$new" "$tools/bin"
+    "${PYTHON:-python3}" "$here/prompts/say.py" "$here/prompts/sentences.toml" "$new" "$tools/bin"
     printf '%s\n' "$wanted" >"$new/.made"
     chmod 755 "$new"
     rm -rf -- "$prompts"

@@ -185,7 +185,13 @@ PORTAL_LINK = PortalLinkBody(
     session_ends_at="2026-03-01T13:00:00.000Z",
 )
 SIMULATED = SimulatedCallBody(
-    put_through=True, reason=Reason.PUT_THROUGH, sip_status=200, cdr=CDR, booking=BOOKING, now=CALLED_AT
+    put_through=True,
+    reason=Reason.PUT_THROUGH,
+    sip_status=200,
+    prompts_heard=[],
+    cdr=CDR,
+    booking=BOOKING,
+    now=CALLED_AT,
 )
 ACCOUNT = AccountBody(
     id=ACCOUNT_ID,

@@ -12,6 +12,7 @@ from api.schemas.fields import CALLER, MAX_NUMBER, WHOLE, Instant, Number, SipCo
 from engine.domain.number_plan import is_caller
 from engine.domain.numbers import is_e164
 from engine.domain.policy import MAX_CALL_SECONDS, Policy
+from engine.domain.prompts import Prompt
 from engine.domain.rejections import Reason
 from engine.domain.simulation import Outcome
 from engine.domain.times import rfc3339
@@ -71,6 +72,8 @@ class SimulatedCallBody(Outgoing):
     reason: Reason
     sip_status: SipCode
     """The SIP status that the caller would have received; 200 if the call was answered."""
+    prompts_heard: list[Prompt]
+    """What the caller would have heard before that status, in the booking's language."""
     cdr: CdrBody | None
     """The call record; `null` if the number is not booked, because such calls are not recorded."""
     booking: BookingBody | None
@@ -86,6 +89,7 @@ class SimulatedCallBody(Outgoing):
             put_through=simulation.put_through,
             reason=simulation.reason,
             sip_status=simulation.sip_status,
+            prompts_heard=list(simulation.prompts),
             cdr=None if record is None else CdrBody.of(record),
             booking=None if booking is None else BookingBody.of(booking, simulation.now, policy),
             now=rfc3339(simulation.now),

@@ -1,6 +1,6 @@
 """The sound files of the prompts: where they come from, and where Asterisk reads them.
 
-deploy/tools.sh makes one for each sentence of asterisk_conf/prompts.toml. An operator's own recording takes its place.
+deploy/tools.sh makes one for each sentence of deploy/prompts/sentences.toml. An operator's recording takes its place.
 """
 
 import shutil

@@ -1,6 +1,6 @@
 """What callers hear: the prompts, and the languages that they are spoken in.
 
-asterisk_conf/prompts.toml has the sentences.
+deploy/prompts/sentences.toml has the sentences.
 """
 
 from enum import StrEnum

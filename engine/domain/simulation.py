@@ -6,6 +6,8 @@ from enum import StrEnum
 from engine.domain.call_ends import Attempt, DialplanEnd
 from engine.domain.dispositions import Cause
 from engine.domain.numbers import E164
+from engine.domain.policy import Policy
+from engine.domain.prompts import Prompt
 from engine.domain.routing import Bridge, RouteDecision
 
 
@@ -59,6 +61,13 @@ SIP_OF_CAUSE = {
 def sip_status(decision: RouteDecision, outcome: Outcome) -> int:
     """Returns the final SIP status that the caller's telephone would get."""
     return SIP_OF_OUTCOME[outcome] if isinstance(decision, Bridge) else SIP_OF_CAUSE[decision.cause]
+
+
+def prompts_heard(decision: RouteDecision, policy: Policy) -> tuple[Prompt, ...]:
+    """Returns what the caller would hear before the final SIP status. A call that is put through reaches its trunk."""
+    if isinstance(decision, Bridge) or decision.prompt is None or not policy.speaks:
+        return ()
+    return (decision.prompt,)
 
 
 def lasts_ms(outcome: Outcome, talked_ms: int, ring_seconds: int) -> int:

@@ -15,9 +15,10 @@ from engine.domain.errors import InvariantBroken
 from engine.domain.ids import AccountId, CallId
 from engine.domain.metering import talk_limit_ms
 from engine.domain.policy import Policy
+from engine.domain.prompts import Prompt
 from engine.domain.rejections import Reason
 from engine.domain.routing import Bridge, Preparation, judge
-from engine.domain.simulation import CUT_AT_LIMIT, REPORTED, Outcome, SimulatedCall, lasts_ms, sip_status
+from engine.domain.simulation import CUT_AT_LIMIT, REPORTED, Outcome, SimulatedCall, lasts_ms, prompts_heard, sip_status
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.runtime.ids import new_id
 from engine.sandbox.clock import move_ahead, sandbox_with_id, sweep_sandbox
@@ -33,6 +34,7 @@ class Simulation:
     Attributes:
         reason: Why the call was put through or refused.
         sip_status: The final SIP status that a real caller would get.
+        prompts: What a real caller would hear from us before that.
         record: The call record. None: no booking holds the number, so nothing is recorded.
         booking: The booking after the call. None: no booking holds the number.
         now: When the call was over, by the sandbox's clock.
@@ -40,6 +42,7 @@ class Simulation:
 
     reason: Reason
     sip_status: int
+    prompts: tuple[Prompt, ...]
     record: Cdr | None
     booking: Booking | None
     now: EpochMs
@@ -83,6 +86,7 @@ def simulate_call(
     return Simulation(
         reason=reason,
         sip_status=sip_status(decision, call.outcome),
+        prompts=prompts_heard(decision, policy),
         record=tx.sandboxes.record_of(incoming.call_id),
         booking=None if booking is None or status_at(booking, now, policy) is BookingStatus.GONE else booking,
         now=now,

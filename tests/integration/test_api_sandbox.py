@@ -137,7 +137,7 @@ async def test_a_simulated_call_returns_its_outcome(api: Api) -> None:
     answer = await simulate(api, booking["service"], seconds=12)
     body = answer.body
     assert (answer.status, body["putThrough"], body["reason"], body["sipStatus"]) == (200, True, "put_through", 200)
-    assert body["now"] == "2026-03-01T12:00:12.000Z"
+    assert (body["now"], body["promptsHeard"]) == ("2026-03-01T12:00:12.000Z", [])
     record = {"source": CALLER, "duration": 12, "disposition": "ANSWERED", "timestamp": "2026-03-01T12:00:00.000Z"}
     assert record.items() <= body["cdr"].items()
     path = f"/cdr/{body['cdr']['id']}"

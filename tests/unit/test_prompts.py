@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.asterisk.config_files import TEMPLATES
+from engine.asterisk.config_files import ROOT
 from engine.asterisk.prompts import RATE, SOUNDS, PromptSources
 from engine.domain.prompts import Language, Prompt
 from engine.domain.rejections import REJECTIONS, Reason
 from phones import tone
 
-SENTENCES = tomllib.loads((TEMPLATES / "prompts.toml").read_text())
+SENTENCES = tomllib.loads((ROOT / "deploy/prompts/sentences.toml").read_text())
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.PUT_THROUGH])

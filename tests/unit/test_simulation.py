@@ -1,13 +1,16 @@
 """A simulated call gets the same SIP answer as a real one from Asterisk."""
 
+from dataclasses import replace
+
 import pytest
 
 from engine.domain.call_ends import unanswered_disposition
 from engine.domain.dispositions import Cause, Disposition
-from engine.domain.rejections import REJECTIONS, Reason, Reject
-from engine.domain.routing import Bridge
-from engine.domain.simulation import REPORTED, Outcome, lasts_ms, sip_status
-from tests.contract.samples import BOOKING, CALLER
+from engine.domain.prompts import Prompt
+from engine.domain.rejections import BOOKING_EXPIRED, GIVEN_UP, REJECTIONS, Reason, Reject
+from engine.domain.routing import Bridge, RouteDecision
+from engine.domain.simulation import REPORTED, Outcome, lasts_ms, prompts_heard, sip_status
+from tests.contract.samples import BOOKING, CALLER, POLICY
 
 BRIDGE = Bridge(BOOKING, seconds=3, ring_seconds=30, shown=CALLER)
 
@@ -40,3 +43,18 @@ def test_every_cause_has_a_status_and_no_other_number_is_a_cause(cause: Cause) -
     assert sip_status(Reject(cause, None), Outcome.BUSY) >= 400
     with pytest.raises(ValueError, match="99"):
         Cause(99)
+
+
+@pytest.mark.parametrize(
+    ("decision", "speaks", "heard"),
+    [
+        (BOOKING_EXPIRED, True, (Prompt.EXPIRED,)),
+        (BOOKING_EXPIRED, False, ()),
+        (GIVEN_UP, True, ()),
+        (BRIDGE, True, ()),
+    ],
+)
+def test_the_prompt_of_a_refusal_is_heard_where_the_operator_has_callers_told(
+    decision: RouteDecision, speaks: bool, heard: tuple[Prompt, ...]
+) -> None:
+    assert prompts_heard(decision, replace(POLICY, speaks=speaks)) == heard

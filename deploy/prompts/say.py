@@ -1,6 +1,6 @@
-"""Has a speech synthesizer say the sentences of asterisk_conf/prompts.toml.
+"""Has a speech synthesizer say the sentences of deploy/prompts/sentences.toml.
 
-prompts.py SENTENCES DIRECTORY BIN
+say.py SENTENCES DIRECTORY BIN
 
 Writes DIRECTORY/<language>/<prompt>.gsm with the programs espeak-ng, sox and toast in BIN. GSM full rate is the
 smallest format that Asterisk reads without a licence: 1.6 kB for each second.
