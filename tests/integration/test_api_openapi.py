@@ -59,7 +59,8 @@ SCHEMA_NAMES = """
     BookingExpiringSoon BookingGone BookingLowSeconds BookingPage BookingPatch CallEnded CallMissed CallStarted
     Callback CallbackAttempt CallbackDetail CallbackPage CallbackRequest CallbackState CallbackTest CallerId Cdr
     CdrPage Clock ClockChange Country Disposition Endpoint EndpointPage EventType ExpiredCall Explanation
-    FieldError Health HungUpBy Language LimitedBy NewBlockedCaller NewBooking NewPortalLink NewSimulatedCall NewTestEvent
+    FieldError Health HungUpBy Language LimitedBy NewBlockedCaller NewBooking NewPortalLink NewSimulatedCall
+    NewTestEvent
     NewWebhookSecret Numbers OpenApiDocument Outcome Plan Plans PortalLink Problem Prompt Reason Redelivered Redelivery
     Scope SimulatedCall Status Trace TraceEvent TraceState TraceStep TracedCallback Trouble Usage UsageLine
     UsagePlan WebhookSecret WhyDisabled WhyGone
