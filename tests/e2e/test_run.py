@@ -1,5 +1,6 @@
 """The supervisor of `make run`: it starts the whole system, restarts processes that die, and ends on Ctrl-C."""
 
+import http.client
 import json
 import os
 import re
@@ -12,7 +13,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import psutil
 import pytest
@@ -107,12 +111,29 @@ def test_it_starts_from_an_empty_directory_and_shows_what_to_try(running: Runnin
     assert body["trunks"] in ({"main": "up"}, {"main": "unknown"})
     for process in (running.process.pid, running.child("engine").pid, running.child("asterisk").pid):
         assert core_limit(process) == ("1", "1"), "its memory holds hidden numbers"
-    assert running.end() == 0
+    [link] = re.findall(r"http://\S+/console/sign-in#\S+", shown)
+    with followed_calls(link) as stream:
+        assert b"No live calls." in stream.readline()
+        assert running.end() == 0  # an open console holds nothing up
     output = running.output.read_text()
     assert output.rstrip().endswith("stopped")
     assert "ami_down" not in output
     for name in PORTS:
         assert not is_bound(int(environment[f"RENTED_NUMBERS_{name}_PORT"]), "tcp"), name
+
+
+def followed_calls(link: str) -> Any:
+    """Signs in to the console as a browser does, and follows the live calls."""
+    url, _, code = link.partition("#")
+    origin = url.removesuffix("/console/sign-in")
+    headers = {"Origin": origin, "Content-Type": "application/x-www-form-urlencoded"}
+    with closing(http.client.HTTPConnection(origin.removeprefix("http://"), timeout=5)) as connection:
+        connection.request("POST", "/console/sign-in", urlencode({"code": code}), headers)
+        answer = connection.getresponse()
+    assert (answer.status, answer.headers["Location"]) == (303, "/console")
+    cookie = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
+    request = urllib.request.Request(f"{origin}/console/live/stream", headers=cookie)  # noqa: S310  ours
+    return urllib.request.urlopen(request, timeout=30)  # noqa: S310  ours
 
 
 def core_limit(process: int) -> tuple[str, str]:
