@@ -1,7 +1,7 @@
 """What the operator's console reads, on connections of its own: it delays neither keys nor lists of the API."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from engine.domain.dispositions import Disposition
 from engine.domain.ids import AccountId, BookingId
@@ -198,6 +198,10 @@ class ConsoleReads(OperatorReads):
             self._sql.numbers_list, after=after or "", state=state, country=country, at_most=limit
         )
         return [Number(**row) for row in rows]
+
+    async def keys_of(self, account_id: AccountId) -> list[dict[str, Any]]:
+        """Returns an account's keys without their digests, in the order of their ids."""
+        return [dict(row) for row in await self._lists.run(self._sql.api_keys_of, account_id=account_id)]
 
     async def owner_of_callback(self, callback_id: str) -> AccountId | None:
         """Returns the account that a callback belongs to."""

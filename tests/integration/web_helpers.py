@@ -9,6 +9,7 @@ from yarl import URL
 from api.web.frame.site import Action, Page, Site
 from api.web.served import sites
 from engine.accounts.accounts import create_account
+from engine.accounts.keys import create_key
 from engine.accounts.sign_in import NewSession, csrf_token_of, make_link, new_session
 from engine.bookings.lifecycle import BookingRequest, book
 from engine.bookings.number_pool import import_numbers
@@ -74,7 +75,10 @@ def fill(tx: Transaction) -> tuple[AccountId, Booking, dict[str, str]]:
     callback_id = post_test(tx, account.id, CALLBACK, START)
     sent = Delivery(callback_id, account.id, CALLBACK, "", 1, 1, START, SigningSecrets("whsec_"))
     tx.endpoints.disable(tx.endpoints.note_failure(new_id("cep"), sent, START).id, WhyDisabled.FAILING, START)
-    return account.id, booking, {"booking": other.id, "callback": callback_id}
+    theirs = create_account(tx, "theirs", START)
+    key = create_key(tx, theirs.id, PEPPER, START)
+    examples = {"booking": other.id, "callback": callback_id, "account": theirs.id, "key": key.id}
+    return account.id, booking, examples
 
 
 async def call_up(console: Console, call_id: CallId, *, answered: bool = True, source: str = CALLER) -> None:
@@ -129,6 +133,12 @@ FIELDS = {
     "paused": "yes",
     "label": "A label",
     "sure": "yes",
+    "name": "another",
+    "newName": "renamed",
+    "to": "live",
+    "events": "booking.expired",
+    "hours": "24",
+    "key": "{key}",
     "lines": "+3225559999",
     "number": NUMBERS[-1],
     "days": "",
@@ -174,7 +184,9 @@ async def ask(console: Console, method: str, path: str, secret: str = "", form: 
 async def act(console: Console, way: Way, secret: str, **changes: str | None) -> Answer:
     """Sends an action as its page does, but for the changes: None leaves a header or field out."""
     sent = {"Origin": console.url, "csrf": csrf_token_of(secret, PEPPER)} | changes
-    form = {name: FIELDS[name] for name in way.fields} | ({"csrf": sent["csrf"]} if sent["csrf"] is not None else {})
+    form = {name: FIELDS[name].format_map(console.examples) for name in way.fields} | (
+        {"csrf": sent["csrf"]} if sent["csrf"] is not None else {}
+    )
     headers = {"Origin": sent["Origin"]} if sent["Origin"] is not None else {}
     return await ask(console, "POST", way.path, secret, form, **headers)
 

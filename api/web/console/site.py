@@ -1,5 +1,6 @@
 """The console's pages, in the order of the navigation."""
 
+from api.web.console.accounts import account_actions, accounts_pages
 from api.web.console.booking_actions import booking_actions
 from api.web.console.bookings import bookings_pages
 from api.web.console.callbacks import callback_actions, callbacks_pages
@@ -34,6 +35,7 @@ def console_site() -> Site:
             *bookings_pages(),
             *callbacks_pages(),
             numbers_page(),
+            *accounts_pages(),
             trunks_page(),
             system_map_page(),
             ledger_page(),
@@ -44,6 +46,7 @@ def console_site() -> Site:
             *booking_actions(),
             *callback_actions(),
             *number_actions(),
+            *account_actions(),
             hidden_number_action(),
             *ledger_actions(),
         ),
