@@ -31,7 +31,7 @@ NUMBERS = {
     "country": ("FR", "any"),
     "area": ("1", "199"),
 }
-EXISTING = {"destination": DESTINATIONS, "callback": CALLBACKS, "cursor": CURSORS, **TIMES, **NUMBERS}
+EXISTING = {"destination": DESTINATIONS, "callback": CALLBACKS, "url": CALLBACKS, "cursor": CURSORS, **TIMES, **NUMBERS}
 # Each with a position before all records.
 NEWEST_CALL = CdrPosition(LATEST, "cdr_" + "f" * 32)
 LISTINGS: dict[str, tuple[Listing, str] | tuple[CallListing, CdrPosition]] = {
@@ -56,6 +56,9 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any]
     _put_in_order(case.query)
     if isinstance(case.body, dict):
         _put_in_order(case.body)
+    if case.operation.path == "/usage" and "from" in case.query:
+        # No schema can say that the span has a longest length, or that without an end it ends now.
+        case.query["from"], case.query["to"] = INSTANTS[:2]
     if case.operation.path == traces.PATH:
         # No list shows the id of a call, and that of its record is not linked to this path.
         case.path_parameters["id"] = "call-ours-3"
