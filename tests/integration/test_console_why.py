@@ -12,7 +12,7 @@ from engine.domain.times import EpochMs
 from engine.domain.web_access import Role
 from engine.storage.blocked_callers import BlockedCaller
 from tests.integration.api_helpers import CALLER, HIDDEN, POLICY, START
-from tests.integration.web_helpers import ENDED_CALL, NUMBERS, Console, ask, end_call
+from tests.integration.web_helpers import CALL, ENDED_CALL, NUMBERS, Console, ask, end_call
 
 pytest_plugins = ["tests.integration.web_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -84,6 +84,11 @@ async def test_a_story_is_found_by_the_id_of_the_call_or_of_its_record(console: 
     assert "callback" in events
     assert HIDDEN[1:] not in json.dumps(by_record)
     secret = (await console.session(Role.VIEWER)).secret
+    live = await data(console, f"/console/calls/{CALL}")
+    assert live["outcome"] == "Put through; it could last 60 s."
+    assert (
+        "The hidden number&#39;s side answered." in (await ask(console, "GET", f"/console/calls/{CALL}", secret)).text
+    )
     for unknown in ("rn00000001-1.1", "cdr_" + "0" * 32, "%3Cscript%3E"):
         assert (await ask(console, "GET", f"/console/calls/{unknown}", secret)).status == 404
 

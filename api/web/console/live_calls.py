@@ -129,7 +129,7 @@ def row_of(site: Site, live: LiveCall, wall_ahead_ms: int) -> str:
         "Hang up</button>"
     )
     cells = (
-        ("", call.state.value.lower()),
+        ("", f'<a href="{site.prefix}/calls/{named}">{call.state.value.lower()}</a>'),
         ("number", talking),
         ("number", left),
         ("number", escape(live.service)),
