@@ -3,7 +3,8 @@
     python -m tests.integration.console_visitors URL CONSOLES SECONDS SECRET...
 
 Each follows the live calls as a stream and asks for a page every 5 s, three times as often as a page does by itself.
-Prints one line of JSON: how many streams, messages and pages there were, and how long pages took at most, in ms.
+Prints an empty line when all streams are open, and SECONDS later one line of JSON: how many streams, messages and pages
+there were, and how long pages took at most, in ms.
 """
 
 import asyncio
@@ -21,13 +22,15 @@ EVERY_SECONDS = 5.0
 
 async def main(url: str, consoles: int, seconds: float, secrets: list[str]) -> None:
     counts, took = Counter[str](), list[float]()
-    until = time.monotonic() + seconds
+    all_open = asyncio.Event()
 
     async def follow(secret: str) -> None:
         async with client.get(f"{url}/console/live/stream", headers={"Authorization": f"Bearer {secret}"}) as answer:
             counts["streams"] += answer.status == 200
             async for line in answer.content:
                 counts["messages"] += line.startswith(b"data:")
+                if counts["messages"] >= consoles:  # each stream begins with all rows
+                    all_open.set()
 
     async def look(number: int, secret: str) -> None:
         await asyncio.sleep(number * EVERY_SECONDS / consoles)
@@ -43,7 +46,9 @@ async def main(url: str, consoles: int, seconds: float, secrets: list[str]) -> N
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None)) as client:
         of = [secrets[number % len(secrets)] for number in range(consoles)]
         tasks = [asyncio.create_task(each) for each in (*map(follow, of), *(look(*each) for each in enumerate(of)))]
-        await asyncio.sleep(max(0.0, until - time.monotonic()))
+        await all_open.wait()
+        print(flush=True)  # noqa: T201
+        await asyncio.sleep(seconds)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -53,11 +53,13 @@ async def fill(world: World) -> None:
 
 @asynccontextmanager
 async def visited(url: str, secrets: list[str], seconds: float) -> AsyncIterator[list[dict[str, Any]]]:
-    """Runs the visitors. Their report is in the list at the end."""
+    """Runs the visitors, once all have their streams. Their report is in the list at the end."""
     said: list[dict[str, Any]] = []
     words = ("-m", "tests.integration.console_visitors", url, CONSOLES, str(seconds), *secrets)
     crowd = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=asyncio.subprocess.PIPE)
     try:
+        assert crowd.stdout
+        assert await crowd.stdout.readline() == b"\n"
         yield said
         out, _ = await crowd.communicate()
         said.append(json.loads(out))
@@ -96,8 +98,7 @@ async def test_calls_are_put_through_beside_open_consoles(tmp_path: Path) -> Non
             gc.freeze()  # as the engine does
             for _ in range(int(ROUNDS)):
                 alone.append(await measured(agi, booking, ids, float(SECONDS)))
-                async with visited(url, secrets, float(SECONDS) + 2.0) as said:
-                    await asyncio.sleep(1.5)
+                async with visited(url, secrets, float(SECONDS) + 0.5) as said:
                     beside.append(await measured(agi, booking, ids, float(SECONDS)))
                 print("visitors:", said[0])  # noqa: T201
                 assert said[0]["streams"] == int(CONSOLES)
