@@ -122,3 +122,26 @@ async def test_the_checks_find_what_was_planted(console: Console, signed_in: Wat
     assert all(each in found for each in ('"image-alt"', '"label"'))
     complaints = " ".join(signed_in.complaints)
     assert all(each in complaints for each in ("inline style", "192.0.2.1"))
+
+
+async def test_a_form_says_what_is_wrong_beside_its_field_and_then_what_was_done(
+    console: Console, signed_in: Watched
+) -> None:
+    tab = signed_in.page
+    await tab.goto(f"{console.url}/console/bookings/{console.examples['booking']}")
+    await tab.get_by_text("Adjust", exact=True).first.click()
+    await tab.get_by_label("Seconds to add").fill("many")
+    await tab.get_by_label("Reason").fill("a complaint")
+    await tab.keyboard.press("Enter")
+    await tab.get_by_text("Must be a whole number.").wait_for()
+    seconds = tab.get_by_label("Seconds to add")
+    assert await seconds.get_attribute("aria-invalid") == "true"
+    assert await tab.evaluate("document.activeElement.textContent") == "The form is not valid"
+    assert await signed_in.violations() == []
+    signed_in.complaints.clear()  # the browser notes the status 422
+    await seconds.fill("60")
+    await tab.get_by_label("Reason").press("Enter")
+    await tab.get_by_text("Adjusted by +60 seconds and +0 calls.").wait_for()
+    await tab.get_by_text("a complaint").wait_for()
+    assert tab.url.endswith(console.examples["booking"])
+    assert signed_in.complaints == []
