@@ -80,6 +80,7 @@ async def serve(settings: Settings) -> None:
         DataDirInUse: Another engine runs on the data directory.
         DatabaseUnusable: The database was replaced by hand or half restored, or has another version's schema.
         CannotListen: An address is taken.
+        DatabaseInUse: Another engine works on the database.
         StorageUnavailable: The database cannot be opened.
     """
     directory = settings.data_dir / "secrets"
@@ -105,6 +106,7 @@ async def _serve(settings: Settings, kept: secrets.Secrets, agi_tokens: Collecti
     shutdown.on_signals()
     storage = open_storage(settings.books)
     try:
+        await storage.claim()
         async with OperatorReads(settings.books, STATEMENT_SECONDS) as reads, watched():
             await Engine(settings, kept, agi_tokens, storage, reads, shutdown).run(http, fastagi, metrics)
     finally:
@@ -167,7 +169,7 @@ class Engine:
         self._watch = LoopWatch() if diagnostics_enabled() else None
         self._operator = Operator(storage, self._ami, self._limits, self._trunks)
         self._control = self._build_control_server()
-        self._probe = StorageProbe(settings.books, storage, reads)
+        self._probe = StorageProbe(settings.books, storage, reads, shutdown.stop.set)
         self._key_use = KeyUse(storage, self._clock)
         self._security_log = SecurityLog(settings.security_log, settings.security_listeners)
         self._api = build_app(self._build_api_dependencies(kept), self._build_web_services())

@@ -128,6 +128,9 @@ class SqliteStorage:
         """When a batch was committed last; None: not yet."""
         return self._last_commit
 
+    async def claim(self) -> None:
+        """Does nothing: the engine's lock on the data directory keeps other engines away from the file."""
+
     def beat(self) -> asyncio.Future[None]:
         """Writes a mark, which shows that the database can be written (engine/storage/marks.py)."""
         return self.run(self._beat)

@@ -15,16 +15,27 @@ from engine.accounts.accounts import create_account
 from engine.config.postgres_address import PostgresAddress
 from engine.domain.errors import InvalidInput
 from engine.storage import queries
-from engine.storage.errors import DatabaseUnusable, StorageError, StorageTooSlow, StorageUnavailable, StorageUnsure
+from engine.storage.errors import (
+    DatabaseInUse,
+    DatabaseUnusable,
+    StorageError,
+    StorageTooSlow,
+    StorageUnavailable,
+    StorageUnsure,
+)
 from engine.storage.postgresql import server, session
+from engine.storage.postgresql import storage as storage_module
 from engine.storage.postgresql.read_connection import PostgresReadConnection
 from engine.storage.postgresql.session import Session
 from engine.storage.postgresql.storage import PostgresStorage
+from engine.storage.probe import StorageProbe
+from engine.storage.reads import Reads
 from engine.storage.transaction import Transaction
 from tests.contract.samples import START
 from tests.postgresql import Outsider, database_named, empty
 
 SECONDS = 0.6
+CLAIMANT_ENDED = "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory'"
 ALL_ENDED = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'rented-numbers'"
 
 
@@ -259,3 +270,30 @@ async def test_an_older_a_newer_and_an_empty_database_are_refused(postgres: Post
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(DatabaseUnusable, match="newer"):
         server.require_usable(bare)
+
+
+async def test_one_engine_works_on_a_database_at_a_time(
+    storage: PostgresStorage,
+    postgres: PostgresAddress,
+    outside: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(storage_module, "CLAIM_SECONDS", 0.2)
+    second, given_up = PostgresStorage(postgres, threads=1), asyncio.Event()
+    try:
+        await storage.claim()
+        with pytest.raises(DatabaseInUse):
+            await second.claim()
+        assert await storage.run_keyed("a", backend), "the engine that came first goes on"
+        outside.execute(CLAIMANT_ENDED)
+        await storage.beat()  # on a new connection, whose lock it is again
+        with pytest.raises(DatabaseInUse):
+            await second.claim()
+        outside.execute(CLAIMANT_ENDED)
+        await second.claim()  # before the first one has noticed
+        async with Reads(postgres, SECONDS) as reads:
+            await StorageProbe(postgres, storage, reads, given_up.set).run(given_up)
+        await second.beat()
+    finally:
+        await second.close()
+    await storage.claim()

@@ -110,6 +110,8 @@ class Session:
         options = {"idle_in_transaction_session_timeout": f"{SERVER_MARGIN_SECONDS}s"}
         if statement_seconds is not None:
             options["statement_timeout"] = f"{int(statement_seconds * 1000)}ms"
+        # A machine that is gone must not hold its locks for hours.
+        options |= {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
         if read_only:
             options["default_transaction_read_only"] = "on"
         try:

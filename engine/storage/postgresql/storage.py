@@ -16,7 +16,7 @@ from engine.config.postgres_address import PostgresAddress
 from engine.domain.call_ends import EndedCall
 from engine.domain.ids import AccountId
 from engine.domain.times import EpochMs
-from engine.storage.errors import StorageBusy, StorageUnavailable
+from engine.storage.errors import DatabaseInUse, StorageBusy, StorageUnavailable
 from engine.storage.jobs import Job
 from engine.storage.postgresql.worker import COMMAND_SECONDS, Worker
 from engine.storage.tallies import StorageTallies
@@ -28,6 +28,9 @@ T = TypeVar("T")
 THREADS = 8
 # Commands that may wait; further ones are refused.
 MAX_WAITING = 4096
+# How long a start waits for an engine that is about to end, and between two tries.
+CLAIM_SECONDS = 3.0
+CLAIM_PAUSE_SECONDS = 0.1
 
 log = structlog.get_logger(__name__)
 
@@ -83,9 +86,26 @@ class PostgresStorage:
         """When a command was committed last; None: not yet."""
         return self._last_commit
 
+    async def claim(self) -> None:
+        """Makes this engine the only one on the database. See `engine.storage.interface.EngineStorage`.
+
+        One connection holds a lock of the server. If it breaks, its thread takes the lock again, on the server that is
+        the primary then, before it does anything else.
+        """
+        self._workers[0].is_claiming = True
+        deadline = time.monotonic() + CLAIM_SECONDS
+        while True:
+            try:
+                return await self.beat()
+            except DatabaseInUse:
+                # The server may not have noticed yet that an engine died.
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(CLAIM_PAUSE_SECONDS)
+
     def beat(self) -> asyncio.Future[None]:
-        """Writes a mark, which shows that the database can be written."""
-        return self.run(_beat)
+        """Writes a mark, which shows that the database can be written, by the engine that has claimed it."""
+        return self._queue(self._workers[0], _beat, (), {})
 
     def run(
         self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
