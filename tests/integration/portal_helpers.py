@@ -1,6 +1,6 @@
 """Helpers for tests of the customer portal: two accounts with one of everything, on the real API with a worker."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -17,7 +17,7 @@ from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import call_ended, note_answer, route_call
 from engine.calls.reports import AnswerReport, EndReport
 from engine.domain.booking import Booking
-from engine.domain.ids import AccountId, BookingId, CallId
+from engine.domain.ids import AccountId, CallId
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.domain.times import HOUR_MS, EpochMs
@@ -68,7 +68,6 @@ class Portal:
     app: web.Application
     ours: Tenant
     theirs: Tenant
-    receivers: list[Any] = field(default_factory=list)
 
     async def session(
         self, role: Role = Role.CUSTOMER, *, life_ms: int = HOUR_MS, of: Tenant | None = None
@@ -146,7 +145,3 @@ def form_for(action: Action, ids: dict[str, str], url: str = "https://receiver.e
 def path_of(path: str, ids: dict[str, str]) -> str:
     kind = "booking" if "/bookings/" in path else "callback"
     return SITE.prefix + path.replace("{id}", ids[kind])
-
-
-def booking_id(of: Tenant) -> BookingId:
-    return of.booking.id

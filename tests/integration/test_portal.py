@@ -287,7 +287,7 @@ async def test_a_suspended_account_has_no_portal(portal: Portal) -> None:
 
 async def test_requests_count_towards_the_accounts_quota(portal: Portal) -> None:
     secret = (await portal.session(of=portal.theirs)).secret
-    own = replace(portal.theirs)
+    own = portal.theirs
     await portal.storage.run(lambda tx: tx.accounts.set_own_limits(own.account_id, {"requests_per_minute": 3}))
     statuses = [(await ask(portal, "GET", "/portal/usage", secret)).status for _ in range(4)]
     assert statuses == [200, 200, 200, 429]
