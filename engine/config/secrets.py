@@ -79,11 +79,16 @@ def ensure(directory: Path) -> list[str]:
     """Makes the missing secrets and never touches an existing file. Returns the names of the new ones."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = []
-    for name in (*(field.name for field in fields(Secrets)), _KAMAILIO_KEY):
+    for name in made_names():
         if not (directory / name).exists():
             _make(directory / name)
             made.append(name)
     return made
+
+
+def made_names() -> tuple[str, ...]:
+    """Returns the names of the files that `ensure` makes."""
+    return (*(field.name for field in fields(Secrets)), _KAMAILIO_KEY)
 
 
 def renew(directory: Path, names: Iterable[str]) -> Secrets:

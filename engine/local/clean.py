@@ -3,14 +3,13 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import fields
 from pathlib import Path
 
 from engine.asterisk.config_files import AsteriskHome
 from engine.backup.install import KEPT
 from engine.backup.work_directory import PREFIX
 from engine.calls.end_spool import CURRENT, FORMER
-from engine.config.secrets import Secrets
+from engine.config.secrets import made_names
 from engine.config.settings import Settings
 from engine.control.protocol import SOCKET
 from engine.local import demo
@@ -67,9 +66,9 @@ def _files(settings: Settings) -> Iterator[Path]:
         yield directory / f"{settings.security_log.name}{suffix}"
     for suffix in ("", "-wal", "-shm", "-journal"):
         yield directory / f"{settings.database.name}{suffix}"
-    for secret in fields(Secrets):
-        yield directory / "secrets" / secret.name
-        yield directory / "secrets" / f".{secret.name}.partial"
+    for name in made_names():
+        yield directory / "secrets" / name
+        yield directory / "secrets" / f".{name}.partial"
     for pattern in ("agi_token.*", "trunk_password.*", ".trunk_password.*.partial"):
         yield from (directory / "secrets").glob(pattern)
     for file in demo.files(directory):

@@ -185,9 +185,11 @@ def test_sandbox_bookings_use_the_sandbox_clock(cli: Cli) -> None:
     world = cli.json("keys", "create", "demo", "--test")["accountId"]
     made = cli.json("bookings", "create", "--account", world, "--callback", "https://customer.example/", "+32470123456")
     cli.json("simulate", "clock", "--account", world, "--advance", str(8 * 24 * 3600))
-    assert cli.json("bookings", "list", "--account", world) == []
-    [expired] = cli.json("bookings", "list", "--account", world, "--expired")
-    assert (expired["id"], expired["status"]) == (made["id"], "EXPIRED")
+    assert made["id"] not in [each["id"] for each in cli.json("bookings", "list", "--account", world)]
+    [expired] = [
+        each for each in cli.json("bookings", "list", "--account", world, "--expired") if each["id"] == made["id"]
+    ]
+    assert expired["status"] == "EXPIRED"
     assert cli.json("bookings", "renew", made["id"])["status"] == "ACTIVE"
 
 

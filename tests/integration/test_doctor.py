@@ -157,11 +157,11 @@ def test_an_account_that_may_take_every_number_from_others_is_named(settings: Se
     assert "numbers" not in wrong(settings.model_copy(update=demo | {"max_bookings_per_account": 20}))
     execute(settings, "UPDATE accounts SET max_bookings = 20")
     assert "numbers" not in wrong(settings.model_copy(update=demo))
-    # There is no other account to take them from: the second one is a sandbox.
+    # There is no other account to take them from: both of the others are sandboxes.
     execute(
         settings,
         "UPDATE accounts SET max_bookings = NULL",
-        "UPDATE accounts SET test_of = (SELECT id FROM accounts WHERE name = 'demo') WHERE name <> 'demo'",
+        "UPDATE accounts SET test_of = (SELECT id FROM accounts WHERE name = 'demo (test)') WHERE name = 'softphones'",
     )
     assert "numbers" not in wrong(settings.model_copy(update=demo))
 
