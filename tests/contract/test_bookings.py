@@ -14,7 +14,7 @@ from engine.domain.ids import CallId
 from engine.domain.metering import Credit
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
-from engine.domain.rejections import ALL_SLOTS_HELD, BOOKING_EXPIRED, UNKNOWN_NUMBER
+from engine.domain.rejections import ALL_SLOTS_HELD, CREDIT_SPENT, UNKNOWN_NUMBER
 from engine.domain.routing import Bridge
 from engine.domain.times import EpochMs
 from tests.contract.samples import CALLBACK, DAY, HIDDEN, OTHER_HIDDEN, SECOND, START
@@ -76,7 +76,7 @@ async def test_a_renewal_may_change_where_calls_go(world: World) -> None:
 async def test_a_renewal_revives_an_expired_booking(world: World) -> None:
     booking = await world.book()
     await world.talk(booking, CallId("c1"), 60 * SECOND)
-    assert await world.route(booking.service) == BOOKING_EXPIRED
+    assert await world.route(booking.service) == CREDIT_SPENT
     renewed = await world.renew(booking)
     assert (renewed.seconds, renewed.calls) == (Credit(120, 60, 0, 60), Credit(2, 1, 0, 1))
     assert (await world.bridge(booking, "c2")).seconds == 60

@@ -11,7 +11,7 @@ from engine.domain.dispositions import Disposition
 from engine.domain.ids import CallId
 from engine.domain.metering import Credit
 from engine.domain.policy import UsagePlan
-from engine.domain.rejections import ALL_SLOTS_HELD, BOOKING_EXPIRED
+from engine.domain.rejections import ALL_SLOTS_HELD, CREDIT_SPENT
 from engine.domain.routing import Bridge
 from engine.domain.times import EpochMs
 from engine.storage.database import open_storage
@@ -178,7 +178,7 @@ async def test_a_call_measured_past_its_limit_is_charged_its_lease(world: World)
     settlement = await world.talk(booking, CallId("c1"), 2 * DAY)
     assert settlement is not None
     assert settlement.cdr.duration == 60
-    assert await world.route(booking.service) == BOOKING_EXPIRED
+    assert await world.route(booking.service) == CREDIT_SPENT
 
 
 @pytest.mark.parametrize(("before_end", "limit"), [(60_001, 60_000), (59_999, 59_999), (1, 1), (0, 0), (-1, 0)])

@@ -31,9 +31,9 @@ from tests.integration.callback_sending import attempt_due
 # Text columns that cannot hold a telephone number: ids, fixed words, secrets. A new column needs a decision,
 # and if it can hold a number, its part in `engine.privacy.erasure`.
 NEVER_A_NUMBER = {
-    "accounts": {"id", "name", "webhook_secret", "old_webhook_secret", "test_of", "events"},
+    "accounts": {"id", "name", "webhook_secret", "old_webhook_secret", "test_of", "events", "frame_origin"},
     "api_keys": {"id", "account_id", "digest", "hint"},
-    "bookings": {"id", "account_id", "service", "usage_plan", "caller_id"},
+    "bookings": {"id", "account_id", "service", "usage_plan", "caller_id", "language"},
     "blocked_callers": {"booking_id"},
     "booking_notes": {"booking_id", "digest"},
     "grants": {"id", "booking_id", "usage_plan"},
@@ -53,6 +53,8 @@ NEVER_A_NUMBER = {
     "expired_calls": {"booking_id", "last_cdr_id"},
     "refused_calls": {"booking_id", "disposition", "cdr_id"},
     "counted_calls": {"call_id"},
+    "web_links": {"digest", "role", "account_id"},
+    "web_sessions": {"id", "digest", "role", "account_id"},
     "alembic_version": {"version_num"},
     "storage_marks": {"database_id", "log"},
     "restores": set(),

@@ -33,6 +33,8 @@ async def test_a_new_booking_has_every_field_of_the_contract(api: Api) -> None:
     assert answer.body == {
         "id": booking_id,
         "service": NUMBERS[0],
+        "serviceLink": f"tel:{NUMBERS[0]}",
+        "serviceNational": "02 555 00 00",
         "endTime": "2026-03-02T12:00:00.000Z",
         "secondsRemaining": 90,
         "minutesRemaining": 1,

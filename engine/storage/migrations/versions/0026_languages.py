@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from engine.storage.migrations.column_order import move_to_end
+
 revision = "0026"
 down_revision = "0025"
 branch_labels = None
@@ -17,3 +19,4 @@ def upgrade() -> None:
     """Applies this migration."""
     for statement in STATEMENTS:
         op.execute(statement)
+    move_to_end("bookings", "metadata", "{}")
