@@ -15,7 +15,6 @@ from aiohttp import web
 from api.http.dependencies import ACCOUNT_ID, OWN_QUOTA
 from api.http.problems import ProblemError
 from api.http.routes import Handler
-from engine.domain.ids import AccountId
 
 WINDOW_SECONDS = 60
 # In requests. Rounding errors of sums are smaller than this.
@@ -59,11 +58,11 @@ class RateLimit:
         # second fill it; the longest unused account comes first. An account that is not here has a full bucket.
         self._lacks: dict[str, tuple[float, float, float]] = {}
 
-    def count(self, account_id: AccountId, now: float, own: int | None = None) -> QuotaStanding:
+    def count(self, account_id: str, now: float, own: int | None = None) -> QuotaStanding:
         """Counts one more request at `now` (monotonic seconds). A request that is not allowed costs nothing.
 
         Args:
-            account_id: The account.
+            account_id: The account, or another id of who has a bucket.
             now: The present time.
             own: Requests that this account may send within a minute; None: as many as others.
         """

@@ -76,7 +76,7 @@ def make_link(
     code = secrets.token_urlsafe(32)
     ends_at = EpochMs(now + life_ms)
     use_before = min(ends_at, EpochMs(now + (LINK_MS if account_id is None else CUSTOMER_LINK_MS)))
-    tx.web_access.insert_link(_digest("link", code, pepper), role, account_id, now, use_before, ends_at)
+    tx.web_access.insert_link(link_digest(code, pepper), role, account_id, now, use_before, ends_at)
     if account_id is not None:
         tx.web_access.keep_links(account_id, MAX_LINKS_OF_ACCOUNT)
     return NewLink(code, role, account_id, use_before, ends_at)
@@ -106,7 +106,7 @@ def open_session(tx: Transaction, code: str, roles: frozenset[Role], pepper: str
         The session; None if the link is unknown, old, used already, or for other pages.
     """
     tx.web_access.delete_ended(EpochMs(now - KEPT_MS))
-    used = tx.web_access.use_link(_digest("link", code, pepper), now)
+    used = tx.web_access.use_link(link_digest(code, pepper), now)
     if used is None or used[0] not in roles:
         return None
     role, account_id, ends_at = used
@@ -144,6 +144,11 @@ def end_session(tx: Transaction, session_id: str, now: EpochMs) -> None:
 def end_all_sessions(tx: Transaction, now: EpochMs) -> int:
     """Ends every session and withdraws every unused link. Returns how many sessions there were."""
     return tx.web_access.end_all(now)
+
+
+def link_digest(code: str, pepper: str) -> str:
+    """Returns the digest under which the database keeps a link."""
+    return _digest("link", code, pepper)
 
 
 def session_digest(secret: str, pepper: str) -> str:

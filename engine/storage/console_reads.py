@@ -94,6 +94,10 @@ class ConsoleReads(OperatorReads):
         row = await self._keys.run(self._sql.web_session_of_digest, digest=digest)
         return web_session_from_row(row) if row else None
 
+    async def has_usable_link(self, digest: str, now: EpochMs) -> bool:
+        """Returns whether the link with that digest may be used now."""
+        return await self._keys.run(self._sql.usable_web_link, digest=digest, now=now) is not None
+
     async def portal_account(self, account_id: AccountId) -> PortalAccount | None:
         """Returns the account that a customer's pages are about."""
         row = await self._keys.run(self._sql.portal_account, account_id=account_id)

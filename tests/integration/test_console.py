@@ -1,12 +1,15 @@
 """The console's frame: who gets what, and how requests are checked, for every page, action and stream."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import Awaitable, Callable
 
 import aiohttp
 import pytest
 
+from api.web.frame import streams
+from api.web.frame.services import REFUSALS_PER_MINUTE
 from engine.accounts.sign_in import csrf_token_of, end_session
 from engine.domain.times import HOUR_MS, MINUTE_MS
 from engine.domain.web_access import IDLE_MS, LINK_MS, Role
@@ -109,8 +112,42 @@ async def test_no_other_page_changes_anything(console: Console, changes: dict[st
         assert (await ask(console, "POST", way.path, secret, multipart, Origin=console.url)).status == 415
         assert (await ask(console, "GET", way.path, secret)).status in {404, 405}
     assert (await ask(console, "POST", "/console/sign-out", secret, {"csrf": ""}, Origin=console.url)).status == 403
+    # Another site's form comes without the cookie, and must not delete it.
+    answer = await ask(console, "POST", "/console/sign-out", "", {"csrf": ""}, Origin="https://attacker.example")
+    assert (answer.status, "Set-Cookie" in answer.headers) == (403, False)
     assert console.operator.hung_up == []
     assert "ForgedRequest" in console.events()
+
+
+async def test_an_empty_authorization_does_not_make_a_browser_a_program(console: Console) -> None:
+    secret = (await console.session(Role.ADMIN)).secret
+    headers = {"Authorization": "", "Origin": "https://attacker.example"}
+    assert (await ask(console, "POST", "/console/live/hang-up", secret, {"call": CALL}, **headers)).status == 403
+    assert console.operator.hung_up == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "expected"),
+    [
+        ("application/x-www-form-urlencoded", b"code=\xff", 400),
+        ("application/x-www-form-urlencoded; charset=no-such", b"code=a", 415),
+        ("application/x-www-form-urlencoded; charset=punycode", b"-" + b"a" * 60_000, 415),
+    ],
+)
+async def test_a_form_that_is_no_text_is_refused(console: Console, kind: str, body: bytes, expected: int) -> None:
+    headers = {"Content-Type": kind, "Origin": console.url}
+    assert (await ask(console, "POST", "/console/sign-in", "", body, **headers)).status == expected
+    packed = headers | {"Content-Encoding": "gzip", "Content-Type": "application/x-www-form-urlencoded"}
+    assert (await ask(console, "POST", "/console/sign-in", "", gzip.compress(b"code=a"), **packed)).status == 415
+
+
+async def test_refusals_of_one_session_do_not_fill_the_security_log(console: Console) -> None:
+    opened = await console.session(Role.VIEWER)
+    for _ in range(REFUSALS_PER_MINUTE + 10):
+        answer = await ask(console, "POST", "/console/live/hang-up", opened.secret, {"call": CALL}, Origin=console.url)
+        assert answer.status == 403
+    logged = [line for line in console.log.newest(1000) if line["SessionID"] == opened.session.id]
+    assert len(logged) == REFUSALS_PER_MINUTE
 
 
 async def test_what_a_page_sends_is_carried_out_and_logged(console: Console) -> None:
@@ -172,6 +209,29 @@ async def test_what_a_page_asks_for_by_itself_does_not_keep_a_session_open(conso
         assert (await ask(console, "GET", "/console/trunks", used.secret)).status == 200
         answer = await ask(console, "GET", "/console/trunks", refreshed.secret, **{"X-Refresh": "1"})
     assert answer.status == 401
+
+
+async def test_an_open_stream_does_not_keep_a_session_open(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "PING_SECONDS", 0.01)
+    headers = {"Cookie": f"{SITE.cookie}={(await console.session()).secret}"}
+    console.clock.advance(IDLE_MS // 2)
+    async with asyncio.timeout(10), console.client.get(f"{console.url}/console/live/stream", headers=headers) as answer:
+        assert answer.status == 200
+        await answer.content.readany()
+        for _ in range(2):
+            console.clock.advance(IDLE_MS // 4)
+            await asyncio.sleep(0.1)  # the stream asks meanwhile whether the session is open
+        await answer.read()  # it ends with its session
+
+
+async def test_a_code_that_opens_nothing_costs_no_transaction(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(*_: object) -> None:
+        raise AssertionError("a transaction")
+
+    monkeypatch.setattr(console.storage, "run", run)
+    assert (await ask(console, "POST", "/console/sign-in", "", {"code": "C" * 43}, Origin=console.url)).status == 401
 
 
 async def test_guessing_codes_is_slowed_down(console: Console) -> None:

@@ -65,7 +65,7 @@ class LiveCalls:
             self._feed = Feed(lambda: self._rows(visit.site, services.reads, clock), "#live-calls", EMPTY)
 
         async def is_open() -> bool:
-            return await find_visit(visit.request, visit.site) is not None
+            return await find_visit(visit.request, visit.site, is_use=False) is not None
 
         return await send_feed(visit.request, services.streams, visit.session.id, self._feed, is_open)
 

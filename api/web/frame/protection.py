@@ -5,6 +5,7 @@ the session's CSRF token in the form. A program that sends its session in `Autho
 because no browser adds that header by itself.
 """
 
+import asyncio
 import hmac
 import re
 from collections.abc import Mapping
@@ -92,28 +93,34 @@ def headers_of(request: web.Request) -> dict[str, str]:
     }
 
 
-async def visit_of(request: web.Request, site: Site, needed: Role) -> Visit:
-    """Returns who asks.
+async def visit_of(request: web.Request, site: Site, needed: Role, *, is_use: bool = True) -> Visit:
+    """Returns who asks. `is_use`: as in `find_visit`.
 
     Raises:
         PageRefused: There is no open session, or its role does not permit this.
     """
-    visit = await find_visit(request, site)
+    visit = await find_visit(request, site, is_use=is_use)
     if visit is None:
         raise not_signed_in()
     if not visit.may(needed):
-        note(visit, "RoleRefused")
+        note_refusal(visit, "RoleRefused")
         raise PageRefused(403, "Your role does not permit this", f"It needs the role {needed.value.lower()}.")
     return visit
 
 
-async def find_visit(request: web.Request, site: Site) -> Visit | None:
-    """Returns who asks; None without an open session of this site."""
+async def find_visit(request: web.Request, site: Site, *, is_use: bool = True) -> Visit | None:
+    """Returns who asks; None without an open session of this site.
+
+    Args:
+        request: The request.
+        site: The site.
+        is_use: Whether somebody asked for it. What an open page asks for by itself does not keep a session open.
+    """
     session, secret = await _find_session(request, site)
     if session is None:
         return None
     deps, at = request.app[DEPENDENCIES], machine_timestamp(request)
-    if at.wall_ms - session.seen_at >= NOTE_USE_MS and REFRESH_HEADER not in request.headers:
+    if is_use and at.wall_ms - session.seen_at >= NOTE_USE_MS and REFRESH_HEADER not in request.headers:
         await deps.run(note_session_use, session.id, at.wall_ms)
     return Visit(request, site, session, csrf_token_of(secret, deps.pepper), at, address_of(request))
 
@@ -137,7 +144,7 @@ def _secret_of(request: web.Request, site: Site) -> str | None:
 
 def is_of_program(request: web.Request) -> bool:
     """Returns whether the request names its session itself. No browser does that for another site's page."""
-    return hdrs.AUTHORIZATION in request.headers
+    return bool(request.headers.get(hdrs.AUTHORIZATION))  # with an empty one, the session is that of the cookie
 
 
 def has_own_origin(request: web.Request) -> bool:
@@ -159,7 +166,7 @@ def refuse_forged(visit: Visit, token: str) -> None:
     if is_of_program(visit.request):
         return
     if not has_own_origin(visit.request) or not hmac.compare_digest(token.encode(), visit.csrf.encode()):
-        note(visit, "ForgedRequest")
+        note_refusal(visit, "ForgedRequest")
         raise PageRefused(403, "This request did not come from an open page", "Reload the page and try again.")
 
 
@@ -175,3 +182,10 @@ def note(visit: Visit, event: str, subject: str = "") -> None:
     visit.services.security_log.noted(
         NotedEvent(visit.site.name, event, visit.session.role.value, visit.address, visit.session.id, subject)
     )
+
+
+def note_refusal(visit: Visit, event: str) -> None:
+    """Writes a refusal into the security log, some a minute: many would push what others did out of the log."""
+    who = visit.session.account_id or visit.session.id
+    if visit.services.refusals.count(who, asyncio.get_running_loop().time()).allowed:
+        note(visit, event)

@@ -4,12 +4,16 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from api.http.rate_limit import RateLimit
 from api.web.frame.commands import CommandRunner
 from api.web.frame.streams import OpenStreams
 from engine.control.operator import Operator
 from engine.metrics.tallies import Tallies
 from engine.runtime.security_log import SecurityLog
 from engine.storage.console_reads import ConsoleReads
+
+# Refusals of a session, or of all sessions of an account, that the security log takes.
+REFUSALS_PER_MINUTE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,7 @@ class WebServices:
         tallies: What the engine has counted since its start.
         url: The API's own address, for the lines that a page shows.
         streams: The open streams.
+        refusals: Counts what was refused to sessions, so that the security log takes some of it only.
     """
 
     reads: ConsoleReads
@@ -33,6 +38,7 @@ class WebServices:
     tallies: Tallies
     url: str
     streams: OpenStreams = field(default_factory=OpenStreams)
+    refusals: RateLimit = field(default_factory=lambda: RateLimit(REFUSALS_PER_MINUTE))
 
 
 WEB = web.AppKey("WEB", WebServices)

@@ -32,7 +32,7 @@ from api.web.frame.protection import (
 from api.web.frame.rendering import html_of, json_of, message_of, page_answer, refusal_of, refused_by, wants_json
 from api.web.frame.services import WEB
 from api.web.frame.site import Action, Page, Result, Site, Stream, Visit
-from engine.accounts.sign_in import end_session, open_session
+from engine.accounts.sign_in import end_session, link_digest, open_session
 from engine.domain.errors import NotFound, RentedNumbersError
 from engine.runtime.security_log import NotedEvent
 
@@ -150,7 +150,8 @@ async def _act_on_page(visit: Visit, action: Action, form: Mapping[str, str]) ->
 
 
 async def _stream(site: Site, stream: Stream, request: web.Request) -> web.StreamResponse:
-    return await stream.run(await visit_of(request, site, stream.role))
+    # An open page begins its stream again by itself.
+    return await stream.run(await visit_of(request, site, stream.role, is_use=False))
 
 
 async def _show_sign_in(site: Site, request: web.Request) -> web.StreamResponse:
@@ -165,7 +166,10 @@ async def _sign_in(site: Site, request: web.Request) -> web.StreamResponse:
     if not has_own_origin(request):
         raise PageRefused(403, "This request did not come from an open page", "Open the link again.")
     deps, address, now = request.app[DEPENDENCIES], address_of(request), machine_timestamp(request).wall_ms
-    opened = await deps.run(open_session, form.get(CODE_FIELD, "").strip(), site.roles, deps.pepper, now)
+    code, opened = form.get(CODE_FIELD, "").strip(), None
+    # Read first: a transaction takes its turn among those of calls, and anybody may send a code that opens nothing.
+    if await request.app[WEB].reads.has_usable_link(link_digest(code, deps.pepper), now):
+        opened = await deps.run(open_session, code, site.roles, deps.pepper, now)
     if opened is None:
         _note_failure(site, request, address)
         raise PageRefused(401, "This link does not work", "It was used already, or it is too old. Make another one.")
@@ -196,6 +200,9 @@ def _set_cookie(request: web.Request, answer: web.Response, site: Site, value: s
 async def _sign_out(site: Site, request: web.Request) -> web.StreamResponse:
     visit = await find_visit(request, site)
     form = await _form_of(request, frozenset({CSRF_FIELD}))
+    if visit is None and not has_own_origin(request):
+        # The cookie did not come with another site's form, but deleting it here would reach it.
+        raise PageRefused(403, "This request did not come from an open page", "Reload the page and try again.")
     if visit is not None:
         refuse_forged(visit, form.get(CSRF_FIELD, ""))
         with suppress(NotFound):  # ended meanwhile
@@ -212,9 +219,14 @@ async def _refuse_unknown(_: web.Request) -> web.StreamResponse:
 
 async def _form_of(request: web.Request, names: frozenset[str]) -> dict[str, str]:
     """Returns a form's fields, each of which may be there once. Raises PageRefused."""
-    if request.content_type != "application/x-www-form-urlencoded":
-        raise PageRefused(415, "The form cannot be read", "Send application/x-www-form-urlencoded.")
-    sent = await request.post()
+    is_plain = request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() == "identity"
+    is_utf8 = (request.charset or "utf-8").lower() == "utf-8"  # Python knows others that take long, or are no texts
+    if request.content_type != "application/x-www-form-urlencoded" or not (is_plain and is_utf8):
+        raise PageRefused(415, "The form cannot be read", "Send application/x-www-form-urlencoded, in UTF-8.")
+    try:
+        sent = await request.post()
+    except UnicodeDecodeError:
+        raise PageRefused(400, "The form cannot be read", "Send it in UTF-8.") from None
     if len(set(sent)) != len(sent) or not sent.keys() <= names:
         raise PageRefused(422, "The form has unknown fields", "Reload the page and try again.")
     return {name: value for name, value in sent.items() if isinstance(value, str)}

@@ -11,6 +11,9 @@ UPDATE web_links SET used_at = :now WHERE digest = :digest AND used_at IS NULL A
 -- name: web_link_of_digest^
 SELECT role, account_id, ends_at FROM web_links WHERE digest = :digest;
 
+-- name: usable_web_link^
+SELECT role FROM web_links WHERE digest = :digest AND used_at IS NULL AND use_before > :now;
+
 -- name: insert_web_session!
 INSERT INTO web_sessions (id, digest, role, account_id, created_at, seen_at, ends_at)
 VALUES (:id, :digest, :role, :account_id, :created_at, :created_at, :ends_at);
