@@ -62,6 +62,7 @@ def create_key(tx: Transaction, account: str, pepper: str, now: EpochMs, *, test
     Raises:
         InvalidInput: There is no such account, or it is closed.
     """
+    tx.accounts.lock(account_of(tx, account).id)  # who closes the account revokes the keys that it has by then
     found = account_of(tx, account)
     if found.closed_at is not None:
         raise InvalidInput([f"the account {found.name!r} is closed for good"])

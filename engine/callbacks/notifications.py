@@ -194,7 +194,10 @@ def _notify_ending(
         bookings = _ending_of(tx, account_id, kind, span)
     else:
         return 0
-    for booking in bookings.to_notify:
+    for found in bookings.to_notify:
+        booking = tx.bookings.by_id(found.id)
+        if booking is None or (booking.end_at, booking.expires_at) != (found.end_at, found.expires_at):
+            continue  # it was renewed or is gone since
         if kind is EventType.BOOKING_EXPIRED:
             body = events.booking_expired_body(booking, policy.grace_ms)
         else:

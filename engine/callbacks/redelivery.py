@@ -54,9 +54,9 @@ def redeliver(tx: Transaction, account_id: AccountId, callback_id: str, now: Epo
     """
     check_backlog(tx, account_id, now)
     found = _callback(tx, account_id, callback_id)
-    endpoint = tx.endpoints.of_url(account_id, found.url)
-    held = endpoint is not None and endpoint.disabled_at is not None
-    changed = tx.outbox.redeliver(callback_id, now, held=held, unless_since=_cooled_since(now))
+    changed = tx.outbox.redeliver(callback_id, now, unless_since=_cooled_since(now))
+    if changed:
+        tx.outbox.hold_if_disabled(account_id, found.url, [callback_id], now)
     if not changed and not found.claimed:
         redelivered_at = tx.outbox.redelivered_at(callback_id) or now
         wait_ms = redelivered_at + REDELIVERY_COOLDOWN_MS - now
@@ -92,9 +92,7 @@ def redeliver_all(
     found = tx.outbox.to_redeliver(account_id, state, after, until, limit + 1)
     chosen = found.records[:limit]
     # The worker holds those whose endpoint is disabled.
-    count = sum(
-        tx.outbox.redeliver(position.id, now, held=False, unless_since=_cooled_since(now)) for position in chosen
-    )
+    count = sum(tx.outbox.redeliver(position.id, now, unless_since=_cooled_since(now)) for position in chosen)
     if count:
         tx.posted_for |= {account_id}
     return Redelivered(count, chosen[-1] if len(found.records) > limit else found.goes_on_after)

@@ -140,11 +140,12 @@ def sweep_sandbox(tx: Transaction, sandbox: Sandbox, now: EpochMs, policy: Polic
 
 
 def sandbox_with_id(tx: Transaction, account_id: AccountId) -> Sandbox:
-    """Returns the sandbox that this account is.
+    """Returns the sandbox that this account is. No other transaction sets its clock now.
 
     Raises:
         InvalidInput: The account is not a sandbox. The API does not get here without a sandbox's key.
     """
+    tx.accounts.lock(account_id)
     sandbox = tx.sandboxes.of(account_id)
     if sandbox is None:
         raise InvalidInput(["this account is not a sandbox"])

@@ -69,8 +69,8 @@ def simulate_call(
         TooMuchStored: The sandbox has stored as much as it may.
         ClockTooFar: The clock of the sandbox cannot be set forward by the call's duration.
     """
-    check_stored(tx, account_id, policy.account_limits)
     sandbox = sandbox_with_id(tx, account_id)
+    check_stored(tx, account_id, policy.account_limits)
     began = sandbox.timestamp(at)
     incoming = IncomingCall(CallId(new_id("sim")), call.service, call.source, sandbox=account_id)
     asked = asked_for(tx, incoming, began.wall_ms)

@@ -86,11 +86,6 @@ class Endpoints(Table):
         row = self._sql.endpoint_of_account(self._db, account_id=account_id, id=endpoint_id)
         return endpoint_from_row(row) if row else None
 
-    def of_url(self, account_id: AccountId, url: str) -> Endpoint | None:
-        """Returns the account's endpoint with that URL."""
-        row = self._sql.endpoint_of_url(self._db, account_id=account_id, url=url)
-        return endpoint_from_row(row) if row else None
-
     def owner_of(self, endpoint_id: str) -> AccountId | None:
         """Returns the account that the endpoint belongs to."""
         owner: AccountId | None = self._sql.owner_of_endpoint(self._db, id=endpoint_id)

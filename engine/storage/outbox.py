@@ -1,5 +1,6 @@
 """The outbox: callbacks that wait for delivery or were delivered, and the log of attempts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -180,11 +181,14 @@ class Outbox(Table):
         )
         held = [row for row in rows if row["is_disabled"]]
         for url in sorted({row["url"] for row in held}):
-            # Whoever enables it releases only what is held by then.
-            self._sql.lock_endpoint(self._db, account_id=account_id, url=url)
-        if held:
-            self._sql.hold_callback(self._db, [{"id": row["id"], "now": now} for row in held])
+            self.hold_if_disabled(account_id, url, [row["id"] for row in held if row["url"] == url], now)
         return DuePage(due, len(rows))
+
+    def hold_if_disabled(self, account_id: AccountId, url: str, callback_ids: Sequence[str], now: EpochMs) -> None:
+        """Holds an endpoint's pending callbacks if it is disabled."""
+        # Whoever enables it releases only what is held by then.
+        self._sql.lock_endpoint(self._db, account_id=account_id, url=url)
+        self._sql.hold_callback(self._db, [{"id": each, "now": now} for each in callback_ids])
 
     def begin(self, event_id: str, attempts: int, claimed_until: int) -> Delivery | None:
         """Counts an attempt before it is made.
@@ -250,23 +254,13 @@ class Outbox(Table):
         """Returns the log of a callback, oldest attempt first."""
         return [AttemptRecord(**row) for row in self._sql.callback_attempts_of(self._db, callback_id=callback_id)]
 
-    def redeliver(self, callback_id: str, now: EpochMs, *, held: bool, unless_since: EpochMs) -> bool:
-        """Starts a callback's schedule again, or holds it.
+    def redeliver(self, callback_id: str, now: EpochMs, *, unless_since: EpochMs) -> bool:
+        """Starts a callback's schedule again.
 
         Returns:
             False if it is claimed, was sent again after `unless_since`, or does not exist.
         """
-        state, finished_at = (CallbackState.HELD, now) if held else (CallbackState.PENDING, None)
-        return bool(
-            self._sql.redeliver_callback(
-                self._db,
-                id=callback_id,
-                state=state.value,
-                now=now,
-                finished_at=finished_at,
-                unless_since=unless_since,
-            )
-        )
+        return bool(self._sql.redeliver_callback(self._db, id=callback_id, now=now, unless_since=unless_since))
 
     def due_count(self, account_id: AccountId, until: EpochMs, most: int) -> int:
         """Counts callbacks of an account that are due up to `until`; `most` stands for this many or more."""

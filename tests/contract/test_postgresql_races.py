@@ -17,12 +17,15 @@ from typing import Any, TypeAlias
 import psycopg
 import pytest
 
-from engine.accounts.accounts import create_account
+from engine.accounts.accounts import create_account, sandbox_of
 from engine.accounts.idempotency import KeyedRequest, once
+from engine.accounts.keys import create_key
 from engine.bookings import lifecycle as bookings
+from engine.bookings.closing import close
 from engine.bookings.lifecycle import BookingPatch, BookingRequest, Renewal
 from engine.bookings.number_pool import quarantine
 from engine.callbacks import redelivery
+from engine.callbacks.notifications import notify_due
 from engine.callbacks.outbox import line_up
 from engine.calls import lifecycle as calls
 from engine.calls.facts import IncomingCall
@@ -32,17 +35,25 @@ from engine.domain.account_limits import DEFAULT_ACCOUNT_LIMITS
 from engine.domain.booking import Booking
 from engine.domain.errors import InvalidInput, QuotaReached
 from engine.domain.ids import AccountId, CallId
+from engine.domain.notifications import EventType
+from engine.domain.numbers import E164, ERASED
 from engine.domain.policy import RetentionPeriods, UsagePlan
 from engine.domain.retry import CallbackState
 from engine.domain.routing import Bridge
+from engine.domain.spellings import Spellings
 from engine.domain.times import EpochMs
+from engine.privacy.erasure import erase_some
+from engine.privacy.erasure_steps import STEPS, Task
 from engine.privacy.retention import delete_batch
+from engine.sandbox.clock import advance_clock
 from engine.storage import queries
+from engine.storage.erasure import Key
 from engine.storage.kept_answers import KeptAnswer
 from engine.storage.postgresql import worker
 from engine.storage.postgresql.storage import PostgresStorage
 from engine.storage.transaction import Transaction
 from tests.contract.delivering import begun, disabled, posted
+from tests.contract.notifying import choose
 from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, OTHER_HIDDEN, POLICY, SECOND, end_report
 from tests.contract.world import World
 from tests.postgresql import empty
@@ -298,6 +309,76 @@ async def an_endpoint_is_enabled_as_a_callback_is_held(race: Race) -> None:
     assert "HELD" not in [row["state"] for row in world.rows("SELECT state FROM outbox")]
 
 
+async def a_callback_is_sent_again_as_its_endpoint_is_enabled(race: Race) -> None:
+    world = race.world
+    endpoint = await disabled(world, 0)
+    [callback] = world.rows("SELECT id FROM outbox")
+    world.now += DAY
+
+    def sent_again(tx: Transaction) -> None:
+        redelivery.redeliver(tx, world.account, callback["id"], world.now)
+
+    def enabled(tx: Transaction) -> None:
+        redelivery.enable(tx, world.account, endpoint)
+        tx.endpoints.release(world.now, 10)
+
+    await race.at_once(sent_again, enabled)
+    await world.storage.run(lambda tx: tx.endpoints.release(world.now, 10))
+    assert "HELD" not in [row["state"] for row in world.rows("SELECT state FROM outbox")]
+
+
+async def a_number_is_erased_as_its_call_ends(race: Race) -> None:
+    world = race.world
+    await world.bridge(await world.book(UsagePlan.LARGE), "c1")
+    [calls_step] = [step for step in STEPS if step.table == "calls"]
+    task = Task(Spellings(E164(CALLER)), world.now, world.policy)
+
+    def erased(tx: Transaction) -> None:
+        erase_some(tx, calls_step, Key(), task)
+        tx.calls._db.flush()
+
+    await race.at_once(erased, race.ended("c1", 3 * SECOND))
+    assert world.rows("SELECT source FROM cdrs") == [{"source": ERASED}]
+
+
+async def a_sandboxs_clock_is_set_twice(race: Race) -> None:
+    world = race.world
+    sandbox = (await world.storage.run(sandbox_of, world.account, world.now)).id
+
+    def set_forward(tx: Transaction) -> None:
+        advance_clock(tx, sandbox, SECOND, world.now)
+        tx.sandboxes._db.flush()
+
+    await race.at_once(set_forward, set_forward)
+    assert await world.storage.run(lambda tx: tx.sandboxes.now(sandbox, world.now)) == world.now + 2 * SECOND
+
+
+async def a_booking_is_renewed_as_a_sweep_tells_that_it_ends(race: Race) -> None:
+    world = race.world
+    await choose(world, EventType.BOOKING_EXPIRED)
+    await world.storage.run(notify_due, world.now, world.policy)
+    booking = await world.book(UsagePlan.SMALL)
+    world.now = booking.end_at
+
+    def renewed(tx: Transaction) -> None:
+        bookings.renew(tx, world.account, booking.id, Renewal(UsagePlan.SMALL), world.now, world.policy)
+        tx.bookings._db.flush()
+
+    await race.at_once(renewed, lambda tx: notify_due(tx, world.now, world.policy))
+    assert world.rows("SELECT kind FROM notices") == []
+
+
+async def a_key_is_made_as_its_account_is_closed(race: Race) -> None:
+    world = race.world
+
+    def made(tx: Transaction) -> None:
+        create_key(tx, world.account, "pepper", world.now)
+        tx.accounts._db.flush()
+
+    await race.at_once(made, lambda tx: close(tx, world.account, world.now))
+    assert world.rows("SELECT id FROM api_keys WHERE revoked_at IS NULL") == []
+
+
 RACES: tuple[Callable[[Race], Awaitable[None]], ...] = (
     two_calls_on_one_calls_credit,
     two_calls_of_a_booking_end,
@@ -315,6 +396,11 @@ RACES: tuple[Callable[[Race], Awaitable[None]], ...] = (
     an_old_callback_is_sent_again_as_retention_deletes_it,
     two_sweeps_end_a_booking,
     an_endpoint_is_enabled_as_a_callback_is_held,
+    a_callback_is_sent_again_as_its_endpoint_is_enabled,
+    a_number_is_erased_as_its_call_ends,
+    a_sandboxs_clock_is_set_twice,
+    a_booking_is_renewed_as_a_sweep_tells_that_it_ends,
+    a_key_is_made_as_its_account_is_closed,
 )
 
 

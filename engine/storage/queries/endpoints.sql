@@ -50,7 +50,7 @@ WHERE id IN (
     WHERE o.account_id = :account_id AND o.url = :url AND o.state = 'HELD'
     ORDER BY o.created_at
     LIMIT :at_most
-    {skip locked}
+    {lock}
 );
 
 -- name: endpoint_is_released!

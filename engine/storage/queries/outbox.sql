@@ -92,7 +92,7 @@ SELECT
 -- name: redeliver_callback!
 -- Its schedule starts again. Not a callback that a worker has in its queue or is sending, nor one that was sent again
 -- after `unless_since`.
-UPDATE outbox SET state = :state, due_at = :now, finished_at = :finished_at, attempts_before = attempts,
+UPDATE outbox SET state = 'PENDING', due_at = :now, finished_at = NULL, attempts_before = attempts,
     claimed = 0, redelivered_at = :now
 WHERE id = :id AND (state <> 'PENDING' OR claimed = 0)
     AND (redelivered_at IS NULL OR redelivered_at <= :unless_since);
