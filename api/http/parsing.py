@@ -16,7 +16,7 @@ from aiohttp import hdrs, web
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from api.http.dependencies import DEPENDENCIES, RequestLimits
+from api.http.dependencies import DEPENDENCIES
 from api.http.problems import CODE_OF_FIELD, PROBLEMS, ProblemError, pointer_to, safe_name
 from api.http.routes import ROUTES_BY_HANDLER, Handler, Route
 from api.schemas.common import FieldError, Incoming
@@ -50,7 +50,7 @@ async def read_body(request: web.Request, model: type[M], *, is_cursor: Callable
         HTTPRequestEntityTooLarge: A body without a Content-Length turned out to be too large.
     """
     _check_media_type(request)
-    document = _parse(await _read(request, request.app[DEPENDENCIES].limits))
+    document = _parse(await read_bytes(request))
     return checked_body(request, model, document, is_cursor=is_cursor)
 
 
@@ -84,7 +84,9 @@ def _check_media_type(request: web.Request) -> None:
         raise ProblemError("unsupported_media_type", "Send the body uncompressed.")
 
 
-async def _read(request: web.Request, limits: RequestLimits) -> bytes:
+async def read_bytes(request: web.Request) -> bytes:
+    """Reads the request's body, within the limits of its size and time. Raises as `read_body` does."""
+    limits = request.app[DEPENDENCIES].limits
     if (request.content_length or 0) > limits.body_bytes:
         raise ProblemError("too_large", f"The body may have up to {limits.body_bytes} bytes.")
     try:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from api.web.frame import streams
 from api.web.frame.services import REFUSALS_PER_MINUTE
@@ -139,6 +140,17 @@ async def test_a_form_that_is_no_text_is_refused(console: Console, kind: str, bo
     assert (await ask(console, "POST", "/console/sign-in", "", body, **headers)).status == expected
     packed = headers | {"Content-Encoding": "gzip", "Content-Type": "application/x-www-form-urlencoded"}
     assert (await ask(console, "POST", "/console/sign-in", "", gzip.compress(b"code=a"), **packed)).status == 415
+
+
+async def test_a_form_that_is_too_long_or_does_not_arrive_is_refused(console: Console) -> None:
+    for length, expected in ((70_000, 413), (100, 408)):
+        reader, writer = await asyncio.open_connection("127.0.0.1", URL(console.url).port)
+        head = {"Host": "x", "Origin": "http://x", "Content-Type": "application/x-www-form-urlencoded"}
+        lines = [f"{name}: {value}" for name, value in {**head, "Content-Length": length}.items()]
+        writer.write("\r\n".join(["POST /console/sign-in HTTP/1.1", *lines, "", "code="]).encode())
+        answer = await asyncio.wait_for(reader.readline(), 20)
+        writer.close()
+        assert answer.startswith(f"HTTP/1.1 {expected} ".encode()), answer
 
 
 async def test_refusals_of_one_session_do_not_fill_the_security_log(console: Console) -> None:

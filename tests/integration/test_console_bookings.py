@@ -105,6 +105,7 @@ async def test_what_is_wrong_stands_beside_its_field_and_nothing_changes(console
         ("change", {"label": "Call +322•••••34"}, ""),
         ("renew", {"usagePlan": "HUGE"}, "usagePlan"),
         ("adjust", {"seconds": "1e3", "calls": "0", "reason": "x"}, "seconds"),
+        ("adjust", {"seconds": "-+5", "calls": "0", "reason": "x"}, "seconds"),
         ("adjust", {"seconds": "1", "calls": "0", "reason": " "}, "reason"),
         ("adjust", {"seconds": "0", "calls": "", "reason": "x"}, ""),
         ("pause", {"paused": "maybe"}, ""),

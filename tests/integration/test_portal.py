@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from api.web.portal.keys import MAX_KEYS
 from engine.accounts.keys import create_key
 from engine.accounts.lifecycle import resume, suspend
 from engine.accounts.sign_in import csrf_token_of, end_session, make_link
@@ -346,6 +347,21 @@ async def test_what_a_page_sends_is_carried_out_for_its_account(portal: Portal, 
     of_session = [line for line in portal.log.newest(1000) if line["SessionID"] == opened.session.id]
     assert {line["SecurityEvent"] for line in of_session} == {action.event for action in SITE.actions}
     assert [mark for mark in (*tenant.marks[4:8], key, secret) if mark in str(portal.log.newest(1000))] == []
+
+
+async def test_an_account_makes_a_few_keys_a_day(portal: Portal) -> None:
+    tenant = await portal.storage.run(a_tenant, "makes-keys", "+33612345679")
+    secret = (await portal.session(of=tenant)).secret
+    ways = {action.path: action for action in SITE.actions}
+
+    async def made_and_revoked() -> int:
+        answer = await act(portal, ways["/keys/create"], secret, {})
+        [newest, *_] = reversed(await portal.storage.run(lambda tx: tx.accounts.keys_of(tenant.account_id)))
+        await act(portal, ways["/keys/revoke"], secret, {"id": newest["id"]})
+        return answer.status
+
+    statuses = [await made_and_revoked() for _ in range(MAX_KEYS)]
+    assert statuses == [200] * (MAX_KEYS - 1) + [429], "the account had one already"
 
 
 async def test_what_a_form_says_wrongly_is_refused(portal: Portal) -> None:

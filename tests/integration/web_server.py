@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from api.app import Dependencies, WebServices, build_app
+from api.app import Dependencies, RequestLimits, WebServices, build_app
 from api.http.server import build_runner
 from api.web.frame.commands import CommandResult, CommandRunner
 from engine.bookings.adjustments import Adjustment, adjust
@@ -102,6 +102,7 @@ async def served_console(
             key_used=lambda _: None,
             refused=log.refused,
             trunks=lambda: {"main": "up", "spare": "down"},
+            limits=RequestLimits(body_seconds=2.0),
         )
         services = WebServices(
             reads=ConsoleReads(database, STATEMENT_SECONDS),

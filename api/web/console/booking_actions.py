@@ -1,5 +1,6 @@
 """What an operator does to a booking: change, renew, adjust, pause, delete. The API's bodies check the forms."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ from engine.storage.console_reads import SeenBooking
 LIMITS = ("maxConcurrentCalls", "maxCallsPerCallerPerHour", "maxCallSeconds")
 CHANGED = frozenset({"destination", "callback", "label", "metadata", "callerId", "refuseAnonymous", *LIMITS})
 TRUTH = {"yes": True, "no": False}
+_WHOLE = re.compile(r"[+-]?[0-9]{1,10}")
 
 
 def booking_actions() -> tuple[Action, ...]:
@@ -174,6 +176,6 @@ def _value_of(name: str, text: str) -> Any:  # noqa: ANN401  a JSON value
 
 def _whole(form: Mapping[str, str], name: str) -> int:
     text = form[name].strip() or "0"
-    if not text.removeprefix("-").removeprefix("+").isdecimal() or len(text) > 11:
+    if not _WHOLE.fullmatch(text):
         raise InvalidInput([f"--{name} must be a whole number"])
     return int(text)

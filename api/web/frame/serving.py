@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 
 from api.http.auth import FAILURES
 from api.http.dependencies import DEPENDENCIES, machine_timestamp
+from api.http.parsing import read_bytes
 from api.http.read_turns import TURNS as READ_TURNS
 from api.http.responses import log_failure
 from api.http.routes import Handler, Operation, Route
@@ -223,6 +224,7 @@ async def _form_of(request: web.Request, names: frozenset[str]) -> dict[str, str
     is_utf8 = (request.charset or "utf-8").lower() == "utf-8"  # Python knows others that take long, or are no texts
     if request.content_type != "application/x-www-form-urlencoded" or not (is_plain and is_utf8):
         raise PageRefused(415, "The form cannot be read", "Send application/x-www-form-urlencoded, in UTF-8.")
+    await read_bytes(request)  # which aiohttp keeps
     try:
         sent = await request.post()
     except UnicodeDecodeError:

@@ -11,11 +11,12 @@ from engine.accounts.keys import NewKey, create_key, revoke_key
 from engine.callbacks import secrets as callback_secrets
 from engine.domain.errors import NotFound
 from engine.domain.ids import AccountId
-from engine.domain.times import EpochMs, rfc3339
+from engine.domain.times import DAY_MS, EpochMs, rfc3339
 from engine.domain.web_access import Role
 from engine.storage.transaction import Transaction
 
 KEYS, SECRET = "/keys", "/secret"
+# Valid keys at a time. Revoked ones stay, so this is also how many an account may make here within a day.
 MAX_KEYS = 50
 # How long the present secret goes on signing, in seconds, by what a form can choose.
 OVERLAPS = {"none": 0, "day": 86_400, "week": 604_800}
@@ -49,8 +50,7 @@ def key_actions() -> tuple[Action, ...]:
 
 async def load_keys(visit: Visit) -> Mapping[str, Any]:
     """Returns the account's keys, newest first, by their last four characters."""
-    account_id = account_of(visit)
-    rows = await visit.deps.run(lambda tx: tx.accounts.keys_of(account_id))
+    rows = await visit.services.reads.keys_of(account_of(visit))
     times = {"created_at": "createdAt", "last_used_at": "lastUsedAt", "revoked_at": "revokedAt"}
     keys = [
         {"id": row["id"], "hint": row["hint"]}
@@ -75,9 +75,11 @@ async def make_key(visit: Visit, _: Mapping[str, str]) -> Outcome:
 
 
 def _make_key(tx: Transaction, account_id: AccountId, pepper: str, now: EpochMs) -> NewKey:
-    valid = [each for each in tx.accounts.keys_of(account_id) if each["revoked_at"] is None]
-    if len(valid) >= MAX_KEYS:
+    keys = tx.accounts.keys_of(account_id)
+    if sum(each["revoked_at"] is None for each in keys) >= MAX_KEYS:
         raise PageRefused(422, "Too many keys", f"The account has {MAX_KEYS} keys: revoke one first.")
+    if sum(each["created_at"] > now - DAY_MS for each in keys) >= MAX_KEYS:
+        raise PageRefused(429, "Too many keys", f"The account has made {MAX_KEYS} keys within a day.")
     return create_key(tx, account_id, pepper, now)
 
 
