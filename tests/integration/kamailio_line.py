@@ -105,6 +105,7 @@ class Line:
         self.kamailio = kamailio
         self.nodes = nodes
         self.stage = stage
+        self.stranger = peers[STRANGER]
         self._peers = peers
 
     def reset(self) -> None:

@@ -159,6 +159,27 @@ def test_strangers_are_refused_and_a_flood_of_theirs_is_held(line: Line) -> None
     assert [node.name for node in line.nodes if any(STRANGER in each.text for each in node.requests)] == []
 
 
+@pytest.mark.parametrize("method", ["BYE", "INVITE", "ACK"])
+@pytest.mark.parametrize(("target", "route"), [("sip:any@{outside}", ""), ("sip:any@{node}", "<sip:{outside};lr>")])
+def test_what_claims_to_be_within_a_call_goes_to_nodes_only(line: Line, method: str, target: str, route: str) -> None:
+    """Otherwise whoever writes a carrier's address into a packet could use us as a relay, and learn our token."""
+    line.stranger.packets.clear()
+    places = {"outside": "{}:{}".format(*line.stranger.local), "node": line.nodes[0].name}
+
+    async def forge() -> list[int | None]:
+        dialog = await line.dial(NUMBER)
+        dialog.peer += ";tag=any"
+        dialog.target = target.format(**places)
+        dialog.routes = ["<sip:{}:{};lr>".format(*line.kamailio.address), *([route.format(**places)] if route else [])]
+        dialog.request(method)
+        await asyncio.sleep(0.3)
+        return [message.status for message in dialog.messages]
+
+    answers = line.stage.run(forge())
+    assert line.stranger.packets == []
+    assert answers in ([403], [] if method == "ACK" else [403])
+
+
 @pytest.mark.parametrize(("method", "status"), [("OPTIONS", 200), ("REGISTER", 405), ("MESSAGE", 405), ("BYE", 405)])
 def test_a_carrier_may_ask_whether_calls_are_taken_and_nothing_else(line: Line, method: str, status: int) -> None:
     async def ask() -> int | None:
