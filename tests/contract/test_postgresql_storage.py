@@ -114,6 +114,39 @@ async def test_a_connection_that_breaks_before_the_commit_is_made_anew_and_the_c
     assert names(postgres) == ["Ann"]
 
 
+class EndedAfterCommit:
+    """Stands for libpq's connection; the server ends it when it has answered the COMMIT and waits for what follows."""
+
+    def __init__(self, real: Any, outside: psycopg.Connection[Any]) -> None:
+        self._real, self._outside = real, outside
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def pipeline_sync(self) -> None:
+        self._real.send_flush_request()
+        while self._real.flush():
+            pass
+        waits = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND state = 'active' AND wait_event = 'ClientRead'"
+        while self._outside.execute(waits, (self._real.backend_pid,)).fetchone() is None:
+            time.sleep(0.01)
+        self._outside.execute("SELECT pg_terminate_backend(%s, 5000)", (self._real.backend_pid,))
+        self._real.pipeline_sync()
+
+
+async def test_a_connection_that_ends_after_the_commit_was_answered_leaves_it_unsure(
+    storage: PostgresStorage, postgres: PostgresAddress, outside: psycopg.Connection[Any]
+) -> None:
+    def command(tx: Transaction) -> None:
+        create_account(tx, "Ann", START)
+        connection = tx.accounts._db
+        connection._pgconn = EndedAfterCommit(connection._pgconn, outside)
+
+    with pytest.raises(StorageUnsure):
+        await storage.run(command)
+    assert names(postgres) == ["Ann"]
+
+
 @pytest.mark.parametrize("is_kept", [True, False])
 async def test_an_unanswered_commit_is_reported_as_such_and_never_repeated(
     storage: PostgresStorage, postgres: PostgresAddress, monkeypatch: pytest.MonkeyPatch, *, is_kept: bool

@@ -238,7 +238,10 @@ class Session:
                     continue
                 if result.status == ExecStatus.PIPELINE_SYNC:
                     return first_error
-                error = self._take(next(answers), result)
+                answered = next(answers, None)
+                if answered is None:  # everything is answered; the server ends the connection, and says why
+                    raise self._lost((result.error_message or b"").decode(errors="replace").strip())
+                error = self._take(answered, result)
                 first_error = first_error or error
             self._wait(writing=bool(unsent))
             self._pgconn.consume_input()
