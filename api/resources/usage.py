@@ -18,6 +18,7 @@ from engine.storage.reads import Reads
 
 DEFAULT_DAYS = 30
 MAX_DAYS = 92
+LAST = EpochMs(253_402_300_799_000)  # 9999-12-31T23:59:59Z
 # A larger answer would hold up the event loop, which also serves calls.
 MAX_LINES = 2_000
 
@@ -74,11 +75,15 @@ async def index(request: web.Request) -> web.Response:
 
 
 def span_asked(request: web.Request) -> Span:
-    """Returns the span that the query asks for. Raises ProblemError if it is too long."""
+    """Returns the span that the query asks for. Raises ProblemError if it is too long or too long ago."""
     _, until = span_of(request, 0, now_of(request))
     since, _ = span_of(request, until - DEFAULT_DAYS * DAY_MS, until)
     if since > until:
         raise unacceptable("from", "must not be later than to")
+    if since < 0:  # an offset leads to times before the first and after the last year, which no text stands for
+        raise unacceptable("from", "must not be before 1970")
+    if until > LAST:
+        raise unacceptable("to", f"must not be after {rfc3339(LAST)}")
     if until - since > MAX_DAYS * DAY_MS:
         raise unacceptable("from", f"must not be more than {MAX_DAYS} days before to")
     return Span(EpochMs(since), EpochMs(until))
