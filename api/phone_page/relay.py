@@ -93,5 +93,5 @@ async def _one_way(
 
 async def close_all(app: web.Application) -> None:
     """Closes all telephones when the server stops."""
-    for page in [*app[OPEN]]:
+    for page in [each for each in app[OPEN] if each.prepared]:  # the others wait for Asterisk yet
         await page.close(code=WSCloseCode.GOING_AWAY)
