@@ -16,7 +16,10 @@ run: venv asterisk prompts ## Set up what is missing and run the whole system (A
 call: venv phones ## While `make run` runs in another terminal: make one real call, from booking to callback, step by step.
 	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m phones.demo_call
 
-test: venv asterisk phones fail2ban proxies browser clients prometheus kamailio prompts chroots postgresql ## Run the product's tests: unit, contract, integration, and end-to-end with a real Asterisk and SIP telephones.
+# What the tests need besides .venv. Each is a download of its own, so several come at the same time.
+TEST_TOOLS := asterisk phones fail2ban proxies browser clients prometheus kamailio prompts chroots postgresql
+test: venv ## Run the product's tests: unit, contract, integration, and end-to-end with a real Asterisk and SIP telephones.
+	@$(MAKE) --no-print-directory --jobs 3 $(TEST_TOOLS)
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-fast: venv postgresql ## Run tests/unit and tests/contract, which need neither Asterisk nor SIP telephones.

@@ -188,6 +188,17 @@ def test_the_documented_commands_work_when_pasted(running: Running, environment:
     assert '"putThrough":true' in done.stdout, "the section goes on with dialling it"
 
 
+def read_until(shell: "subprocess.Popen[str]", *words: str) -> str:
+    """Reads lines until all words have come."""
+    assert shell.stdout
+    output = ""
+    while not all(word in output for word in words):
+        line = shell.stdout.readline()
+        assert line, output
+        output += line
+    return output
+
+
 @pytest.mark.timeout(300)  # some twenty programs, one after the other
 def test_the_ten_minutes_section_leads_from_a_key_to_a_verified_callback(
     running: Running, environment: dict[str, str]
@@ -207,19 +218,25 @@ def test_the_ten_minutes_section_leads_from_a_key_to_a_verified_callback(
     with_path = environment | {"PYTHONPATH": str(ROOT)}
     with ended(
         subprocess.Popen(
-            ["/bin/bash", "-e"], cwd=ROOT, env=with_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            ["/bin/bash", "-e"],
+            cwd=ROOT,
+            env=with_path,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
     ) as shell:
         assert shell.stdin
-        assert shell.stdout
         try:
-            shell.stdin.write(f"{script}\necho done; wait\n")
+            # "When it prints `listening`": a callback that finds nobody may come again only after minutes.
+            before, listen, after = re.split(r"(^[^\n]*callbacks listen[^\n]*\n)", script, flags=re.MULTILINE)
+            shell.stdin.write(before + listen)
             shell.stdin.flush()
-            output = ""
-            while not ("done" in output and '"duration": 12' in output):
-                line = shell.stdout.readline()
-                assert line, output
-                output += line
+            read_until(shell, "listening")
+            shell.stdin.write(f"{after}\necho done; wait\n")
+            shell.stdin.flush()
+            output = read_until(shell, "done", '"duration": 12')
         finally:
             for child in psutil.Process(shell.pid).children(recursive=True):
                 child.terminate()
