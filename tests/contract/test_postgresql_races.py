@@ -30,6 +30,7 @@ from engine.callbacks.outbox import line_up
 from engine.calls import lifecycle as calls
 from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import Settlement
+from engine.calls.reconciliation import LiveChannels, compare_with_asterisk
 from engine.config.postgres_address import PostgresAddress
 from engine.domain.account_limits import DEFAULT_ACCOUNT_LIMITS
 from engine.domain.booking import Booking
@@ -41,7 +42,7 @@ from engine.domain.policy import RetentionPeriods, UsagePlan
 from engine.domain.retry import CallbackState
 from engine.domain.routing import Bridge
 from engine.domain.spellings import Spellings
-from engine.domain.times import EpochMs
+from engine.domain.times import BootMs, EpochMs
 from engine.privacy.erasure import erase_some
 from engine.privacy.erasure_steps import STEPS, Task
 from engine.privacy.retention import delete_batch
@@ -413,3 +414,29 @@ async def test_a_race_goes_wrong_without_locks_only(
         return
     with pytest.raises((AssertionError, psycopg.errors.CheckViolation)):
         await run(race)
+
+
+async def test_a_comparison_with_asterisk_waits_for_no_call(postgres: PostgresAddress) -> None:
+    """It holds the rows of all calls: if it waited for another's, that one might wait for it, a second long."""
+    empty(postgres)
+    storage = PostgresStorage(postgres, threads=2)
+    world, held, go_on = await World.begin(storage, postgres), threading.Event(), threading.Event()
+    await world.bridge(await world.book(UsagePlan.LARGE), "c1")
+    await world.answered(CallId("c1"))
+
+    def change(tx: Transaction) -> None:
+        call = tx.calls.by_id(CallId("c1"))
+        assert call is not None
+        tx.calls.update(call)
+        tx.calls._db.flush()
+        held.set()
+        assert go_on.wait(PATIENCE_SECONDS)
+
+    changing = storage.run(change)
+    assert await asyncio.to_thread(held.wait, PATIENCE_SECONDS)
+    async with asyncio.timeout(2):
+        compared = await storage.run(compare_with_asterisk, LiveChannels(set(), {}), BootMs(world.at.boot_ms + SECOND))
+    go_on.set()
+    await changing
+    await storage.close()
+    assert compared.missing == {"c1"}

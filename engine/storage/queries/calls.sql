@@ -37,7 +37,9 @@ LIMIT :at_most;
 SELECT call_id, state, seconds_leased, started_ticks, seen_ticks FROM calls WHERE ended_at IS NULL;
 
 -- name: calls_last_seen*!
-UPDATE calls SET seen_ticks = :seen_ticks WHERE call_id = :call_id;
+-- A call that another transaction changes now was left out by all_calls_seen: waiting for it here could deadlock.
+UPDATE calls SET seen_ticks = :seen_ticks
+WHERE call_id IN (SELECT c.call_id FROM calls AS c WHERE c.call_id = :call_id AND c.state = 'LIVE' {skip locked});
 
 -- name: call_has_ended$
 SELECT COUNT(*) FROM calls WHERE call_id = :call_id AND ended_at IS NOT NULL;
