@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 CHECK_LINK_SECONDS = 0.2
 # A call is over when this many lists in a row lack it.
 LISTS = 2
+# Vanished calls that one transaction settles: after a crash of Asterisk there may be thousands.
+SETTLED_AT_ONCE = 100
 
 
 async def list_channels(link: AmiLink) -> LiveChannels:
@@ -176,7 +178,9 @@ class Reconciler:
             return
         # An end report in the spool says more than the absence of a channel, so it is taken in first.
         await self._spool.take_in()
-        now = self._clock.now()
-        for settlement in await self._storage.run(settle_vanished, vanished, now, self._policy):
-            log.warning("call_vanished", cdr=settlement.cdr.id, seconds=settlement.cdr.duration)
-            self._keeper.settled(settlement)
+        now, ordered = self._clock.now(), sorted(vanished)
+        for first in range(0, len(ordered), SETTLED_AT_ONCE):
+            some = frozenset(ordered[first : first + SETTLED_AT_ONCE])
+            for settlement in await self._storage.run(settle_vanished, some, now, self._policy):
+                log.warning("call_vanished", cdr=settlement.cdr.id, seconds=settlement.cdr.duration)
+                self._keeper.settled(settlement)

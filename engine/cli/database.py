@@ -25,7 +25,7 @@ def run_command(
     """
 
     async def once() -> T:
-        storage = open_storage(settings.books)
+        storage = open_storage(settings.books, is_patient=True)
         try:
             return await storage.run(command, *args, **kwargs)
         finally:

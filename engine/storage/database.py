@@ -17,13 +17,21 @@ from engine.storage.sqlite import SqliteStorage
 
 Database: TypeAlias = Path | PostgresAddress
 
+# An operator may import a hundred thousand numbers at once.
+PATIENT_SECONDS = 120.0
 
-def open_storage(database: Database) -> EngineStorage:
-    """Opens a database that is there and has this version's schema."""
+
+def open_storage(database: Database, *, is_patient: bool = False) -> EngineStorage:
+    """Opens a database that is there and has this version's schema.
+
+    Args:
+        database: The database.
+        is_patient: Whether commands may take long on a server, because no call waits for them.
+    """
     if isinstance(database, PostgresAddress):
         from engine.storage.postgresql.storage import PostgresStorage
 
-        return PostgresStorage(database)
+        return PostgresStorage(database, command_seconds=PATIENT_SECONDS) if is_patient else PostgresStorage(database)
     return SqliteStorage(database)
 
 

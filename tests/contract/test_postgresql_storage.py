@@ -15,6 +15,7 @@ from engine.accounts.accounts import create_account
 from engine.config.postgres_address import PostgresAddress
 from engine.domain.errors import InvalidInput
 from engine.storage import queries
+from engine.storage.database import open_storage
 from engine.storage.errors import (
     DatabaseInUse,
     DatabaseUnusable,
@@ -28,6 +29,7 @@ from engine.storage.postgresql import storage as storage_module
 from engine.storage.postgresql.read_connection import PostgresReadConnection
 from engine.storage.postgresql.session import Session
 from engine.storage.postgresql.storage import PostgresStorage
+from engine.storage.postgresql.worker import COMMAND_SECONDS
 from engine.storage.probe import StorageProbe
 from engine.storage.reads import Reads
 from engine.storage.transaction import Transaction
@@ -35,6 +37,7 @@ from tests.contract.samples import START
 from tests.postgresql import Outsider, database_named, empty
 
 SECONDS = 0.6
+SLEEP = queries.Prepared(b"sleep", f"SELECT pg_sleep({COMMAND_SECONDS + 0.2})".encode(), writes=False)
 CLAIMANT_ENDED = "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory'"
 ALL_ENDED = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'rented-numbers'"
 
@@ -194,6 +197,12 @@ async def test_a_lock_that_nobody_releases_is_not_waited_for_beyond_the_deadline
         await storage.run(lambda tx: int(tx.accounts.close(ann.id, START)))
     assert time.monotonic() - began < 3 * SECONDS
     outside.execute("ROLLBACK")
+
+
+async def test_an_operators_command_may_take_longer_than_a_calls(postgres: PostgresAddress) -> None:
+    storage = open_storage(postgres, is_patient=True)
+    await storage.run(lambda tx: tx.accounts._db.all(SLEEP, ()))
+    await storage.close()
 
 
 async def test_a_deadlock_is_resolved_by_running_one_of_both_again(postgres: PostgresAddress) -> None:

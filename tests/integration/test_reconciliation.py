@@ -1,15 +1,19 @@
 """Reconciliation over a real socket: a call is dropped only after two complete lists without it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from engine.asterisk import reconciler
 from engine.asterisk.ami_link import LinkState
 from engine.asterisk.errors import AmiError
 from engine.asterisk.reconciler import list_channels
+from engine.calls.reconciliation import settle_vanished
 from engine.domain.ids import CallId
+from engine.storage.transaction import Transaction
 from tests.contract.samples import SECOND
 from tests.integration import fake_reports
 from tests.integration.ami_links import until_state
@@ -230,6 +234,27 @@ async def test_an_asterisk_that_crashes_with_its_calls_leaves_no_lease(work: Run
     await work.ami.start()
     await work.rounds()
     assert work.ended() == {f"c{number}": ("LOST", 5) for number in range(4)}
+
+
+async def test_thousands_of_vanished_calls_are_settled_in_many_transactions(
+    work: RunningReconciler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One command of PostgreSQL has little time, and a call waits for it."""
+    counts: list[int] = []
+
+    def settle(tx: Transaction, vanished: Collection[CallId], *more: Any) -> Any:
+        counts.append(len(vanished))
+        return settle_vanished(tx, frozenset(vanished), *more)
+
+    monkeypatch.setattr(reconciler, "SETTLED_AT_ONCE", 2)
+    monkeypatch.setattr(reconciler, "settle_vanished", settle)
+    for number in range(3):
+        await work.talk(CallId(f"c{number}"))
+    work.world.now += 5 * SECOND
+    work.ami.up.clear()
+    await work.rounds()
+    assert sorted(work.ended()) == ["c0", "c1", "c2"]
+    assert counts == [2, 1]
 
 
 async def test_the_calls_on_each_trunk_are_counted_in_the_list_while_there_is_one(work: RunningReconciler) -> None:
