@@ -154,9 +154,14 @@ def bookings_to_share(tx: Transaction, at: Timestamp, policy: Policy) -> list[Bo
 
     The engine can end between the settlement of a call and the sharing of what it gave back.
     """
-    found = []
-    for booking in tx.bookings.talking_with_seconds_idle():
-        calls = tx.calls.up_on(booking.id)
+    found, idle = [], tx.bookings.talking_with_seconds_idle()
+    # All at once: there may be ten thousand.
+    up: dict[BookingId, list[Call]] = {booking.id: [] for booking in idle}
+    for call in tx.calls.up() if idle else ():
+        if call.booking_id in up:
+            up[call.booking_id].append(call)
+    for booking in idle:
+        calls = up[booking.id]
         fair = _fair(booking, calls, at, policy, keep_free=0)
         if any(fair[call.call_id] > call.seconds_leased for call in calls):
             found.append(booking.id)

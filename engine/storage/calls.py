@@ -136,6 +136,10 @@ class Calls(Table):
         """Returns the calls that are up on a booking."""
         return [call_from_row(row) for row in self._sql.calls_up_on_booking(self._db, booking_id=booking_id)]
 
+    def up(self) -> list[Call]:
+        """Returns every call that is up."""
+        return [call_from_row(row) for row in self._sql.calls_up(self._db)]
+
     def ringing_of(self, account_id: AccountId) -> list[RingingCall]:
         """Returns the ringing calls on all bookings of an account."""
         rows = self._sql.ringing_calls_of_account(self._db, account_id=account_id)

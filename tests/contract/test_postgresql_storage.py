@@ -12,8 +12,11 @@ import psycopg
 import pytest
 
 from engine.accounts.accounts import create_account
+from engine.calls.lease_rebalancing import bookings_to_share
 from engine.config.postgres_address import PostgresAddress
 from engine.domain.errors import InvalidInput
+from engine.domain.ids import CallId
+from engine.domain.policy import UsagePlan
 from engine.storage import queries
 from engine.storage.database import open_storage
 from engine.storage.errors import (
@@ -34,6 +37,7 @@ from engine.storage.probe import StorageProbe
 from engine.storage.reads import Reads
 from engine.storage.transaction import Transaction
 from tests.contract.samples import START
+from tests.contract.world import World
 from tests.postgresql import Outsider, database_named, empty
 
 SECONDS = 0.6
@@ -203,6 +207,24 @@ async def test_an_operators_command_may_take_longer_than_a_calls(postgres: Postg
     storage = open_storage(postgres, is_patient=True)
     await storage.run(lambda tx: tx.accounts._db.all(SLEEP, ()))
     await storage.close()
+
+
+async def test_idle_seconds_of_many_bookings_are_found_in_few_round_trips(
+    postgres: PostgresAddress, storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await World.begin(storage, postgres)
+    for number in range(4):
+        await world.bridge(await world.book(UsagePlan.LARGE), f"c{number}")
+        await world.answered(CallId(f"c{number}"))
+    flushes, flush = [], Session.flush
+
+    def counted(self: Session) -> None:
+        flushes.append(self)
+        flush(self)
+
+    monkeypatch.setattr(Session, "flush", counted)
+    await storage.run(bookings_to_share, world.at, world.policy)
+    assert len(flushes) == 3  # the bookings, the calls, the end
 
 
 async def test_a_deadlock_is_resolved_by_running_one_of_both_again(postgres: PostgresAddress) -> None:

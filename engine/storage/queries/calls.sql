@@ -33,6 +33,9 @@ SELECT {c.calls} FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id
 WHERE c.ended_at IS NULL AND (b.gone_at IS NOT NULL OR c.destination = 'erased')
 LIMIT :at_most;
 
+-- name: calls_up
+SELECT {calls} FROM calls WHERE ended_at IS NULL;
+
 -- name: calls_up_briefly
 SELECT call_id, state, seconds_leased, started_ticks, seen_ticks FROM calls WHERE ended_at IS NULL;
 
