@@ -20,7 +20,7 @@ call: venv phones ## While `make run` runs in another terminal: make one real ca
 TEST_TOOLS := asterisk phones fail2ban proxies browser clients prometheus kamailio prompts chroots postgresql
 test: venv ## Run the product's tests: unit, contract, integration, and end-to-end with a real Asterisk and SIP telephones.
 	@$(MAKE) --no-print-directory --jobs 3 $(TEST_TOOLS)
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	$(PYTHON) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-fast: venv postgresql ## Run tests/unit and tests/contract, which need neither Asterisk nor SIP telephones.
 	$(PYTHON) -m pytest tests/unit tests/contract $(PYTEST)

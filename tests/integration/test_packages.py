@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,13 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory for a system: the path of Asterisk's socket has a limit of 108 bytes."""
+    with tempfile.TemporaryDirectory(prefix="rn-") as name:
+        yield Path(name)
+
+
 @contextmanager
 def ready(command: list[str], manager: Notified, **options: Any) -> Iterator[None]:
     """A service that is ready inside the block, and alive; it ends in order after it."""
@@ -51,9 +59,8 @@ def ready(command: list[str], manager: Notified, **options: Any) -> Iterator[Non
 
 # The package is built first, from an environment with the packages of deploy/runtime.txt and no others.
 @pytest.mark.usefixtures("package")
-def test_the_wheel_runs_from_an_environment_of_its_own(tmp_path: Path) -> None:
-    home, work = tmp_path / "home", tmp_path / "work"
-    work.mkdir()
+def test_the_wheel_runs_from_an_environment_of_its_own(tmp_path: Path, short_path: Path) -> None:
+    home, work = tmp_path / "home", short_path
     shutil.copytree(TOOLS / "deb-base", home, symlinks=True, copy_function=os.link)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(home / "bin" / "python3")]
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(work)], cwd=ROOT, check=True)
