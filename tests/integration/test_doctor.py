@@ -23,8 +23,11 @@ ALWAYS = {"engine"}  # no engine is running
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.chdir(tmp_path)
-    ports = {name: free_port() for name in ("http_port", "fastagi_port", "ami_port", "sip_port")}
-    made = Settings.model_validate({"profile": "demo", "data_dir": tmp_path / "var", **ports})
+    ports = {name: free_port() for name in ("http_port", "fastagi_port", "ami_port", "sip_port", "browser_phone_port")}
+    metrics = f"127.0.0.1:{free_port()}"
+    made = Settings.model_validate(
+        {"profile": "demo", "data_dir": tmp_path / "var", "metrics_address": metrics, **ports}
+    )
     set_up(made, lambda line: None)
     return made
 
