@@ -101,6 +101,9 @@ def address(mutant: Mutant) -> str:
 
 
 class MutantSystem(LeakSystem):
+    # A prompt of ours would hide what sound a mutant lets through.
+    has_voice = False
+
     def stop(self) -> None:
         # For mutants that forward, Asterisk logs the number that it could not forward to.
         self.hidden.clear()

@@ -34,6 +34,7 @@ class LeakSystem(System):
     """A system whose trunk has an address of its own, so that a caller who receives this address shows a leak."""
 
     rtp_ports = 800
+    has_voice = True
 
     def __init__(self, *, rtp_timeout: float = 30, rtp_hold_timeout: float = 1800) -> None:
         self.trunk, self.second = (callee.HOST, free_port()), (callee.HOST, free_port())
@@ -49,7 +50,7 @@ class LeakSystem(System):
             ring_timeout=RING_SECONDS,
             rtp_timeout=rtp_timeout,
             rtp_hold_timeout=rtp_hold_timeout,
-            voice=True,
+            voice=self.has_voice,
         )
         for prompt in Prompt:
             recording = self.data_dir / "prompts" / f"{sound_of(prompt, Language.EN)}.wav"
