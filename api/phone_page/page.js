@@ -43,7 +43,7 @@ const REFUSALS = {
   404: "Nobody has rented this number.",
   407: "The line's password is no longer valid. Reload the page.",
   410: "The booking of this number has expired, or nothing is left of it.",
-  480: "Nobody answered.",
+  480: "Nobody answered, or the booking is paused.",
   486: "The line is busy, or the call was declined.",
   487: "The call was given up before anybody answered.",
   488: "Asterisk and the browser found no way for the sound. Has this machine a network, besides loopback?",

@@ -205,6 +205,15 @@ async def test_a_link_opens_one_session_for_one_browser(console: Console) -> Non
     assert {"SignedIn", "InvalidPassword"} <= set(console.events())
 
 
+async def test_another_link_replaces_the_open_session_and_ends_it(console: Console) -> None:
+    secret = (await console.session(Role.ADMIN)).secret
+    page = await ask(console, "GET", "/console/sign-in", secret)
+    assert (page.status, "You are signed in" in page.text, 'id="code"' in page.text) == (200, True, True)
+    form = {"code": await console.link(Role.VIEWER)}
+    assert (await ask(console, "POST", "/console/sign-in", secret, form, Origin=console.url)).status == 303
+    assert (await ask(console, "GET", "/console", secret)).status == 401
+
+
 async def test_signing_out_ends_the_session(console: Console) -> None:
     secret = (await console.session()).secret
     form = {"csrf": csrf_token_of(secret, PEPPER)}

@@ -51,7 +51,7 @@ async def test_each_action_changes_what_it_says_and_is_logged(console: Console) 
     booking = await new_booking(console)
     table: list[tuple[str, dict[str, str], dict[str, Any], str]] = [
         ("pause", {"paused": "yes"}, {"paused": True}, "BookingPaused"),
-        ("pause", {"paused": "no"}, {"paused": False}, "BookingPaused"),
+        ("pause", {"paused": "no"}, {"paused": False}, "BookingResumed"),
         (
             "change",
             {"label": "Shop", "callerId": "service"},

@@ -58,8 +58,12 @@ async def test_a_call_is_followed_shown_and_ended_by_keyboard_from_the_link_on(
 ) -> None:
     async with watched_page(browser) as watched:
         tab = watched.page
-        await tab.goto(f"{console.url}/console/sign-in#{await console.link()}")
+        await tab.goto(f"{console.url}/console/sign-in#used-already")
         await tab.wait_for_function("document.activeElement.id === 'sign-in'")
+        # A link that is pasted into the page changes only what is behind the #.
+        await tab.goto(f"{console.url}/console/sign-in#{await console.link()}")
+        await tab.wait_for_function("document.getElementById('code').value.length === 43")
+        await tab.get_by_role("button", name="Sign in").focus()
         assert "#" not in tab.url
         await tab.keyboard.press("Enter")
         await tab.wait_for_url(f"{console.url}/console")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from api.http.parsing import checked_body
@@ -88,7 +89,8 @@ async def pause(visit: Visit, form: Mapping[str, str]) -> Outcome:
     """Refuses calls, or takes them again."""
     body = checked_body(visit.request, BookingPatchBody, {"paused": TRUTH.get(form["paused"], form["paused"])})
     done = "Paused: new calls are refused." if body.paused else "Resumed: calls are taken again."
-    return await _change(visit, await seen_booking(visit), BookingPatch(paused=body.paused), done)
+    outcome = await _change(visit, await seen_booking(visit), BookingPatch(paused=body.paused), done)
+    return outcome if body.paused else replace(outcome, event="BookingResumed")
 
 
 async def _change(visit: Visit, seen: SeenBooking, patch: BookingPatch, done: str) -> Outcome:

@@ -15,17 +15,17 @@ from aiohttp import hdrs, web
 WEB_FILES = Path(__file__).parents[1]
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 FOR_EVER = "public, max-age=31536000, immutable"
-# Where the files are, by the name with which templates ask for them.
+# Where the files are, by the name with which templates ask for them. htmx and its extension come together: htmx begins
+# with a page right after its own script, and would not know an extension that comes later.
 FILES = {
-    "pico.css": "vendor/pico/pico.min.css",
-    "uplot.css": "vendor/uplot/uPlot.min.css",
-    "uplot.js": "vendor/uplot/uPlot.iife.min.js",
-    "htmx.js": "vendor/htmx/htmx.min.js",
-    "sse.js": "vendor/htmx/hx-sse.min.js",
-    "pages.css": "static/pages.css",
-    "pages.js": "static/pages.js",
-    "chart.js": "static/chart.js",
-    "icon.svg": "static/icon.svg",
+    "pico.css": ("vendor/pico/pico.min.css",),
+    "uplot.css": ("vendor/uplot/uPlot.min.css",),
+    "uplot.js": ("vendor/uplot/uPlot.iife.min.js",),
+    "htmx.js": ("vendor/htmx/htmx.min.js", "vendor/htmx/hx-sse.min.js"),
+    "pages.css": ("static/pages.css",),
+    "pages.js": ("static/pages.js",),
+    "chart.js": ("static/chart.js",),
+    "icon.svg": ("static/icon.svg",),
 }
 
 
@@ -47,14 +47,14 @@ class Asset:
 @cache
 def assets() -> dict[str, Asset]:
     """Returns all files by their names."""
-    return {name: _asset(name, WEB_FILES / file) for name, file in FILES.items()}
+    return {name: _asset(name, *(WEB_FILES / part for part in parts)) for name, parts in FILES.items()}
 
 
-def _asset(name: str, file: Path) -> Asset:
-    content = file.read_bytes()
+def _asset(name: str, *parts: Path) -> Asset:
+    content = b"\n".join(part.read_bytes() for part in parts)
     digest = hashlib.sha256(content).hexdigest()[:16]
     # Without a time in it, the same file always gives the same bytes.
-    return Asset(f"/static/{digest}/{name}", _TYPES[file.suffix], content, gzip.compress(content, mtime=0))
+    return Asset(f"/static/{digest}/{name}", _TYPES[parts[0].suffix], content, gzip.compress(content, mtime=0))
 
 
 async def serve_asset(request: web.Request) -> web.Response:

@@ -151,7 +151,7 @@ def refusal_of(request: web.Request, site: Site, error: Exception) -> web.Respon
     if is_of_htmx(request):
         return message_of(request, site, f"{refused.title}. {refused.detail}", status=refused.status)
     if refused.status == 401:
-        return html_of(request, site, "sign_in.html", {"refused": refused}, status=401)
+        return html_of(request, site, "sign_in.html", {"refused": refused, "is_signed_in": False}, status=401)
     context = {"title": refused.title, "detail": refused.detail}
     return html_of(request, site, "notice.html", context, status=refused.status)
 

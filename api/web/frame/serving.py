@@ -122,7 +122,7 @@ async def _act(site: Site, action: Action, request: web.Request) -> web.StreamRe
     if action.shows_page and not wants_json(request):
         return await _act_on_page(visit, action, form)
     outcome = await action.run(visit, form)
-    note(visit, action.event, outcome.subject)
+    note(visit, outcome.event or action.event, outcome.subject)
     if wants_json(request):
         return json_of(request, {"message": outcome.message, **outcome.data})
     if outcome.html is not None:
@@ -143,7 +143,7 @@ async def _act_on_page(visit: Visit, action: Action, form: Mapping[str, str]) ->
         message = refused.title if refused.errors else f"{refused.title}. {refused.detail}"
         result, status = Result(path, message, is_error=True, errors=refused.errors, sent=form), refused.status
     else:
-        note(visit, action.event, outcome.subject)
+        note(visit, outcome.event or action.event, outcome.subject)
         result = Result(path, outcome.message, data=outcome.data)
     async with _turn_of(visit), request.app[TURNS]:
         data = await page.load(visit)
@@ -156,9 +156,9 @@ async def _stream(site: Site, stream: Stream, request: web.Request) -> web.Strea
 
 
 async def _show_sign_in(site: Site, request: web.Request) -> web.StreamResponse:
-    if await find_visit(request, site):
-        raise web.HTTPSeeOther(site.prefix + site.pages[0].path)
-    return html_of(request, site, "sign_in.html", {"refused": None})
+    # Also for who is signed in already: the code of another link is behind the `#`, which the server does not see.
+    open_visit = await find_visit(request, site)
+    return html_of(request, site, "sign_in.html", {"refused": None, "is_signed_in": open_visit is not None})
 
 
 async def _sign_in(site: Site, request: web.Request) -> web.StreamResponse:
@@ -175,6 +175,11 @@ async def _sign_in(site: Site, request: web.Request) -> web.StreamResponse:
         _note_failure(site, request, address)
         raise PageRefused(401, "This link does not work", "It was used already, or it is too old. Make another one.")
     session = opened.session
+    before = await find_visit(request, site, is_use=False)
+    if before is not None:  # its cookie is replaced, so nobody could end it any more
+        with suppress(NotFound):
+            await deps.run(end_session, before.session.id, now)
+        note(before, "SignedOut")
     request.app[WEB].security_log.noted(NotedEvent(site.name, "SignedIn", session.role.value, address, session.id))
     answer = web.HTTPSeeOther(site.prefix + site.pages[0].path)
     if site.frame_origin is not None and session.account_id is not None:

@@ -133,12 +133,14 @@ class Outcome:
         data: JSON values for programs.
         html: What replaces the element that asked for it; None: the message is shown, and nothing is replaced.
         subject: The id of what it was done to, for the security log.
+        event: Its word in the security log, where the action can do two things; None: the action's.
     """
 
     message: str
     data: Mapping[str, Any] = field(default_factory=dict, hash=False)
     html: str | None = None
     subject: str = ""
+    event: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

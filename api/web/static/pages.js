@@ -2,11 +2,14 @@
 /* The code of a sign-in link stands behind the #, so that no server and no proxy logs it. */
 (() => {
   const field = document.getElementById("code");
-  if (field && location.hash.length > 1) {
+  const take = () => {
+    if (!field || location.hash.length < 2) return;
     field.value = location.hash.slice(1);
-    history.replaceState(null, "", location.pathname);
+    history.replaceState(null, "", location.pathname + location.search);
     document.getElementById("sign-in").focus();
-  }
+  };
+  take();
+  addEventListener("hashchange", take); /* a link that is pasted into this page changes nothing else */
 })();
 
 /* What is left of a call, by the server's clock: data-now on an element says what time it was there when it was made. */
