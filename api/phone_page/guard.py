@@ -1,8 +1,8 @@
 """Who may use the telephones: pages that this server sent to a browser on this machine.
 
-A page of another origin cannot read answers, but could open a WebSocket. A name that another origin's owner has pointed
-to this machine (DNS rebinding) would make its pages ours, so only names of this machine itself are accepted. What comes
-through a proxy comes from another machine.
+A page of another origin cannot read answers, but could open a WebSocket. If somebody points a name of theirs to this
+machine (DNS rebinding), their page has the same origin as ours, so only names of this machine itself are accepted. A
+request that came through a proxy counts as one from another machine.
 """
 
 import ipaddress
@@ -30,7 +30,7 @@ def require_own_page(request: web.Request) -> None:
     origins, hosts = request.headers.getall(hdrs.ORIGIN, []), request.headers.getall(hdrs.HOST, [])
     is_ours = len(origins) == len(hosts) == 1 and origins[0] == f"http://{hosts[0]}" and _names_this_machine(origins[0])
     if not (is_ours and _is_local(request)) or any(name in request.headers for name in FORWARDED):
-        raise ProblemError("not_found", "The telephones answer to a browser on the engine's own machine only.")
+        raise ProblemError("not_found", "The telephones answer only to a browser on the engine's own machine.")
 
 
 def _names_this_machine(origin: str) -> bool:

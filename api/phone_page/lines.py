@@ -29,7 +29,7 @@ class Line(Outgoing):
     password: str = Field(description="Its password, until the next start.")
     number: str = Field(description="The number of this telephone.")
     rented: str = Field(description="The rented number that rings the hidden telephone.")
-    registers: bool = Field(description="Whether the line is called, and so has to register.")
+    registers: bool = Field(description="Whether the line has to register, because it receives calls.")
 
 
 async def give_line(role: Role, request: web.Request) -> web.Response:

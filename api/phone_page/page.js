@@ -11,7 +11,7 @@ const ROLES = {
   },
   hidden: {
     title: "The hidden telephone",
-    about: "A telephone whose number nobody learns. Who calls the rented number lets it ring here.",
+    about: "A telephone whose number no caller learns. It rings when somebody calls the rented number.",
   },
 };
 const LINES = {
@@ -29,25 +29,25 @@ const CALLS = {
 };
 const LINE_TROUBLE = {
   lost: "The line is not connected: the engine or Asterisk does not answer. The page keeps trying.",
-  refused: "The line is not registered: Asterisk has refused it. Reload the page; the system may have been started anew.",
+  refused: "The line is not registered: Asterisk has refused it. Reload the page; the system may have been restarted.",
 };
 const MICROPHONE_TROUBLE = {
   NotAllowedError: "The browser refuses the microphone. Allow it for this page, in the address bar or in the browser's "
     + "settings, and switch on again.",
   NotFoundError: "This machine has no microphone that the browser can use. Connect one, and switch on again.",
-  NotReadableError: "The microphone cannot be opened; perhaps another program uses it. End that, and switch on again.",
+  NotReadableError: "The microphone cannot be opened; perhaps another program uses it. End that program, and switch on again.",
 };
 const REFUSALS = {
   401: "The line's password is no longer valid. Reload the page.",
-  403: "The call was refused: the booking is paused, or does not take this caller.",
+  403: "The call was refused: the booking does not take this caller, or its hidden number must not be called.",
   404: "Nobody has rented this number.",
   407: "The line's password is no longer valid. Reload the page.",
   410: "The booking of this number has expired, or nothing is left of it.",
   480: "Nobody answered, or the booking is paused.",
-  486: "The line is busy, or the call was declined.",
+  486: "The line is busy, the call was declined, or the booking takes no further calls at the moment.",
   487: "The call was given up before anybody answered.",
-  488: "Asterisk and the browser found no way for the sound. Has this machine a network, besides loopback?",
-  503: "The hidden telephone cannot be reached. Is it switched on, in its own tab?",
+  488: "Asterisk and the browser found no way for the sound. Connect this machine to a network: loopback is not enough.",
+  503: "The hidden telephone cannot be reached. Open its tab and switch it on.",
 };
 
 const tab = crypto.randomUUID?.() ?? String(Math.random());
@@ -87,7 +87,7 @@ function mute(isMuted) {
 
 async function openMicrophone() {
   if (!window.isSecureContext || !navigator.mediaDevices) {
-    return say("Browsers give a page the microphone only in a secure context: open it over https, or on this machine as "
+    return say("Browsers give a page the microphone only in a secure context. Open this page on the engine's own machine as "
       + `http://localhost:${location.port || 80}/phone.`);
   }
   try {
@@ -104,7 +104,7 @@ async function askForLine() {
     return say("The telephones work only in a browser on the machine that runs the engine, at "
       + `http://localhost:${location.port || 80}/phone.`);
   } catch {
-    return say("The engine does not answer. Is the system running?");
+    return say("The engine does not answer. Start the system if it does not run, and switch on again.");
   }
 }
 
@@ -165,7 +165,7 @@ function onSound(stream) {
 function onOver({ isOurs, seconds, byUs, status }) {
   const who = byUs ? "this telephone" : "the other side, or the engine at the booking's limit";
   let text;
-  if (seconds !== null) text = `The two talked for ${seconds.toFixed(1)} seconds. It was ended by ${who}.`;
+  if (seconds !== null) text = `The two talked for ${seconds.toFixed(1)} seconds. The call was ended by ${who}.`;
   else if (isOurs) text = REFUSALS[status] ?? (byUs ? "This telephone gave the call up." : "The call could not be connected.");
   else text = byUs ? "This telephone declined the call." : "The caller gave up before anybody answered.";
   if (isOurs && seconds === null && status) text += ` (SIP ${status})`;
@@ -193,8 +193,8 @@ function choose() {
     element("title").textContent = ROLES[role].title;
     element("about").textContent = ROLES[role].about;
   }
-  say(window.isSecureContext ? "" : "This page is not in a secure context, so the browser gives it no microphone. Open it over "
-    + `https, or on this machine as http://localhost:${location.port || 80}/phone.`);
+  say(window.isSecureContext ? "" : "This page is not in a secure context, so the browser gives it no microphone. Open it on the "
+    + `engine's own machine as http://localhost:${location.port || 80}/phone.`);
   show();
 }
 

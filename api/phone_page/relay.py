@@ -19,11 +19,11 @@ from api.phone_page.guard import PHONES, require_own_page
 log = structlog.get_logger(__name__)
 
 PROTOCOL = "sip"
-# Two telephones, and some that are reloaded or tried.
+# Two telephones, and some of tabs that were reloaded or opened twice.
 MAX_PHONES = 8
 # A browser's INVITE has about 3 KiB.
 MAX_MESSAGE = 16 * 1024
-# A browser that vanished is noticed within this time and a half of it.
+# The server notices a browser that vanished within one and a half times this time.
 HEARTBEAT_SECONDS = 20.0
 # For Asterisk to accept a connection, or to close one.
 ASTERISK_SECONDS = 2.0
@@ -38,7 +38,7 @@ async def relay(request: web.Request) -> web.StreamResponse:
     if not page.can_prepare(request):
         raise ProblemError("not_found", "This path is for the telephones' WebSockets.")
     if len(taken) >= MAX_PHONES:
-        raise ProblemError("overloaded", "Too many telephones are open.")
+        raise ProblemError("overloaded", "Too many telephones are open: close some tabs.")
     taken.add(page)
     try:
         async with _asterisk(request.app[PHONES].port) as asterisk:

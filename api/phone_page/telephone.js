@@ -79,7 +79,7 @@ class Telephone {
       began = performance.now();
       this.on.call("talking", peer);
     });
-    // There is no STUN server to wait for: the first address is as good as all.
+    // There is no STUN server to wait for: the first address is as good as any other.
     session.on("icecandidate", ({ ready }) => ready());
     session.on("sdp", (description) => {
       if (description.originator === "local") description.sdp = withAddresses(description.sdp);

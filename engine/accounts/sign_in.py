@@ -26,7 +26,7 @@ from engine.domain.web_access import (
 from engine.runtime.ids import new_id
 from engine.storage.transaction import Transaction
 
-# Ended links and sessions stay for so long, so that the security log's ids can be looked up.
+# Ended links and sessions stay this long, so that ids in the security log can be looked up.
 KEPT_MS = 30 * DAY_MS
 
 
@@ -85,13 +85,13 @@ def make_link(
 def check_access(role: Role, account_id: AccountId | None, life_ms: int) -> None:
     """Raises InvalidInput if no link and no session may be made with these."""
     if not SHORTEST_LIFE_MS <= life_ms <= LONGEST_LIFE_MS:
-        raise InvalidInput(["the life must be between one minute and 30 days"])
+        raise InvalidInput(["--life must be between one minute and 30 days"])
     if (role in CUSTOMER_ROLES) != (account_id is not None):
-        raise InvalidInput(["a customer's link needs an account, and an operator's link has none"])
+        raise InvalidInput(["a customer's link needs an account, and an operator's must not have one"])
 
 
 def open_session(tx: Transaction, code: str, roles: frozenset[Role], pepper: str, now: EpochMs) -> NewSession | None:
-    """Opens a session with a link's code, which is used up by it.
+    """Opens a session with a link's code. A code works once.
 
     A link for other pages is used up too, so that its code cannot be tried again.
 
@@ -157,7 +157,7 @@ def session_digest(secret: str, pepper: str) -> str:
 
 
 def csrf_token_of(secret: str, pepper: str) -> str:
-    """Returns the token that a session's forms carry. Another session's token is another one."""
+    """Returns the token that a session's forms carry. Each session has its own."""
     return _digest("csrf", secret, pepper)
 
 

@@ -1,4 +1,4 @@
-"""Writes Kamailio's configuration from the same settings as Asterisk's, and what its nodes know it by."""
+"""Writes Kamailio's configuration from the same settings as Asterisk's, with the token by which nodes recognise it."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -45,9 +45,11 @@ def _check(settings: Settings, directory: Path) -> None:
     if settings.kamailio_host is None or not settings.nodes:
         raise KamailioUnusable("set RENTED_NUMBERS_KAMAILIO_HOST and RENTED_NUMBERS_NODES first")
     if not any(trunk.addresses for trunk in settings.trunks_in_use):
-        raise KamailioUnusable("no trunk has `addresses`, so no call could come in: list those of its carrier")
+        raise KamailioUnusable("no trunk has `addresses`, so no call could come in: list the addresses of its carrier")
     if not str(directory).isprintable() or '"' in str(directory):
-        raise KamailioUnusable(f"the path {str(directory)!r} cannot stand in Kamailio's files")
+        raise KamailioUnusable(
+            f"Kamailio cannot read the path {str(directory)!r}: choose one without quotes and control characters"
+        )
 
 
 def _values(settings: Settings, shared: KamailioSecrets, directory: Path) -> dict[str, object]:

@@ -26,13 +26,18 @@ _BASE = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
 
 def portal_link(
     account: AccountArgument,
-    scope: Annotated[Scope, typer.Option(help="read: see; full: also act, with everything that the portal can do.")],
+    scope: Annotated[
+        Scope, typer.Option(help="read: only see; full: also act, with everything that the portal can do.")
+    ],
     url: Annotated[
         str | None, typer.Option(help="Where customers reach the API, such as https://api.example.com.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a link that signs in to an account's portal once, within ten minutes, for an hour. It is shown only now."""
+    """Make a link to an account's portal. It works once, within ten minutes, and signs in for an hour.
+
+    It is shown only now.
+    """
     settings = Settings()
     base = settings.http_url if url is None else url.rstrip("/")
     if not _BASE.fullmatch(base):
@@ -42,7 +47,9 @@ def portal_link(
     def carry_out(tx: Transaction) -> tuple[AccountId, str, str]:
         found = account_of(tx, account)
         if found.suspended_at is not None:
-            raise InvalidInput([f"the account {found.name!r} is suspended or closed"])
+            raise InvalidInput(
+                [f"the account {found.name!r} is suspended or closed; `accounts resume` lifts a suspension"]
+            )
         made = make_link(tx, scope.role, found.id, HOUR_MS, pepper, SystemClock().now())
         return found.id, made.code, rfc3339(made.use_before)
 

@@ -24,18 +24,20 @@ RoleOption = Annotated[
     Role,
     typer.Option(
         case_sensitive=False,
-        help="viewer: see; operator: also act, and show hidden numbers; admin: also change accounts.",
+        help="viewer: only see; operator: also act, and show hidden numbers; admin: also change accounts.",
     ),
 ]
-LifeOption = Annotated[str, typer.Option(help="For how long, such as 30m, 12h or 7d; 30 days at most.")]
+LifeOption = Annotated[
+    str, typer.Option(help="How long the session may last, such as 30m, 12h or 7d; 30 days at most.")
+]
 
 
 @app.command()
 def link(role: RoleOption = Role.OPERATOR, life: LifeOption = "12h", as_json: Json = False) -> None:
-    """Make a link that signs in to the console once. It is shown only now, and must be used within an hour.
+    """Make a link that signs in to the console. It works once, within an hour, and is shown only now.
 
     The session that it opens ends when its life is over, or earlier when nobody has used it for 30 minutes. The console
-    is at the API's own address, which proxies do not forward: elsewhere, reach it through an SSH tunnel.
+    is at the API's own address. Proxies do not forward it: from another machine, use an SSH tunnel.
     """
     settings = Settings()
     made = run_command(settings, make_console_link, _access(settings, role, life))
@@ -66,7 +68,7 @@ def open_(role: RoleOption = Role.VIEWER, life: LifeOption = "1h", as_json: Json
 
 @app.command()
 def sessions(as_json: Json = False) -> None:
-    """List the sessions that may be used now, those of customers too, newest first."""
+    """List the open sessions, newest first, with those of customers."""
     now = SystemClock().now()
     found = run_command(Settings(), lambda tx: tx.web_access.open_sessions(now))
     show(
@@ -105,10 +107,10 @@ def end(
 def _access(settings: Settings, role: Role, life: str) -> Access:
     """Raises InvalidInput."""
     if role not in OPERATOR_ROLES:
-        raise InvalidInput(["--role is viewer, operator or admin"])
+        raise InvalidInput(["--role must be viewer, operator or admin; for customers, use `accounts portal-link`"])
     match = re.fullmatch(r"([0-9]{1,5})([mhd])", life)
     if match is None:
-        raise InvalidInput(["--life is a number with m, h or d behind it, such as 12h"])
+        raise InvalidInput(["--life must be a number followed by m, h or d, such as 12h"])
     require_database(settings)
     pepper = secrets.load(settings.data_dir / "secrets").key_pepper
     return Access(role, int(match[1]) * _UNITS[match[2]], pepper, SystemClock().now())

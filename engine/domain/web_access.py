@@ -6,16 +6,16 @@ from enum import StrEnum
 from engine.domain.ids import AccountId
 from engine.domain.times import DAY_MS, HOUR_MS, MINUTE_MS, EpochMs
 
-# A link waits for so long at most, and its session lasts no longer than the link's whole life.
+# A link must be used within this time. Its life also includes its session, which ends no later than that life.
 LINK_MS = HOUR_MS
 DEFAULT_LIFE_MS = 12 * HOUR_MS
-# A customer's link waits for so long: a program makes it when somebody is about to use it.
+# The same for a customer's link. It is shorter, because a program makes the link when somebody is about to use it.
 CUSTOMER_LINK_MS = 10 * MINUTE_MS
-# An account has so many links and sessions at most; the oldest ones end for new ones.
+# The most links and sessions of an account; a new one ends the oldest.
 MAX_LINKS_OF_ACCOUNT = 20
 MAX_SESSIONS_OF_ACCOUNT = 200
 SHORTEST_LIFE_MS, LONGEST_LIFE_MS = MINUTE_MS, 30 * DAY_MS
-# A session ends when nobody has used it for so long. What an open page asks for by itself is no use.
+# A session ends when nobody has used it for this long. Requests that an open page makes by itself do not count.
 IDLE_MS = 30 * MINUTE_MS
 
 

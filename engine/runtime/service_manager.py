@@ -10,7 +10,7 @@ from engine.runtime.periodic import wait_for
 
 
 class ServiceManager:
-    """The service manager that started this process; without one, nothing is told.
+    """The service manager that started this process. Without one, nothing is sent.
 
     Args:
         environment: The process's environment. The manager's variables are taken out of it, because children would
@@ -27,7 +27,7 @@ class ServiceManager:
         self._beat_seconds = (int(microseconds) / 2_000_000 or None) if is_watched else None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Says that the service is ready, then gives signs of life as long as the event loop turns, until `stop`."""
+        """Reports that the service is ready, then sends signs of life while the event loop runs, until `stop`."""
         self._tell("READY=1")
         if self._beat_seconds is None:
             await stop.wait()

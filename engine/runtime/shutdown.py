@@ -1,7 +1,7 @@
-"""How a process ends that was told to: it drains, then stops. A second signal ends it at once.
+"""How a signal ends a process: it drains, then stops. A second signal ends it at once.
 
 While it drains, it takes no new calls and finishes those that it was asked about. All its other parts still work,
-because these calls need them, and so does whoever asks whether it is ready.
+because these calls and requests to `/ready` need them.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class Shutdown:
     def _begin(self) -> None:
         for number in SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)
-            # The kernel ends the process at the next one, even if the event loop hangs. What was acknowledged is on the
-            # disk by then.
+            # The kernel ends the process at the next signal, even if the event loop hangs. Everything that was
+            # acknowledged is on the disk by then.
             signal.signal(number, signal.SIG_DFL)
         self.drain.set()

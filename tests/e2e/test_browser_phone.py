@@ -141,7 +141,7 @@ async def test_the_page_is_accessible_in_every_state(both: tuple[Tab, Tab]) -> N
     await caller.click("mute")
     await well_made(caller, "talking")
     await hidden.click("hang-up")
-    await caller.shows("outcome", "It was ended by")
+    await caller.shows("outcome", "The call was ended by")
     await well_made(caller, "over")
     await caller.click("power")
     await caller.page.do("say('trouble')")

@@ -70,9 +70,9 @@ def test_links_and_sessions_are_shown_once_listed_and_ended(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("link", "--role", "customer"), "--role is viewer, operator or admin"),
+        (("link", "--role", "customer"), "--role must be viewer, operator or admin"),
         (("link", "--life", "31d"), "between one minute and 30 days"),
-        (("link", "--life", "forever"), "--life is a number"),
+        (("link", "--life", "forever"), "--life must be a number"),
         (("session", "--life", "0m"), "between one minute and 30 days"),
         (("end",), "give either the id of a session or --all"),
         (("end", "ses_1", "--all"), "give either the id of a session or --all"),

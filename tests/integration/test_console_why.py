@@ -43,7 +43,7 @@ async def test_the_box_explains_any_number_and_caller(console: Console) -> None:
         (f"number={NUMBERS[-1][1:]}", "it is in quarantine"),
         (f"number={NUMBERS[-2][1:]}", "This number is retired"),
         ("number=%2B442079460958", "This is not one of the rented numbers"),
-        ("number=%2B999123456789012", "No sandbox's booking"),
+        ("number=%2B999123456789012", "no booking of a sandbox"),
     ]
     for query, sentence in table:
         shown = await data(console, f"/console/why?{query.replace(' ', '%20')}")

@@ -171,7 +171,9 @@ def _key_row(key: Mapping[str, Any]) -> dict[str, Any]:
 async def create_account(visit: Visit, form: Mapping[str, str]) -> Outcome:
     """Makes an account."""
     account = await visit.deps.run(accounts.create_account, form["name"].strip(), visit.now)
-    return Outcome("Made. Its page makes keys and shows its secret.", {"id": account.id}, subject=account.id)
+    return Outcome(
+        "Made. Make its keys on its page, which also shows its secret.", {"id": account.id}, subject=account.id
+    )
 
 
 async def rename(visit: Visit, form: Mapping[str, str]) -> Outcome:
@@ -198,31 +200,31 @@ async def create_key(visit: Visit, form: Mapping[str, str]) -> Outcome:
         raise InvalidInput(["--to must be live or test"])
     is_test = form["to"] == "test"
     key = await visit.deps.run(keys.create_key, _id_of(visit), visit.deps.pepper, visit.now, test=is_test)
-    return Outcome("The key is shown only now.", {"id": key.id, "key": key.secret}, subject=key.id)
+    return Outcome("Copy the key now: it is not shown again.", {"id": key.id, "key": key.secret}, subject=key.id)
 
 
 async def revoke_key(visit: Visit, form: Mapping[str, str]) -> Outcome:
     """Revokes a key of the account or of its sandbox."""
     named = form["key"]
     if named not in {each["id"] for each in (await load_one(visit))["keys"]}:
-        raise InvalidInput(["--key is none of this account"])
+        raise InvalidInput(["--key must be a key of this account or of its sandbox"])
     revoked_at = await visit.deps.run(keys.revoke_key, named, visit.now)
     return Outcome("Revoked.", {"id": named, "revokedAt": rfc3339(revoked_at)}, subject=named)
 
 
 async def choose_events(visit: Visit, form: Mapping[str, str]) -> Outcome:
-    """Sets the further events that the account gets callbacks about."""
+    """Chooses the further events for which the account gets callbacks."""
     words = [word.strip() for word in form["events"].split(",") if word.strip()]
     known = {kind.value: kind for kind in EventType}
     unknown = [word for word in words if word not in known]
     if unknown:
-        raise InvalidInput([f"--events has {unknown[0][:40]!r}; there are {', '.join(known)}"])
+        raise InvalidInput([f"--events has {unknown[0][:40]!r}; possible are {', '.join(known)}"])
     await visit.deps.run(notifications.choose_events, _id_of(visit), [known[word] for word in words])
     return Outcome("Chosen.", {"events": words}, subject=_id_of(visit))
 
 
 async def show_secrets(visit: Visit, _: Mapping[str, str]) -> Outcome:
-    """Shows the secrets that sign callbacks, on purpose."""
+    """Shows the secrets that sign callbacks."""
     await load_one(visit)
     found = await visit.deps.run(secrets.secrets_at, _id_of(visit), visit.now)
     return Outcome(
@@ -231,7 +233,7 @@ async def show_secrets(visit: Visit, _: Mapping[str, str]) -> Outcome:
 
 
 async def rotate(visit: Visit, form: Mapping[str, str]) -> Outcome:
-    """Makes a new secret; the present one signs as well for a while."""
+    """Makes a new secret; the present one also signs for a while."""
     hours = form["hours"].strip()
     if not hours.isdecimal() or len(hours) > 3:
         raise InvalidInput(["--hours must be a whole number from 0 to 168"])

@@ -70,7 +70,7 @@ def _action(
 
 
 async def change(visit: Visit, form: Mapping[str, str]) -> Outcome:
-    """Changes what the form has and the booking has not. A text is shown with masks, and stays if it comes back so."""
+    """Changes the fields that differ from what the page showed, where texts are masked."""
     seen = await seen_booking(visit)
     body = checked_body(visit.request, BookingPatchBody, _changed(form, _shown(seen, visit)))
     patch = BookingPatch(
@@ -136,7 +136,7 @@ async def delete(visit: Visit, form: Mapping[str, str]) -> Outcome:
         lifecycle.cancel, booking.account_id, booking.id, seen.now(visit.now), visit.deps.policy
     )
     left = (await visit.services.operator.end_calls(EndCalls(booking.id))).unreached if live else 0
-    rest = f" {left} calls end as soon as Asterisk is reached." if left else ""
+    rest = f" {left} calls end as soon as the engine reaches Asterisk." if left else ""
     return Outcome(f"Deleted for good.{rest}", {"id": booking.id, "callsEnded": len(live) - left}, subject=booking.id)
 
 
@@ -164,7 +164,7 @@ def _changed(form: Mapping[str, str], shown: Mapping[str, str]) -> dict[str, Any
 
 
 def _value_of(name: str, text: str) -> Any:  # noqa: ANN401  a JSON value
-    """Returns the JSON value that a field's text stands for; what stands for none stays a text, and is refused."""
+    """Returns the JSON value that a field's text stands for, or else the text, which the body then refuses."""
     if name in LIMITS:
         return None if not text else int(text) if text.isdecimal() and len(text) < 10 else text
     if name == "refuseAnonymous":

@@ -110,5 +110,5 @@ async def load_one(visit: Visit) -> Mapping[str, Any]:
 
 
 def metadata_text(metadata: Mapping[str, str]) -> str:
-    """Returns metadata as a form has it: `key=value`, one in a line."""
+    """Returns metadata as a form has it: one `key=value` on each line."""
     return "\n".join(f"{key}={value}" for key, value in metadata.items())

@@ -139,7 +139,7 @@ async def redeliver(visit: Visit, _form: Mapping[str, str]) -> Outcome:
     """Sends a callback again, under the same id."""
     account_id, record = await _found(visit)
     _, changed = await visit.deps.run(redelivery.redeliver, account_id, record.id, visit.now)
-    message = "It is sent again, with the same id." if changed else "It is being sent just now."
+    message = "It is sent again, with the same id." if changed else "It is already being sent."
     return Outcome(message, {"id": record.id}, subject=record.id)
 
 
@@ -150,14 +150,18 @@ async def enable(visit: Visit, _: Mapping[str, str]) -> Outcome:
     if endpoint is None:
         raise InvalidInput(["nothing was sent to this URL yet, so its endpoint is not disabled"])
     await visit.deps.run(redelivery.enable, account_id, endpoint.id)
-    return Outcome("The endpoint is enabled. What was held for it is sent.", {"id": endpoint.id}, subject=endpoint.id)
+    return Outcome(
+        "The endpoint is enabled. Callbacks that were held for it are sent now.",
+        {"id": endpoint.id},
+        subject=endpoint.id,
+    )
 
 
 async def send_test(visit: Visit, form: Mapping[str, str]) -> Outcome:
     """Sends a signed test event of an account to a URL."""
     body = checked_body(visit.request, NewTestEvent, {"url": form["url"].strip()})
     callback_id = await visit.deps.run(_post_test, form["account"].strip(), body.url, visit.now)
-    message = "The test event is on its way. Its page shows what comes back."
+    message = "The test event is being sent. Its page shows the answer."
     return Outcome(message, {"id": callback_id}, subject=callback_id)
 
 

@@ -52,7 +52,7 @@ def calls_pages() -> tuple[Page, ...]:
 
 
 async def load_list(visit: Visit) -> Mapping[str, Any]:
-    """Returns a page of calls that have ended, newest first, and how each of them did."""
+    """Returns a page of calls that have ended, newest first, and how each of them ended."""
     asked, failed = typed(visit, "number"), visit.request.query.get("failed", "")
     if failed not in {"", "yes"}:
         raise unacceptable("failed", "is yes or left out")

@@ -1,4 +1,4 @@
-"""Asks before what cannot be undone: a form needs a box to be ticked, also where no script runs."""
+"""Asks before an action that cannot be undone: the form has a box to tick, which works without scripts, too."""
 
 from collections.abc import Mapping
 
@@ -10,4 +10,4 @@ SURE = "sure"
 def check_sure(form: Mapping[str, str]) -> None:
     """Raises InvalidInput unless the box is ticked."""
     if form[SURE] != "yes":
-        raise InvalidInput([f"--{SURE} must be yes: this cannot be undone"])
+        raise InvalidInput([f"--{SURE} must be yes, because this cannot be undone: tick the box"])

@@ -1,4 +1,4 @@
-"""Shows one hidden number, on purpose. Who did it, and whose number it was, is in the security log."""
+"""Reveals one hidden number, and records in the security log which session did so, and for which id."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from engine.domain.web_access import Role
 from engine.storage.console_reads import ConsoleReads
 
 SHOWN = Markup('<span class="hidden-number number">{number}</span>')
-# What the security log takes.
+# The ids that the security log accepts.
 _ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
 
 
@@ -55,4 +55,4 @@ async def hidden_number_of(reads: ConsoleReads, kind: str, named: str) -> E164 |
             record = await reads.record_named(named)
             return record.destination if record else None
         case _:
-            raise PageRefused(422, "The form is not valid", "Hidden numbers are those of a booking, call or record.")
+            raise PageRefused(422, "The form is not valid", "`kind` must be booking, call or record.")

@@ -47,6 +47,6 @@ async def load(visit: Visit) -> Mapping[str, Any]:
 
 
 async def verify(visit: Visit, _: Mapping[str, str]) -> Outcome:
-    """Begins a check, unless one runs."""
+    """Starts a check, unless one is running."""
     visit.services.commands.start(*VERIFY)
-    return Outcome("The check runs. Its result appears here.", {"isRunning": True})
+    return Outcome("The check is running. Its result appears here.", {"isRunning": True})

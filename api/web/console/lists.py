@@ -1,4 +1,4 @@
-"""What lists and look-ups of the console have in common: pages, and numbers as people type them."""
+"""What lists and searches of the console have in common: pages, and numbers as people type them."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _SEPARATORS = re.compile(r"[\s()./-]")
 
 
 def text_of(visit: Visit, name: str) -> str:
-    """Returns what was typed into a field of a form that asks; "" if nothing was."""
+    """Returns what was typed into a field of a search form; "" if nothing was."""
     return visit.request.query.get(name, "").strip()
 
 

@@ -1,4 +1,4 @@
-"""The calls that are up, as they come and go, with what is left of each, and how to end one."""
+"""The live calls, as they come and go, with what is left of each, and the action that ends one."""
 
 import asyncio
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class LiveCalls:
 
     def __init__(self) -> None:
         self._feed: Feed | None = None
-        # The rows that were made, by call, each with what it was made of.
+        # The rendered rows by call, each with the state that it shows.
         self._made: dict[CallId, tuple[object, str]] = {}
 
     def page(self) -> Page:
@@ -79,7 +79,7 @@ class LiveCalls:
             kept = self._made.get(call.call_id)
             if kept is None or kept[0] != state:
                 kept = state, row_of(site, each, ahead)
-                await asyncio.sleep(0)  # calls go first
+                await asyncio.sleep(0)  # let the event loop serve calls in between
             made[call.call_id] = kept
         self._made = made
         return {element_of(each): made[each.call.call_id][1] for each in calls}
@@ -116,7 +116,7 @@ def element_of(live: LiveCall) -> str:
 
 
 def row_of(site: Site, live: LiveCall, wall_ahead_ms: int) -> str:
-    """Returns a call's row. The page counts the seconds: it knows the server's time, and when they are used up."""
+    """Returns a call's row. The page counts the seconds: it has the server's time, and when they are used up."""
     call, named = live.call, escape(live.call.call_id)
     talking = left = "&ndash;"
     if call.state is CallState.LIVE and call.answered is not None:
@@ -147,5 +147,7 @@ async def hang_up(visit: Visit, form: Mapping[str, str]) -> Outcome:
     call_id = CallId(form["call"])
     done = await visit.services.operator.hang_up(HangUp(call_id))
     if done.unreached:
-        raise PageRefused(503, "The call was not ended", "Asterisk cannot be reached now; the system's map says why.")
+        raise PageRefused(
+            503, "The call was not ended", "Asterisk cannot be reached now; the page System says what to do."
+        )
     return Outcome("The call was ended.", {"callId": call_id, "ended": True}, subject=call_id)

@@ -1,4 +1,4 @@
-"""The pool of numbers: how many are in which state, for how long they last, and what can be done to them."""
+"""The pool of numbers: how many are in which state, how long the free ones last, and the actions on them."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -112,7 +112,7 @@ async def import_lines(visit: Visit, form: Mapping[str, str]) -> Outcome:
     ]
     lines = [(count, text) for count, text in lines if text and not (count == 1 and text.lower() in HEADERS)]
     if not lines:
-        raise InvalidInput(["--lines has no number"])
+        raise InvalidInput(["--lines has no number: write one on each line"])
     read = number_pool.read_numbers(lines)
     added = await visit.deps.run(number_pool.add_numbers, read, visit.now)
     return Outcome(f"Imported: {added} numbers.", {"added": added})

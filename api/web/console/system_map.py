@@ -1,4 +1,4 @@
-"""A map of the system: what `doctor` finds of each part. It is red where `doctor` would be."""
+"""A map of the system: what `doctor` finds about each part. A part that fails is red."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from engine.domain.times import rfc3339
 from engine.domain.web_access import Role
 
 DOCTOR = ("doctor", "--json")
-# `doctor` looks at everything, so it is not run more often, however many look at the map.
+# `doctor` checks everything, so it does not run more often, however many people have the map open.
 FRESH_MS = 30_000
 WAIT_SECONDS = 4.0
 # `doctor`'s verdicts, each worse than the one before it.
@@ -30,7 +30,7 @@ def system_map_page() -> Page:
 
 
 async def load(visit: Visit) -> Mapping[str, Any]:
-    """Returns the findings of each part, and when they were made. A result that is not fresh is shown meanwhile."""
+    """Returns the findings of each part, and when they were made. Shows the last result while a new one is made."""
     commands = visit.services.commands
     known = commands.latest(*DOCTOR)
     if not isinstance(known, CommandResult) or visit.now - known.ended_at >= FRESH_MS:

@@ -1,4 +1,4 @@
-"""Today at a glance: the calls since midnight, and the state of what they need."""
+"""Today at a glance: the calls since midnight (UTC), and the state of the parts that calls need."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from engine.runtime.tallies import Histogram
 from engine.storage.console_reads import CallsOfHour, ConsoleReads
 
 FRESH_SECONDS = 10.0
-# Records that are summed up. On busier days the sums are those of the newest ones, and the page says so.
+# The most records that are summed up. On busier days the page shows the sums of the newest ones, and says so.
 MOST_RECORDS = 50_000
 HOURS = 24
 
@@ -98,14 +98,14 @@ def calls_data(figures: Figures) -> dict[str, Any]:
 
 
 def post_dial_data(histograms: Iterable[Histogram]) -> dict[str, float | None]:
-    """Returns the bounds below which half and nineteen twentieths of the post-dial delays since the start are."""
+    """Returns bounds of the median and the 95th percentile of the post-dial delays since the start, in seconds."""
     every = list(histograms)
     counts = [sum(column) for column in zip(*(each.counts for each in every), strict=True)]
     return {"median": _bound(every[0], counts, 0.5), "p95": _bound(every[0], counts, 0.95)}
 
 
 def _bound(histogram: Histogram, counts: Sequence[int], share: float) -> float | None:
-    """Returns the bound of the bucket that holds the value of rank `share`; None without one."""
+    """Returns the upper bound of the bucket that holds the quantile `share`; None if no bucket does."""
     wanted = share * sum(counts)
     for bound, count in zip(histogram.bounds, accumulate(counts), strict=False):
         if count and count >= wanted:

@@ -1,4 +1,4 @@
-"""The lines to the carriers."""
+"""The trunks to the carriers."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

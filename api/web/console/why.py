@@ -24,7 +24,7 @@ PATH = "/why"
 SHOWN_CALLS = 20
 NOT_A_NUMBER = "This is neither a telephone number, such as +3225551234, nor the id of a booking."
 NOT_A_CALLER = "This is not a telephone number, such as +3225551234, or anonymous."
-# A caller of such a number hears that it does not exist.
+# A caller of such a number gets the same answer as for a number that does not exist.
 WITHOUT_BOOKING: Mapping[str, str] = {
     NumberState.FREE: "No booking holds this number: it is free. Callers get SIP 404, and there is no record.",
     NumberState.QUARANTINED: (
@@ -32,15 +32,17 @@ WITHOUT_BOOKING: Mapping[str, str] = {
         "Callers get SIP 404, and there is no record."
     ),
     NumberState.RETIRED: "This number is retired: it is no longer rented out, and no call to it is put through.",
-    NumberState.BOOKED: "This number is marked as booked, but no booking holds it: run doctor.",
+    NumberState.BOOKED: "This number is marked as booked, but no booking holds it. `doctor` says what to do.",
 }
-NOT_OURS = "This is not one of the rented numbers, so calls to it do not come here. Its own calls are below, if any."
-SIMULATED = "No sandbox's booking holds this simulated number."
-GONE = "This booking is gone for good: it was deleted, or its time to be renewed is over."
+NOT_OURS = (
+    "This is not one of the rented numbers, so calls to it do not come here. Below are the calls from it, if any."
+)
+SIMULATED = "This is a simulated number, and no booking of a sandbox holds it."
+GONE = "This booking is gone for good: it was deleted, or it expired and its grace period is over."
 
 
 class Found(NamedTuple):
-    """What is known of a number or a booking: its booking, the decision on a call to it, its place in the pool."""
+    """What is known about a number or a booking: the booking, the decision on a call to it, the number in the pool."""
 
     booking: Booking | None
     explanation: Explanation | None

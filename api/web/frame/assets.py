@@ -1,7 +1,7 @@
 """The files that pages load: ours and vendored ones. Nothing is loaded from another host.
 
-The path of a file contains its digest, so browsers may keep it for ever: another version has another path. Files are
-compressed once, at the start.
+The path of a file contains its digest, so browsers may keep it for ever: another version has another path. Each file
+is compressed once, when it is first needed.
 """
 
 import gzip

@@ -1,4 +1,4 @@
-"""A value that is read again after a while, once for all who ask for it meanwhile."""
+"""A value that is kept for a while: however many ask for it, it is read once."""
 
 import asyncio
 import time

@@ -1,7 +1,7 @@
 """Runs the command line for pages whose content is a command's: `doctor`, `ledger verify`.
 
-They read the whole system, for seconds. A process of its own with the lowest priority keeps that away from the event
-loop and from the threads that serve calls; and what the page shows is what the command says, because it is the command.
+They read the whole system, which takes seconds. A separate process with the lowest priority keeps this work away from
+the event loop and from the threads that serve calls. And the page shows what the command says, because it runs it.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ RUN_SECONDS = 120.0
 LOWEST_PRIORITY = 19
 # What the command line puts before each line on standard error.
 COMPLAINT = "rented-numbers: "
-# What tells a service's main process from others; a command that inherited it would speak for the engine.
+# These variables mark a service's main process; a command that inherited them would report to systemd for the engine.
 _NOT_INHERITED = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
 
 
@@ -88,7 +88,7 @@ class CommandRunner:
             await asyncio.wait({task}, timeout=seconds)
 
     async def close(self) -> None:
-        """Ends what runs."""
+        """Ends the commands that are running."""
         running = list(self._running.values())
         for task in running:
             task.cancel()
@@ -117,7 +117,7 @@ class CommandRunner:
             async with asyncio.timeout(RUN_SECONDS):
                 out, err = await process.communicate()
         except TimeoutError:
-            raise CommandFailed(f"it did not end within {RUN_SECONDS:.0f} s") from None
+            raise CommandFailed(f"it did not end within {RUN_SECONDS:.0f} s; run it on the command line") from None
         finally:
             if process.returncode is None:
                 with suppress(ProcessLookupError):

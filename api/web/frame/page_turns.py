@@ -1,4 +1,4 @@
-"""Bounds how many pages are made at a time, so that many open consoles wait for each other and not calls for them."""
+"""Bounds how many pages are made at a time, so that open consoles wait for each other, and calls for none of them."""
 
 import asyncio
 from types import TracebackType

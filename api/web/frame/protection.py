@@ -1,4 +1,4 @@
-"""What keeps other pages and other people out: headers, the origin of requests, CSRF tokens, sessions and roles.
+"""Keeps other pages and other people out: headers, the origin of requests, CSRF tokens, sessions and roles.
 
 A request that changes something needs all of these: a session in the cookie, the page's own origin in `Origin`, and
 the session's CSRF token in the form. A program that sends its session in `Authorization` needs the session only,
@@ -39,7 +39,7 @@ _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class PageRefused(RentedNumbersError):
-    """A request for a page that is not answered with it.
+    """The refusal of a request for a page or an action.
 
     Attributes:
         status: The HTTP status.
@@ -62,7 +62,7 @@ def not_signed_in() -> PageRefused:
 
 
 async def find_frame(request: web.Request, site: Site) -> None:
-    """Finds out whose page may show the answer in a frame: that of the session's account, or of the link's before."""
+    """Finds the origin that may show the answer in a frame, by the session's account, or without one by the link's."""
     if site.frame_origin is None:
         return
     session, _ = await _find_session(request, site)
@@ -71,7 +71,7 @@ async def find_frame(request: web.Request, site: Site) -> None:
 
 
 def account_named(request: web.Request) -> AccountId | None:
-    """Returns the account that a link names, which says only whose page may show the sign-in page in a frame."""
+    """Returns the account that a link names. It decides only which origin may show the sign-in page in a frame."""
     named = request.query.get(ACCOUNT_PARAMETER, "")
     return AccountId(named) if ACCOUNT_ID.fullmatch(named) else None
 
@@ -114,7 +114,7 @@ async def find_visit(request: web.Request, site: Site, *, is_use: bool = True) -
     Args:
         request: The request.
         site: The site.
-        is_use: Whether somebody asked for it. What an open page asks for by itself does not keep a session open.
+        is_use: Whether a person made the request. Those that an open page makes by itself do not keep a session open.
     """
     session, secret = await _find_session(request, site)
     if session is None:
@@ -162,7 +162,7 @@ def has_own_origin(request: web.Request) -> bool:
 
 
 def refuse_forged(visit: Visit, token: str) -> None:
-    """Refuses a change that no page of ours asked for. Raises PageRefused."""
+    """Refuses a change that no page of ours requested. Raises PageRefused."""
     if is_of_program(visit.request):
         return
     if not has_own_origin(visit.request) or not hmac.compare_digest(token.encode(), visit.csrf.encode()):
@@ -185,7 +185,7 @@ def note(visit: Visit, event: str, subject: str = "") -> None:
 
 
 def note_refusal(visit: Visit, event: str) -> None:
-    """Writes a refusal into the security log, some a minute: many would push what others did out of the log."""
+    """Writes a refusal into the security log, a few a minute at most: many would push other entries out of the log."""
     who = visit.session.account_id or visit.session.id
     if visit.services.refusals.count(who, asyncio.get_running_loop().time()).allowed:
         note(visit, event)

@@ -77,7 +77,7 @@ def wants_json(request: web.Request) -> bool:
 
 
 def is_of_htmx(request: web.Request) -> bool:
-    """Returns whether htmx asks, which replaces a part of the page by the answer."""
+    """Returns whether htmx made the request: it replaces a part of the page by the answer."""
     return "HX-Request" in request.headers
 
 
@@ -157,7 +157,7 @@ def refusal_of(request: web.Request, site: Site, error: Exception) -> web.Respon
 
 
 def refused_by(error: Exception) -> PageRefused:
-    """Returns what a client may learn about an error. An unexpected one is told without its text."""
+    """Returns what a client may learn about an error: of an unexpected one, not its text."""
     match error:
         case PageRefused():
             return error
@@ -175,13 +175,13 @@ def refused_by(error: Exception) -> PageRefused:
 
 
 def _refused_input(error: InvalidInput) -> PageRefused:
-    """Returns what the command line would say. A problem of the option `--reason` is one of the field `reason`."""
+    """Returns what the command line would say. A problem with the option `--reason` is one with the field `reason`."""
     found = [(_OPTION.match(problem), problem) for problem in error.problems]
     errors = {
         to_camel(option[1].replace("-", "_")): _sentence(problem[option.end() :]) for option, problem in found if option
     }
     others = [_sentence(problem) for option, problem in found if not option]
-    return PageRefused(422, "The form is not valid", " ".join(others) or "See the fields.", errors)
+    return PageRefused(422, "The form is not valid", " ".join(others) or "See the marked fields.", errors)
 
 
 def _sentence(text: str) -> str:
@@ -196,7 +196,7 @@ class _Given(dict[str, str]):
 
 
 def _lines_of_customer(visit: Visit, page: Page) -> list[tuple[str, str]]:
-    """The same for customers, who have the API at the address at which they see this page."""
+    """Returns the API's line for customers. For them the API is at the address of this page."""
     if page.api is None:
         return []
     request = visit.request
@@ -204,7 +204,7 @@ def _lines_of_customer(visit: Visit, page: Page) -> list[tuple[str, str]]:
     path = page.api.format(**request.match_info)
     if request.query_string:
         path += f"?{request.query_string}"
-    return [("By the API", f'curl -H "Authorization: Bearer $KEY" {shlex.quote(f"{scheme}://{request.host}{path}")}')]
+    return [("With the API", f'curl -H "Authorization: Bearer $KEY" {shlex.quote(f"{scheme}://{request.host}{path}")}')]
 
 
 def lines_of(visit: Visit, page: Page, here: str) -> list[tuple[str, str]]:
@@ -225,7 +225,7 @@ def lines_of(visit: Visit, page: Page, here: str) -> list[tuple[str, str]]:
         lines.append(("Show this", f"{PROGRAM} {page.command.format_map(given)}"))
     if page.api is not None:
         address = shlex.quote(url + page.api.format_map(given))
-        lines.append(("By the API, for one account", f'curl -H "Authorization: Bearer $KEY" {address}'))
+        lines.append(("With the API, for one account", f'curl -H "Authorization: Bearer $KEY" {address}'))
     lines.append(("This page's data", f'{session} -H "Accept: {JSON}" {shlex.quote(url + here)}'))
     for action in visit.site.actions:
         if action.page == page.path and visit.may(action.role):
@@ -235,5 +235,5 @@ def lines_of(visit: Visit, page: Page, here: str) -> list[tuple[str, str]]:
                 lines.append((action.title, f"{PROGRAM} {action.command.format_map(given)}"))
             data = fields if action.fields else f" -X POST{fields}"
             address = url + visit.site.prefix + action.path.format_map(given)
-            lines.append((f"{action.title}, by curl", f"{session}{data} {address}"))
+            lines.append((f"{action.title}, with curl", f"{session}{data} {address}"))
     return lines

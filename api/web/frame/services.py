@@ -12,7 +12,7 @@ from engine.metrics.tallies import Tallies
 from engine.runtime.security_log import SecurityLog
 from engine.storage.console_reads import ConsoleReads
 
-# Refusals of a session, or of all sessions of an account, that the security log takes.
+# The most refusals a minute that the security log takes from a session, or from all sessions of an account.
 REFUSALS_PER_MINUTE = 20
 
 
@@ -21,14 +21,14 @@ class WebServices:
     """What web pages need.
 
     Attributes:
-        reads: Reads, on connections that nothing else uses. The application opens and closes them.
+        reads: Reads from the database, on connections that nothing else uses. The application opens and closes them.
         operator: What an operator may ask the running engine for.
         security_log: The log that refusals and actions go to.
         commands: Runs commands of the command line.
         tallies: What the engine has counted since its start.
         url: The API's own address, for the lines that a page shows.
         streams: The open streams.
-        refusals: Counts what was refused to sessions, so that the security log takes some of it only.
+        refusals: Counts refusals, so that the security log takes only some of them.
     """
 
     reads: ConsoleReads

@@ -1,4 +1,4 @@
-"""Makes routes of a site: each is guarded before anything of it runs."""
+"""Makes the routes of a site, and checks session, role and origin before a page or an action runs."""
 
 import asyncio
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ def routes_of(site: Site) -> tuple[Route, ...]:
         ("POST", SIGN_OUT, partial(_sign_out, site), None),
         # One route for all files, so that the metrics do not get a name for each file of each version.
         ("GET", "/static/{digest}/{name}", serve_asset, None),
-        # Last, so that what is not a page is refused as a page.
+        # Last, so that an unknown path is refused as a page, not as a problem document.
         ("GET", "/{rest:.*}", _refuse_unknown, None),
     ]
     return tuple(
@@ -74,7 +74,7 @@ def _route(method: str, path: str, handler: Handler, entry: Page | Action | None
 
 
 def _guarded(site: Site, handler: Handler) -> Handler:
-    """Returns a handler that answers every refusal as the site does."""
+    """Returns a handler that answers every refusal as a page of the site."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
@@ -168,12 +168,12 @@ async def _sign_in(site: Site, request: web.Request) -> web.StreamResponse:
         raise PageRefused(403, "This request did not come from an open page", "Open the link again.")
     deps, address, now = request.app[DEPENDENCIES], address_of(request), machine_timestamp(request).wall_ms
     code, opened = form.get(CODE_FIELD, "").strip(), None
-    # Read first: a transaction takes its turn among those of calls, and anybody may send a code that opens nothing.
+    # A read comes first: transactions wait among those of calls, and anybody may send a code that opens nothing.
     if await request.app[WEB].reads.has_usable_link(link_digest(code, deps.pepper), now):
         opened = await deps.run(open_session, code, site.roles, deps.pepper, now)
     if opened is None:
         _note_failure(site, request, address)
-        raise PageRefused(401, "This link does not work", "It was used already, or it is too old. Make another one.")
+        raise PageRefused(401, "This link does not work", "It was used already, or it is too old. Open a new link.")
     session = opened.session
     before = await find_visit(request, site, is_use=False)
     if before is not None:  # its cookie is replaced, so nobody could end it any more
@@ -207,7 +207,7 @@ async def _sign_out(site: Site, request: web.Request) -> web.StreamResponse:
     visit = await find_visit(request, site)
     form = await _form_of(request, frozenset({CSRF_FIELD}))
     if visit is None and not has_own_origin(request):
-        # The cookie did not come with another site's form, but deleting it here would reach it.
+        # Another site's form does not send the cookie, but this answer would delete it.
         raise PageRefused(403, "This request did not come from an open page", "Reload the page and try again.")
     if visit is not None:
         refuse_forged(visit, form.get(CSRF_FIELD, ""))
@@ -226,10 +226,10 @@ async def _refuse_unknown(_: web.Request) -> web.StreamResponse:
 async def _form_of(request: web.Request, names: frozenset[str]) -> dict[str, str]:
     """Returns a form's fields, each of which may be there once. Raises PageRefused."""
     is_plain = request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() == "identity"
-    is_utf8 = (request.charset or "utf-8").lower() == "utf-8"  # Python knows others that take long, or are no texts
+    is_utf8 = (request.charset or "utf-8").lower() == "utf-8"  # some of Python's codecs are slow, or not for text
     if request.content_type != "application/x-www-form-urlencoded" or not (is_plain and is_utf8):
         raise PageRefused(415, "The form cannot be read", "Send application/x-www-form-urlencoded, in UTF-8.")
-    await read_bytes(request)  # which aiohttp keeps
+    await read_bytes(request)  # bounded; aiohttp keeps the body for post()
     try:
         sent = await request.post()
     except UnicodeDecodeError:
@@ -243,5 +243,5 @@ def _note_failure(site: Site, request: web.Request, address: str) -> None:
     """Logs a code that opens nothing. Raises PageRefused if its source has had too many in this minute."""
     is_within = request.app[FAILURES].count(ip_address(address), asyncio.get_running_loop().time())
     if not is_within:
-        raise PageRefused(429, "Too many links that do not work", "Try again in a minute.")
+        raise PageRefused(429, "Too many codes that do not work", "Try again in a minute.")
     request.app[WEB].security_log.refused(site.name, "InvalidPassword", address)

@@ -1,8 +1,8 @@
 """The registry of pages. Navigation, authorisation, routes and the browser tests all read it.
 
-A page is an entry of its site's `pages`, a function that loads its data, and a template. What the function returns is
-shown by the template, and is also the answer to `Accept: application/json`. So it holds JSON values only, and no hidden
-number that is not masked.
+A page is an entry of its site's `pages`, a function that loads its data, and a template. The template shows
+what the function returns, and a request with `Accept: application/json` gets the same. So it holds JSON values only,
+and every hidden number in it is masked.
 """
 
 import re
@@ -74,7 +74,7 @@ class Visit:
 
     @property
     def services(self) -> WebServices:
-        """What web pages have besides."""
+        """What web pages have in addition."""
         return self.request.app[WEB]
 
     @property
@@ -99,15 +99,15 @@ class Page:
         title: Its title, also in the navigation.
         role: The role that it needs.
         template: Its file in api/web/templates.
-        load: Returns its data: what the template gets as variables, and what is answered as JSON.
+        load: Returns its data: the template's variables, and the JSON answer.
         command: The command that shows the same, without `rented-numbers`; `{id}` stands for a placeholder or a
             query parameter of that name.
         api: Path of the API's operation that answers the same to an account's key, if there is one.
-        parameters: Its query parameters; all others are refused.
-        placeholders: The pattern of each placeholder; anything else is not found.
+        parameters: Its query parameters; a request with any other is refused.
+        placeholders: The pattern of each placeholder; a path that does not match is not found.
         in_menu: Whether the navigation leads to it.
         refresh_seconds: How often an open page reads its data again; None: it does not.
-        example: What stands for the placeholders when tests open it: the name of a value that their world has.
+        example: The name of the tests' value that replaces the placeholders when tests open the page.
     """
 
     path: str
@@ -131,7 +131,7 @@ class Outcome:
     Attributes:
         message: A sentence for people.
         data: JSON values for programs.
-        html: What replaces the element that asked for it; None: the message is shown, and nothing is replaced.
+        html: Replaces the element that made the request; None: the page shows the message, and nothing is replaced.
         subject: The id of what it was done to, for the security log.
         event: Its word in the security log, where the action can do two things; None: the action's.
     """
@@ -182,7 +182,7 @@ class Result:
     """What became of an action, on the page that it answers with.
 
     Attributes:
-        path: The action's path with the request's placeholders, by which a form knows that this is about it.
+        path: The action's path with the request's values; a form shows the result of its own path only.
         message: A sentence for people.
         is_error: Whether nothing was done.
         errors: What is wrong with each field, by its name.

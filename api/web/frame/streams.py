@@ -1,4 +1,4 @@
-"""Server-sent events: a bounded number of streams, and feeds that read once for all who watch.
+"""Server-sent events: a bounded number of streams, and feeds that read once for all their watchers.
 
 A stream ends when its session ends, when its client does not keep up, and when the engine stops. htmx opens it again.
 """
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 MAX_STREAMS = 64
 # A browser opens six connections to a server, and pages need one, too.
 MAX_STREAMS_OF_SESSION = 5
-# A proxy gives up a connection on which nothing comes for 15 s.
+# A proxy closes a connection that is silent for 15 s.
 PING_SECONDS = 10.0
 MAX_UNSENT = 8
 SEND_SECONDS = 10.0
@@ -121,7 +121,7 @@ class Feed:
     def _send_to_all(self, message: str) -> None:
         for queue in list(self._watchers):
             if not _put(queue, message):
-                # It does not keep up: it gets nothing more, and begins anew with all rows.
+                # It does not keep up: its stream ends, and its browser begins again with all rows.
                 self._watchers.discard(queue)
                 queue.get_nowait()
                 _put(queue, None)
@@ -131,7 +131,7 @@ class Feed:
         return f'<hx-partial hx-target="{self._target}" hx-swap="innerHTML">{html}</hx-partial>'
 
     def _changes(self, before: Mapping[str, str], now: Mapping[str, str]) -> str:
-        if bool(before) != bool(now):  # the row that says that there are none comes or goes
+        if bool(before) != bool(now):  # the row that says "no live calls" comes or goes
             return self._all(now)
         gone = "".join(f'<tr id="{name}" hx-swap-oob="delete"></tr>' for name in before if name not in now)
         changed = "".join(

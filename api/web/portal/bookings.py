@@ -1,4 +1,4 @@
-"""Bookings: the list, one of them, its number to print, and renewing, changing and cancelling it."""
+"""Bookings: the list, the page of one, its number to print, and the actions that renew, change and cancel it."""
 
 import base64
 import hashlib
@@ -131,7 +131,7 @@ async def renew_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
 
 
 async def change_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
-    """Changes what the form has. A label that is empty is removed."""
+    """Changes the fields of the form. An empty label removes the label."""
     if form["paused"] not in TRUTH:
         raise PageRefused(422, "The form is not valid", "`paused` is true or false.")
     sent = {name: form[name] for name in CHANGED} | {"label": form["label"] or None, "paused": TRUTH[form["paused"]]}
@@ -144,10 +144,12 @@ async def change_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
 async def cancel_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
     """Deletes a booking for good."""
     if form["sure"] != "yes":
-        raise PageRefused(422, "The form is not complete", "Say that you are sure.")
+        raise PageRefused(422, "The form is not complete", "Tick the box: this cannot be undone.")
     booking_id = _id_of(form)
     await resource.cancel_booking(visit.request, booking_id)
-    return Outcome("Cancelled. Its number goes to nobody else for a while.", subject=booking_id)
+    return Outcome(
+        "Cancelled. Its number stays in quarantine for a while, then others can rent it.", subject=booking_id
+    )
 
 
 def _id_of(form: Mapping[str, str]) -> BookingId:

@@ -1,4 +1,4 @@
-"""Calls, and what they have used."""
+"""Calls, and the usage that they add up to."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

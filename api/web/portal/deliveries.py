@@ -1,4 +1,4 @@
-"""The delivery log: what was sent, what came back, redelivery, and test events with how to verify them."""
+"""The delivery log: what was sent, what came back, redelivery, and test events with a program that verifies them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -99,7 +99,7 @@ async def verification_of(visit: Visit, callback: Mapping[str, Any]) -> dict[str
 
 
 async def test(visit: Visit, form: Mapping[str, str]) -> Outcome:
-    """Sends a test event, and shows what came back and how to verify it."""
+    """Sends a test event, and shows the answer and how to verify the signature."""
     request = visit.request
     body = checked_body(request, NewTestEvent, dict(form))
     count_test(request)
@@ -117,7 +117,7 @@ async def redeliver(visit: Visit, form: Mapping[str, str]) -> Outcome:
     now = machine_timestamp(visit.request).wall_ms
     deps = visit.request.app[DEPENDENCIES]
     _, begun = await deps.run(redelivery.redeliver, account_of(visit), form["id"], now)
-    message = "It is sent again now." if begun else "It is being sent just now."
+    message = "It is sent again now." if begun else "It is already being sent."
     return Outcome(message, subject=form["id"])
 
 
@@ -126,4 +126,4 @@ async def enable(visit: Visit, form: Mapping[str, str]) -> Outcome:
     if not ENDPOINT_ID.fullmatch(form["id"]):
         raise NotFound("there is no such endpoint")
     await visit.deps.run(redelivery.enable, account_of(visit), form["id"])
-    return Outcome("Enabled. What was held for it is sent now, oldest first.", subject=form["id"])
+    return Outcome("Enabled. Callbacks that were held for it are sent now, oldest first.", subject=form["id"])

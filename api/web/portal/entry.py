@@ -1,4 +1,4 @@
-"""Who a customer's page is for. From here on a request is the account's, as a request with an API key is.
+"""Finds the account that a customer's page is for. From then on the request counts as one with that account's API key.
 
 A page shows what the API answers to the account: its data come from the API's own handlers, and so does the rule that
 nobody sees another account's. Requests count towards the account's quota.
@@ -25,7 +25,7 @@ Run = Callable[[Visit, Mapping[str, str]], Awaitable[Outcome]]
 
 
 async def enter(visit: Visit) -> PortalAccount:
-    """Makes the request one of the session's account.
+    """Marks the request as one of the session's account.
 
     Raises:
         PageRefused: There is no such account any more.

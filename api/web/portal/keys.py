@@ -18,7 +18,7 @@ from engine.storage.transaction import Transaction
 KEYS, SECRET = "/keys", "/secret"
 # Valid keys at a time. Revoked ones stay, so this is also how many an account may make here within a day.
 MAX_KEYS = 50
-# How long the present secret goes on signing, in seconds, by what a form can choose.
+# How long the old secret also signs, in seconds, by the choices of the form.
 OVERLAPS = {"none": 0, "day": 86_400, "week": 604_800}
 
 
@@ -61,7 +61,7 @@ async def load_keys(visit: Visit) -> Mapping[str, Any]:
 
 
 async def load_secret(visit: Visit) -> Mapping[str, Any]:
-    """Returns until when an old secret signs as well; the secrets themselves are shown on purpose only."""
+    """Returns until when an old secret also signs. The secrets themselves are shown only on request."""
     secrets = await visit.deps.reads.webhook_secrets(account_of(visit))
     both = len(secrets.valid_at(visit.now)) > 1 and secrets.old_until is not None
     return {"oldSecretUntil": rfc3339(EpochMs(secrets.old_until or 0)) if both else None, "overlaps": list(OVERLAPS)}
@@ -71,15 +71,20 @@ async def make_key(visit: Visit, _: Mapping[str, str]) -> Outcome:
     """Makes a key and shows it once."""
     made = await visit.deps.run(_make_key, account_of(visit), visit.deps.pepper, visit.now)
     shown = {"id": made.id, "key": made.secret}
-    return Outcome("The key is shown once.", shown, html=part_of(visit, "portal/new_key.html", shown), subject=made.id)
+    return Outcome(
+        "Copy the key now: it is not shown again.",
+        shown,
+        html=part_of(visit, "portal/new_key.html", shown),
+        subject=made.id,
+    )
 
 
 def _make_key(tx: Transaction, account_id: AccountId, pepper: str, now: EpochMs) -> NewKey:
     keys = tx.accounts.keys_of(account_id)
     if sum(each["revoked_at"] is None for each in keys) >= MAX_KEYS:
-        raise PageRefused(422, "Too many keys", f"The account has {MAX_KEYS} keys: revoke one first.")
+        raise PageRefused(422, "Too many keys", f"The account has {MAX_KEYS} valid keys: revoke one first.")
     if sum(each["created_at"] > now - DAY_MS for each in keys) >= MAX_KEYS:
-        raise PageRefused(429, "Too many keys", f"The account has made {MAX_KEYS} keys within a day.")
+        raise PageRefused(429, "Too many keys", f"The account has made {MAX_KEYS} keys within a day: try again later.")
     return create_key(tx, account_id, pepper, now)
 
 
@@ -105,10 +110,10 @@ async def show_secret(visit: Visit, _: Mapping[str, str]) -> Outcome:
 async def rotate_secret(visit: Visit, form: Mapping[str, str]) -> Outcome:
     """Replaces the secret and shows the new one."""
     if form["overlap"] not in OVERLAPS:
-        raise PageRefused(422, "The form is not valid", "`overlap` is one of those of the form.")
+        raise PageRefused(422, "The form is not valid", "`overlap` must be none, day or week.")
     overlap = OVERLAPS[form["overlap"]]
     secrets = await visit.deps.run(callback_secrets.rotate, account_of(visit), overlap, visit.now)
-    return _secret_outcome(visit, "The secret was replaced. Give your receivers the new one.", secrets.present)
+    return _secret_outcome(visit, "The secret is replaced. Give your receivers the new one.", secrets.present)
 
 
 def _secret_outcome(visit: Visit, message: str, secret: str) -> Outcome:

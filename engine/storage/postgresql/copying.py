@@ -24,7 +24,7 @@ _LEFT_OUT = frozenset({"alembic_version", "storage_marks"})
 _REPORTED_ROWS = 500
 # Sums of milliseconds would not fit into 64 bits.
 _MODULUS = 1_000_003
-# One byte, as what it replaces: the sums of both databases stay the same.
+# One byte, like the character that it replaces, so that the sums of both databases stay the same.
 _REPLACEMENT = "?"
 
 
@@ -65,7 +65,7 @@ def copy_database(source: Path, target: PostgresAddress, copied: Callable[[int],
         copied: Called again and again with a number of rows that were copied since the last time.
 
     Raises:
-        DatabaseUnusable: The server will not do, the target has rows, or what arrived differs.
+        DatabaseUnusable: The server is unsuitable, the target has rows, or the copy differs.
         StorageUnavailable: The server cannot be reached, or fails.
     """
     migrate(target)
@@ -82,7 +82,7 @@ def copy_database(source: Path, target: PostgresAddress, copied: Callable[[int],
         for table in tables:
             server.execute(sql.SQL("ALTER TABLE {} ENABLE TRIGGER USER").format(sql.Identifier(table.name)))
             if (there := _sums(server, table)) != (here := _sums(database, table)):
-                raise DatabaseUnusable(f"{table.name} did not arrive as it was: {here} became {there}")
+                raise DatabaseUnusable(f"the copy of {table.name} differs: {here} became {there}; nothing was kept")
     return Copied(rows, replaced)
 
 
@@ -114,7 +114,7 @@ def _count(database: sqlite3.Connection, table: str) -> int:
 def _refuse_rows(server: psycopg.Connection[Any], table: str) -> None:
     found = server.execute(sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier(table))).fetchone()
     if found is not None:
-        raise DatabaseUnusable(f"the table {table} has rows already: copy into a new database")
+        raise DatabaseUnusable(f"the table {table} has rows already: create a new database and copy into that")
 
 
 def _copy_table(

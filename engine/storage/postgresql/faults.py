@@ -11,14 +11,14 @@ from engine.storage.errors import StorageBusy, StorageError, StorageUnavailable
 
 # Another transaction was in the way: the same command succeeds when it runs again.
 _CONFLICTS = frozenset({"40001", "40P01"})
-# Two commands have added the same at once. Run again, the later one finds what the other has added.
+# Two commands have added the same row at once. When the later one runs again, it finds the row of the other.
 _DUPLICATE = "23505"
 # The server stops, has crashed or is not ready; it takes no writes any more, because another one was promoted; the
 # connection's prepared statements are gone, or the schema is newer than they are.
 _LOST = frozenset({"57P01", "57P02", "57P03", "57P05", "25006", "25P03", "26000", "0A000"})
 _TOO_SLOW = frozenset({"57014", "55P03"})
 _DAMAGE = frozenset({"XX001", "XX002"})
-# What the command asked for was not possible: its data, a constraint, its SQL. The rest is the database's own trouble.
+# The fault is the command's: its data, a constraint, its SQL. All other errors are the database's.
 _OF_THE_COMMAND = ("22", "23", "42", "21", "44")
 
 

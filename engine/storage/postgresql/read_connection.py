@@ -15,7 +15,7 @@ from engine.storage.errors import StorageTooSlow, StorageUnavailable
 from engine.storage.postgresql.faults import Fault, as_storage_error, fault_of, is_damage
 from engine.storage.postgresql.session import ConnectionLost, Session
 
-# The server ends a statement that takes too long. A server that does not even do that is given up this much later.
+# The server ends a statement that takes too long. If it does not, the connection is closed this much later.
 MARGIN_SECONDS = 0.5
 _INTERRUPTED = "57014"
 

@@ -34,7 +34,7 @@ def connected(address: PostgresAddress) -> Iterator[psycopg.Connection[Any]]:
 
 
 def require_server(address: PostgresAddress) -> None:
-    """Refuses a server or a database whose version, encoding or order of texts would not do.
+    """Refuses a server or a database with an unsuitable version, encoding or sort order.
 
     Raises:
         DatabaseUnusable: It must not be used.
@@ -47,7 +47,7 @@ def require_server(address: PostgresAddress) -> None:
             " WHERE datname = current_database()"
         ).fetchone()
     if version < MIN_VERSION:
-        raise DatabaseUnusable(f"{address.shown}: PostgreSQL {version} is too old, {MIN_VERSION} or newer is needed")
+        raise DatabaseUnusable(f"{address.shown}: PostgreSQL {version} is too old, install {MIN_VERSION} or newer")
     encoding, collation, provider = row or ("", "", "")
     if encoding != "UTF8" or collation not in COLLATIONS or provider != "c":
         raise DatabaseUnusable(
@@ -83,7 +83,7 @@ def migrate(address: PostgresAddress) -> None:
     """Creates or upgrades the tables in one transaction.
 
     Raises:
-        DatabaseUnusable: The server will not do, or the schema is newer.
+        DatabaseUnusable: The server is unsuitable, or the schema is newer.
         StorageUnavailable: The server cannot be reached, or fails.
     """
     require_server(address)

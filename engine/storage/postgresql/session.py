@@ -26,17 +26,17 @@ from engine.storage.postgresql.rows import PostgresRow, as_parameter, row_class
 from engine.storage.queries import Prepared
 
 CONNECT_SECONDS = 3
-# What the server itself allows is longer than any deadline here: it ends what a lost engine has left behind, and never
-# a wait for a standby, after which a COMMIT would count as done that only this server has.
+# The server's own time-outs are this much longer than any deadline here. They end what a lost engine has left behind.
+# They must never end a wait for a standby: the COMMIT would count as done, and only this server would have it.
 SERVER_MARGIN_SECONDS = 30
 _BEGIN = Prepared(b"begin", b"BEGIN ISOLATION LEVEL READ COMMITTED", writes=False)
 _COMMIT, _ROLLBACK = (Prepared(sql.lower(), sql, writes=False) for sql in (b"COMMIT", b"ROLLBACK"))
-# Bytes of statements that wait. Beyond it they are sent: the server would otherwise wait for us to read its answers.
+# The most statements that wait. More are sent at once: otherwise the server would wait for us to read its answers.
 _MAX_WAITING = 200
 
 
 class ConnectionLost(Exception):
-    """The connection broke, or the server did not answer in time; the session is of no more use.
+    """The connection broke, or the server did not answer in time. The session cannot be used any more.
 
     Attributes:
         is_unsure: Whether COMMIT was sent and its answer did not come. Else nothing was kept.
@@ -63,7 +63,7 @@ class _Waiting:
 
 @total_ordering
 class Affected:
-    """How many rows a statement has changed or locked. It is asked for only if somebody uses the number."""
+    """How many rows a statement has changed or locked. Only a use of the number waits for the server."""
 
     __slots__ = ("_session", "_statement")
 

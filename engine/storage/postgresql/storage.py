@@ -144,7 +144,7 @@ class PostgresStorage:
             await asyncio.to_thread(worker.join)
 
     def _note_commit(self, transaction: Transaction, seconds: float) -> None:
-        """Counts a commit, and tells who waits for what it wrote."""
+        """Counts a commit, and calls the functions that wait for what it wrote."""
         self._last_commit = EpochMs(time.time_ns() // 1_000_000)
         with self._lock:
             self.tallies.note_commit(1, seconds)
@@ -155,7 +155,7 @@ class PostgresStorage:
                 self._wake_worker(transaction.posted_for)
 
     def _note_failure(self, error: Exception, is_damage: bool) -> None:
-        """Counts a command that the database failed."""
+        """Counts a command that failed because of the database."""
         with self._lock:
             self.tallies.failures += 1
             self._is_damaged |= is_damage

@@ -4,7 +4,7 @@ Transactions are READ COMMITTED: a command locks what it decides on before it re
 
 If another transaction was in the way, or the connection broke before COMMIT, nothing was kept and the whole command
 runs again while its deadline lasts. If COMMIT was sent and not answered, nobody knows: the caller gets StorageUnsure,
-and the command does not run again, because for some commands a second run answers otherwise than the first.
+and the command does not run again, because for some commands a second run gives another answer than the first.
 """
 
 import queue
@@ -53,7 +53,7 @@ class Worker:
     Args:
         address: The database.
         seconds: How long a command may take.
-        number: The thread's own.
+        number: The thread's number, for its name.
         committed: Called on this thread after each commit, with the transaction and how long it took.
         failed: Called on this thread if the database failed, and whether it has found its data damaged.
 

@@ -1,4 +1,4 @@
 -- name: all_calls_seen!
--- A call that another transaction changes now was seen by that one: waiting for it here could deadlock.
+-- Skips calls that another transaction is changing: that transaction has just seen them, and waiting could deadlock.
 UPDATE calls SET seen_ticks = :ticks
 WHERE call_id IN (SELECT call_id FROM calls WHERE ended_at IS NULL AND state = 'LIVE' {skip locked});

@@ -1,5 +1,5 @@
--- As those of sqlite/numbers.sql. The outer statement reads the table again, so that only the number that is taken is
--- locked, and not all that were looked at.
+-- The same as in sqlite/numbers.sql, but the outer statement reads the table again. So it locks only the number that is
+-- taken, and not every candidate.
 
 -- name: free_number_among_oldest$
 SELECT n.e164 FROM numbers AS n
