@@ -18,8 +18,8 @@ from engine.domain.errors import NotFound
 from engine.domain.ids import AccountId
 from engine.domain.retry import CallbackState
 
-# A customer's test events, those of the sandbox included. A person who sets up a receiver needs fewer. Besides, they
-# have the paces of all callbacks to receivers that have not agreed.
+# A customer's test events, with those of the sandbox. A person who sets up a receiver needs fewer. They are also paced
+# like all callbacks to receivers that have not agreed.
 TESTS_PER_MINUTE = 10
 TESTS = web.AppKey("TESTS", RateLimit)
 # Between two looks at whether the attempt is over.

@@ -19,23 +19,23 @@ SHORTEST_SECONDS, LONGEST_SECONDS, DEFAULT_SECONDS = 60, 12 * 3_600, 3_600
 
 
 class NewPortalLink(Incoming):
-    """For whom the link is."""
+    """What the link permits, and for how long."""
 
     # Not strict: see `Plan` in `api.schemas.fields`.
     scope: Annotated[Scope, Field(strict=False)]
-    """`read`: to see. `full`: also to act, with everything that an API key can do in the portal."""
+    """`read`: only see. `full`: also act, with everything that the portal can do."""
     session_seconds: Annotated[int, Field(ge=SHORTEST_SECONDS, le=LONGEST_SECONDS), WHOLE] = DEFAULT_SECONDS
-    """From now on until the end of the session. It ends earlier when nobody has used it for half an hour."""
+    """Seconds from now until the session ends. It ends earlier when nobody has used it for half an hour."""
 
 
 class PortalLinkBody(Outgoing):
     """A link. It is shown once, and whoever opens it first is signed in."""
 
     url: Annotated[str, described(format="uri")]
-    """The address to open, in a browser or in a frame. It is at the host that the request was sent to."""
+    """The address to open, in a browser or in a frame. Its host is the one to which you sent the request."""
     scope: Scope
     use_before: Instant
-    """It works once, and before this time only."""
+    """The link works once, and only before this time."""
     session_ends_at: Instant
 
 

@@ -191,7 +191,7 @@ class BookingBody(Outgoing):
     label: str | None
     metadata: dict[str, str]
     language: Language
-    """The language in which callers hear why they are refused, if the operator has them told."""
+    """The language in which callers hear why they are refused, if the operator has switched that on."""
 
     @classmethod
     def of(cls, booking: Booking, now: EpochMs, policy: Policy) -> "BookingBody":

@@ -26,7 +26,7 @@ class PromptSources:
 
     Attributes:
         made: The directory of those that deploy/tools.sh has made.
-        own: The directory of the operator's recordings, which go first.
+        own: The directory of the operator's recordings, which replace those.
     """
 
     made: Path
@@ -46,7 +46,7 @@ class PromptSources:
         for path in sorted(self.own.glob(f"*/*{OWN}")):
             name = str(path.relative_to(self.own))
             if name.removesuffix(OWN) not in SOUNDS:
-                yield f"{name} is no prompt"
+                yield f"{name} has not the name of a prompt, such as en/expired{OWN}"
             elif not _is_playable(path):
                 yield f"{name} is not 8 kHz, 16 bit, one channel"
 

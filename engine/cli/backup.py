@@ -27,7 +27,7 @@ backup_app, restore_app, database_app = (
     ),
 )
 
-BACKUPS_OF_SERVERS = "pg_dump, a standby and the archive of its log are its backups, see docs/scale.md"
+BACKUPS_OF_SERVERS = "use pg_dump, a standby or an archive of the write-ahead log, see docs/scale.md"
 
 PassphraseFileOption = Annotated[
     Path | None, typer.Option(help="File with the passphrase in its first line, instead of a question.")

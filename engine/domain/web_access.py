@@ -56,7 +56,7 @@ class Scope(StrEnum):
     """What a link to the portal permits: to see, or also to act for the account.
 
     Attributes:
-        READ: See everything but the secret that signs callbacks.
+        READ: See everything except the secret that signs callbacks.
         FULL: Also renew, change and cancel bookings, send callbacks, make and revoke keys, see and replace the secret.
     """
 

@@ -64,8 +64,8 @@ def test_an_operators_recording_takes_the_place_of_a_prompt_and_gives_it_back(
     ("name", "write", "fault"),
     [
         ("nl/paused.wav", lambda path: None, None),
-        ("nl/pauze.wav", lambda path: tone.write(path, 440, 0.1), "nl/pauze.wav is no prompt"),
-        ("es/busy.wav", lambda path: tone.write(path, 440, 0.1), "es/busy.wav is no prompt"),
+        ("nl/pauze.wav", lambda path: tone.write(path, 440, 0.1), "nl/pauze.wav has not the name"),
+        ("es/busy.wav", lambda path: tone.write(path, 440, 0.1), "es/busy.wav has not the name"),
         ("de/busy.wav", lambda path: tone.write(path, 440, 0.1, rate=2 * RATE), "de/busy.wav is not 8 kHz"),
         ("de/busy.wav", lambda path: path.write_bytes(b"RIFF"), "de/busy.wav is not 8 kHz"),
     ],

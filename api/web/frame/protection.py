@@ -29,7 +29,7 @@ CSRF_FIELD = "csrf"
 # The origin whose page may show the answer in a frame; not set or None: no page may.
 FRAME = web.RequestKey[str | None]("FRAME")
 NOBODY = "'none'"
-# On the path of a link that is opened in a frame, where nobody is signed in yet.
+# In the query of a link: in a frame, the sign-in page is shown before there is a session.
 ACCOUNT_PARAMETER = "account"
 # On requests that an open page sends by itself.
 REFRESH_HEADER = "X-Refresh"
