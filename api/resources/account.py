@@ -47,7 +47,7 @@ class AccountChange(Incoming):
     events: Chosen
     """All optional events to receive from now on; an empty list for none. Every account receives two more events."""
     frame_origin: FrameOrigin | None = None
-    """The origin whose pages may show the customer portal in a frame. `null`: no page may. Left out: as it is."""
+    """The origin whose pages may show the customer portal in a frame. `null`: no page may. If left out, it stays."""
 
 
 class AccountBody(Outgoing):

@@ -37,7 +37,7 @@ def booking_row(owned: OwnedBooking, now: EpochMs, policy: Policy) -> dict[str, 
 
 
 def booking_record(owned: OwnedBooking, now: EpochMs, policy: Policy) -> dict[str, Any]:
-    """Returns everything about one booking but its hidden number.
+    """Returns everything about one booking except its hidden number.
 
     Numbers in the owner's notes are masked, as the hidden one may be among them.
     """

@@ -94,7 +94,7 @@ def _sections(
 
 
 def _matches(trunk: TrunkSettings, kamailio_token: str | None) -> Iterator[str]:
-    """Yields by what Asterisk knows the calls of a trunk's carrier.
+    """Yields the lines by which Asterisk identifies the calls of a trunk's carrier.
 
     All of them come from Kamailio's address, so that a header tells the trunks apart. The token in it shows that
     Kamailio wrote it, whoever else may reach Asterisk.

@@ -157,4 +157,4 @@ def kamailio_config(
         shared = secrets.kamailio_secrets(settings.data_dir / "secrets")
     for path in write_kamailio(settings, shared, directory):
         console.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
-    console.print("Let Kamailio's user own them, then check them:  kamailio -c -f kamailio.cfg", highlight=False)
+    console.print("Let Kamailio's group read them, then check them:  kamailio -c -f kamailio.cfg", highlight=False)

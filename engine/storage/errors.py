@@ -27,7 +27,7 @@ class StorageBusy(StorageError):
 
 
 class StorageUnsure(StorageError):
-    """The database did not answer a COMMIT. The command was kept or it was not, so it must not simply run again."""
+    """The database did not answer a COMMIT. The command may have been kept, so it must not simply run again."""
 
 
 class StorageTooSlow(StorageError):

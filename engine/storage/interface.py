@@ -63,7 +63,7 @@ class Storage(Protocol):
 
 
 class EngineStorage(Storage, Protocol):
-    """What the composition root, the metrics and the probe need besides.
+    """What the composition root, the metrics and the probe need in addition.
 
     Attributes:
         tallies: What the storage counts.
