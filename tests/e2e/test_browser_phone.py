@@ -93,8 +93,8 @@ async def test_two_tabs_ring_each_other_and_hear_each_other(phones: Telephones, 
         await muted.click("mute")
         await other.hears(HERTZ)
     await caller.click("hang-up")
-    await caller.shows("outcome", "It was ended by this telephone")
-    await hidden.shows("outcome", "It was ended by the other side")
+    await caller.shows("outcome", "The call was ended by this telephone")
+    await hidden.shows("outcome", "The call was ended by the other side")
     await caller.shows("trace", f"calls trace {CALLER_NUMBER}")
     await hidden.shows("trace", f"calls trace {CALLER_NUMBER}")
     story = await hidden.page.do("element('story').getAttribute('href')")
@@ -117,7 +117,9 @@ async def test_a_call_that_is_declined_or_given_up_is_explained(both: tuple[Tab,
     await caller.click("call")
     await hidden.shows("state", "a call from")
     await hidden.click("hang-up")
-    await caller.shows("outcome", "busy, or the call was declined. (SIP 486)")
+    await caller.shows(
+        "outcome", "the call was declined, or the booking takes no further calls at the moment. (SIP 486)"
+    )
     await hidden.shows("outcome", "This telephone declined")
     await caller.click("call")
     await hidden.shows("state", "a call from")
@@ -127,7 +129,7 @@ async def test_a_call_that_is_declined_or_given_up_is_explained(both: tuple[Tab,
     await hidden.click("power")
     await hidden.shows("line", "switched off")
     await caller.click("call")
-    await caller.shows("outcome", "Is it switched on, in its own tab? (SIP 503)")
+    await caller.shows("outcome", "Open its tab and switch it on. (SIP 503)")
 
 
 async def test_the_page_is_accessible_in_every_state(both: tuple[Tab, Tab]) -> None:
@@ -178,7 +180,7 @@ async def test_a_call_needs_no_mouse(phones: Telephones) -> None:
         assert await caller.page.do("element('mute').ariaPressed") == "true"
         await caller.reach("hang-up")
         await caller.press("Enter")
-        await hidden.shows("outcome", "It was ended by the other side")
+        await hidden.shows("outcome", "The call was ended by the other side")
 
 
 async def test_the_caller_can_call_rented_numbers_only_and_cannot_register(both: tuple[Tab, Tab]) -> None:
