@@ -2,7 +2,7 @@
 # tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus] [kamailio] [prompts] [chroots]
 #         [postgresql] (without a name: all)
 #
-# Installs programs into .tools/ beside this script's directory: those that the tests and the demo need in the project,
+# Installs programs into .tools/ next to this script's directory: those that the tests and the demo need in the project,
 # where git ignores them, and Asterisk where the program was installed as a package.
 #   asterisk   .tools/bin/asterisk               the machine's own if it is version 20 or newer and has chan_pjsip,
 #              .tools/asterisk.json              otherwise that of Debian forky, in .tools/asterisk-tree
@@ -247,7 +247,7 @@ make_prometheus() {
     say "$("$tools/bin/prometheus" --version 2>&1 | sed -n '1s/ (.*//p')"
 }
 
-# Kamailio's own libraries are beside its modules, in a directory of their own.
+# Kamailio's own libraries are in the directory of its modules.
 make_kamailio() {
     local program
     "$here/debian-tree.sh" bookworm "$kamailio_tree" kamailio

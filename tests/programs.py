@@ -1,9 +1,12 @@
 """Programs that tests start, and that never outlive them."""
 
+import asyncio
+import json
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import AnyStr
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, AnyStr
 
 # More than any of our programs takes to stop, on a busy machine too.
 STOP_SECONDS = 30
@@ -24,3 +27,27 @@ def ended(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr
             process.wait(STOP_SECONDS)
         finally:
             process.kill()
+
+
+@asynccontextmanager
+async def crowd(module: str, *words: str, announces_itself: bool = False) -> AsyncIterator[list[dict[str, Any]]]:
+    """Runs a module that plays many peers during the block. Its report is in the list after the block.
+
+    Args:
+        module: The module's name.
+        words: Its arguments.
+        announces_itself: Whether it prints an empty line when all its peers are there; the block begins then.
+    """
+    report: list[dict[str, Any]] = []
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", module, *words, stdout=asyncio.subprocess.PIPE)
+    try:
+        if announces_itself:
+            assert process.stdout
+            assert await process.stdout.readline() == b"\n"
+        yield report
+        out, _ = await process.communicate()
+        report.append(json.loads(out))
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

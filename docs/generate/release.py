@@ -1,7 +1,7 @@
 """`python -m docs.generate.release DIR` writes a release's notes and its list of parts (SBOM, CycloneDX) into DIR.
 
 The parts are the Python packages of the environment from which the Debian package is made, and the files of others that
-lie in our own packages, each beside a file VENDORED.
+lie in our own packages, each in a directory with a file VENDORED.
 """
 
 import json

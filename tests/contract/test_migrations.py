@@ -260,6 +260,14 @@ def test_migrating_again_changes_nothing_and_loses_nothing(database: Path) -> No
         assert connection.execute("SELECT id FROM accounts").fetchall() == [{"id": "acc_1"}]
 
 
+@pytest.mark.parametrize(("table", "text"), [("outbox", "body"), ("bookings", "metadata")])
+def test_a_large_text_is_behind_all_columns_that_are_read_without_it(database: Path, table: str, text: str) -> None:
+    """SQLite reads a row from its beginning, so the text would cost each such read up to its 40 kB."""
+    with outsider(database) as connection:
+        columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
+    assert columns[-1]["name"] == text
+
+
 def test_a_missing_directory_is_created(tmp_path: Path) -> None:
     migrate(tmp_path / "new" / "deep" / "file.sqlite3")
     assert len(schema(tmp_path / "new" / "deep" / "file.sqlite3")) > len(ROWS)

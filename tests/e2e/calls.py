@@ -1,8 +1,10 @@
 """Calls with SIPp: a hidden number that behaves by a scenario, and a caller who dials a rented number."""
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from phones import messages
 from phones.messages import Message
@@ -81,6 +83,17 @@ class Caller:
         with self.dialling(service, scenario, transport=transport, keys=keys) as sipp:
             sipp.wait()
             return Outcome(sipp.messages())
+
+    def talk(self, booked: Booking, milliseconds: int) -> tuple["Outcome", dict[str, Any]]:
+        """Makes the booking's first call, which its caller ends. Returns it with its record, which has to fit."""
+        with self.hidden():
+            outcome = self.call(booked.service, "uac_hangs_up", talk=milliseconds)
+        assert outcome.status == 200
+        assert outcome.talked is not None
+        [cdr] = booked.wait_settled()
+        assert cdr["duration"] == math.ceil(outcome.talked)
+        assert (cdr["source"], cdr["destination"], cdr["disposition"]) == (SOURCE, booked.destination, "ANSWERED")
+        return outcome, cdr
 
 
 class Outcome:

@@ -1,10 +1,11 @@
 """R1: an encrypted backup is made and restored while a real call is up: the call ends, and is paid once."""
 
+import math
 import shutil
 from pathlib import Path
 
 from engine.backup.install import KEPT
-from tests.e2e.calls import Caller, wait_talking
+from tests.e2e.calls import Caller, Outcome, wait_talking
 from tests.e2e.system import System
 
 PASSPHRASE = "correct horse battery staple"
@@ -30,8 +31,11 @@ def test_a_call_that_is_up_during_backup_and_restore_is_ended_and_paid_once(tmp_
             system.start_engine()
             system.wait_ready()
             assert talking.wait().succeeded == 1, "the engine ends a call that is settled"
+            talked = Outcome(talking.messages()).talked
         [record] = booked.wait_settled()
         assert record["disposition"] == "LOST"
+        assert talked is not None
+        assert 1 <= record["duration"] <= math.ceil(talked)
         assert booked.now["secondsRemaining"] == 60 - record["duration"]
         assert caller.call(later.service).status == 404
         with caller.hidden():

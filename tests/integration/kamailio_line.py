@@ -1,7 +1,7 @@
 """A carrier and two nodes around the real Kamailio, each a scripted SIP address of its own of 127/8."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum, auto
 
@@ -161,23 +161,23 @@ class Line:
 
 
 @contextmanager
-def line_of(**settings: object) -> Iterator[Line]:
-    """Runs Kamailio between a carrier and two nodes."""
+def line_of(hosts: Sequence[str] = NODES, **settings: object) -> Iterator[Line]:
+    """Runs Kamailio between a carrier and the nodes with these addresses."""
     port = free_port()
     made = Settings.model_validate(
         {
             "kamailio_host": KAMAILIO,
             "kamailio_port": free_port(),
-            "nodes": [f"{host}:{port}" for host in NODES],
+            "nodes": [f"{host}:{port}" for host in hosts],
             **settings,
         }
     )
     with Stage() as stage:
-        nodes = [Node(stage, host, port) for host in NODES]
+        nodes = [Node(stage, host, port) for host in hosts]
         peers = {host: stage.run(Peer.open(host, tcp=True)) for host in (CARRIER, OTHER_CARRIER, STRANGER)}
         try:
             with kamailio_of(made) as kamailio:
-                yield Line(stage, kamailio, nodes, peers)
+                yield Line(stage, kamailio, nodes, peers | {node.peer.local[0]: node.peer for node in nodes})
         finally:
             for peer in (*peers.values(), *(node.peer for node in nodes)):
                 stage.run(peer.close())

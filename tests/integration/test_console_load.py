@@ -1,4 +1,4 @@
-"""Calls beside many open consoles.
+"""Calls while many consoles are open.
 
 `pytest -s` prints figures; CONSOLE_LOAD="CONSOLES SECONDS ROUNDS LIVE-CALLS" opens more of them, in
 turns with none.
@@ -6,16 +6,11 @@ turns with none.
 
 import asyncio
 import gc
-import json
 import os
-import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from itertools import chain, count
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
 
 import pytest
 
@@ -33,6 +28,7 @@ from tests.integration.database_world import WorldClock, world_on_disk
 from tests.integration.fake_asterisk import FastAgi, fast_agi
 from tests.integration.test_fastagi_attack import calls
 from tests.integration.web_server import served_console
+from tests.programs import crowd
 
 CONSOLES, SECONDS, ROUNDS, LIVE_CALLS = os.environ.get("CONSOLE_LOAD", "6 1 1 20").split()
 NUMBERS = 10_000
@@ -51,24 +47,6 @@ async def fill(world: World) -> None:
         await world.answered(f"rn0-1772366400.{number}")  # type: ignore[arg-type]
 
 
-@asynccontextmanager
-async def visited(url: str, secrets: list[str], seconds: float) -> AsyncIterator[list[dict[str, Any]]]:
-    """Runs the visitors, once all have their streams. Their report is in the list at the end."""
-    said: list[dict[str, Any]] = []
-    words = ("-m", "tests.integration.console_visitors", url, CONSOLES, str(seconds), *secrets)
-    crowd = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=asyncio.subprocess.PIPE)
-    try:
-        assert crowd.stdout
-        assert await crowd.stdout.readline() == b"\n"
-        yield said
-        out, _ = await crowd.communicate()
-        said.append(json.loads(out))
-    finally:
-        if crowd.returncode is None:
-            crowd.kill()
-            await crowd.wait()
-
-
 async def measured(agi: FastAgi, booking: Booking, ids: "count[int]", seconds: float) -> list[float]:
     until, used = asyncio.get_running_loop().time() + seconds, time.thread_time()
     took = list(chain(*await asyncio.gather(*(calls(agi, booking, ids, until) for _ in range(AT_ONCE)))))
@@ -83,7 +61,7 @@ def centiles(took: list[float]) -> str:
 
 
 @pytest.mark.timeout(900)
-async def test_calls_are_put_through_beside_open_consoles(tmp_path: Path) -> None:
+async def test_calls_are_put_through_while_consoles_are_open(tmp_path: Path) -> None:
     ids, alone, beside = count(), list[list[float]](), list[list[float]]()
     async with world_on_disk(tmp_path) as world, fast_agi(world) as agi:
         booking = await world.book(UsagePlan.LARGE)
@@ -98,7 +76,8 @@ async def test_calls_are_put_through_beside_open_consoles(tmp_path: Path) -> Non
             gc.freeze()  # as the engine does
             for _ in range(int(ROUNDS)):
                 alone.append(await measured(agi, booking, ids, float(SECONDS)))
-                async with visited(url, secrets, float(SECONDS) + 0.5) as said:
+                words = (url, CONSOLES, str(float(SECONDS) + 0.5), *secrets)
+                async with crowd("tests.integration.console_visitors", *words, announces_itself=True) as said:
                     beside.append(await measured(agi, booking, ids, float(SECONDS)))
                 print("visitors:", said[0])  # noqa: T201
                 assert said[0]["streams"] == int(CONSOLES)

@@ -1,4 +1,4 @@
-"""An engine that is told to end finishes the calls that it was asked about, and takes no others."""
+"""An engine that gets SIGTERM finishes the calls that it was asked about, and takes no others."""
 
 import json
 import signal
@@ -10,6 +10,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from agi_scripts.request_auth import request_mac
 from phones.ports import free_port
@@ -60,7 +62,7 @@ class Asked:
                 socket.create_connection(("127.0.0.1", self._fastagi), timeout=5).close()
             except ConnectionRefusedError:
                 return
-            assert time.monotonic() < deadline, "it takes calls although it was told to end"
+            assert time.monotonic() < deadline, "it still takes calls after SIGTERM"
             time.sleep(0.01)
 
 
@@ -88,6 +90,10 @@ def test_it_finishes_its_calls_takes_no_others_and_says_so(tmp_path: Path) -> No
         asked.wait_draining()
         assert asked.answer("/ready") == (503, "draining")
         assert asked.answer("/health") == (200, "draining")
+        asked.asterisk.settimeout(0.1)
+        with pytest.raises(TimeoutError):  # the connection of its call is still open
+            asked.asterisk.recv(4096)
+        asked.asterisk.settimeout(5)
         asked.asterisk.sendall(OK)
         assert asked.asterisk.recv(4096) == b""
         assert asked.engine.wait(8) == 0

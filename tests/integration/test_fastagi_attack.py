@@ -2,17 +2,12 @@
 
 import asyncio
 import gc
-import json
 import os
-import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 from statistics import quantiles
-from typing import Any
 
 import pytest
 
@@ -22,32 +17,10 @@ from tests.contract.world import World
 from tests.integration.agi_attackers import KINDS
 from tests.integration.database_world import world_on_disk
 from tests.integration.fake_asterisk import FastAgi, fast_agi
+from tests.programs import crowd
 
 PEERS, SECONDS = os.environ.get("AGI_ATTACK", "200 2").split()
 AT_ONCE = 4
-
-
-@asynccontextmanager
-async def attacked(port: int) -> AsyncIterator[list[dict[str, Any]]]:
-    """Run the attackers. Their report is in the list at the end."""
-    said: list[dict[str, Any]] = []
-    crowd = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.integration.agi_attackers",
-        str(port),
-        PEERS,
-        SECONDS,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield said
-        out, _ = await crowd.communicate()
-        said.append(json.loads(out))
-    finally:
-        if crowd.returncode is None:
-            crowd.kill()
-            await crowd.wait()
 
 
 async def calls(agi: FastAgi, booking: Booking, ids: "count[int]", until: float) -> list[float]:
@@ -105,16 +78,16 @@ async def test_good_calls_are_bridged_during_an_attack_of_bad_peers(
         booking = await world.book(UsagePlan.LARGE)
         gc.freeze()  # as the engine does; collecting the objects of the test tools takes very long
         quiet = await measured(agi, booking, ids, 1.0)
-        async with attacked(agi.port) as said:
+        async with crowd("tests.integration.agi_attackers", str(agi.port), PEERS, SECONDS) as said:
             await asyncio.sleep(0.5)
             beside = await measured(agi, booking, ids, float(SECONDS) - 0.5)
         await agi.until_idle()
         assert agi.leases() == 0
-        [crowd] = said
-        assert set(crowd["connections"]) == set(KINDS)
+        [report] = said
+        assert set(report["connections"]) == set(KINDS)
         for name, figures in (("quiet", quiet), (f"beside {PEERS} bad peers", beside)):
             print(f"F1 {name}:", {key: round(value, 1) for key, value in figures.items()})  # noqa: T201
-        print("F1 bad peers:", crowd)  # noqa: T201
+        print("F1 bad peers:", report)  # noqa: T201
         assert_served(beside, world)
 
 

@@ -105,6 +105,20 @@ def test_a_caller_gets_503_soon_if_no_node_takes_the_call(line: Line, does: Does
     assert call.waited < seconds
 
 
+def test_a_call_is_tried_on_two_nodes_and_on_no_third_one() -> None:
+    with line_of((*NODES, "127.0.0.23"), trunks=TRUNKS) as line:
+        line.reset()
+        for node in line.nodes:
+            node.does = Does.REFUSE
+        assert line.call(NUMBER).status == 503
+        assert sum(any(each.method == "INVITE" for each in node.requests) for node in line.nodes) == 2
+
+
+def test_a_node_begins_no_call_through_kamailio(line: Line) -> None:
+    assert line.call(NUMBER, source=NODES[0]).status == 403
+    assert [node.calls for node in line.nodes] == [[], []]
+
+
 def test_a_drained_node_gets_no_calls_and_keeps_those_that_it_has(line: Line) -> None:
     call = line.call(NUMBER)
     [node] = [node for node in line.nodes if node.calls]
@@ -162,7 +176,7 @@ def test_strangers_are_refused_and_a_flood_of_theirs_is_held(line: Line) -> None
 @pytest.mark.parametrize("method", ["BYE", "INVITE", "ACK"])
 @pytest.mark.parametrize(("target", "route"), [("sip:any@{outside}", ""), ("sip:any@{node}", "<sip:{outside};lr>")])
 def test_what_claims_to_be_within_a_call_goes_to_nodes_only(line: Line, method: str, target: str, route: str) -> None:
-    """Otherwise whoever writes a carrier's address into a packet could use us as a relay, and learn our token."""
+    """Otherwise a sender that forges a carrier's address could use us as a relay, and learn our token."""
     line.stranger.packets.clear()
     places = {"outside": "{}:{}".format(*line.stranger.local), "node": line.nodes[0].name}
 
@@ -180,13 +194,33 @@ def test_what_claims_to_be_within_a_call_goes_to_nodes_only(line: Line, method: 
     assert answers in ([403], [] if method == "ACK" else [403])
 
 
-@pytest.mark.parametrize(("method", "status"), [("OPTIONS", 200), ("REGISTER", 405), ("MESSAGE", 405), ("BYE", 405)])
-def test_a_carrier_may_ask_whether_calls_are_taken_and_nothing_else(line: Line, method: str, status: int) -> None:
+def status_of(line: Line, method: str, tag: str = "") -> int | None:
+    """The answer to a request of a carrier, within the call of which it gives a tag."""
+
     async def ask() -> int | None:
         dialog = await line.dial(NUMBER)
+        dialog.peer += tag
         return (await dialog.answered(dialog.request(method), 5)).status
 
-    assert line.stage.run(ask()) == status
+    return line.stage.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("method", "tag", "status"),
+    [("OPTIONS", "", 200), ("REGISTER", "", 405), ("MESSAGE", "", 405), ("BYE", "", 405), ("BYE", ";tag=any", 481)],
+)
+def test_a_carrier_may_ask_whether_calls_are_taken_and_nothing_else(
+    line: Line, method: str, tag: str, status: int
+) -> None:
+    assert status_of(line, method, tag) == status
+
+
+def test_a_carrier_learns_that_no_node_takes_calls(line: Line) -> None:
+    for node in line.nodes:
+        node.does = Does.SAY_NOTHING
+    for node in line.nodes:
+        line.kamailio.wait_for(node.name, "IP")
+    assert status_of(line, "OPTIONS") == 503
 
 
 def test_kamailio_takes_a_configuration_with_ipv6_addresses() -> None:
