@@ -25,11 +25,11 @@ class NewPortalLink(Incoming):
     scope: Annotated[Scope, Field(strict=False)]
     """`read`: only see. `full`: also act, with everything that the portal can do."""
     session_seconds: Annotated[int, Field(ge=SHORTEST_SECONDS, le=LONGEST_SECONDS), WHOLE] = DEFAULT_SECONDS
-    """Seconds from now until the session ends. It ends earlier when nobody has used it for half an hour."""
+    """Seconds from now until the session ends. It ends earlier after half an hour without use."""
 
 
 class PortalLinkBody(Outgoing):
-    """A link. It is shown once, and whoever opens it first is signed in."""
+    """A link. It is shown once, and signs in the first person who opens it."""
 
     url: Annotated[str, described(format="uri")]
     """The address to open, in a browser or in a frame. Its host is the one to which you sent the request."""
@@ -67,7 +67,7 @@ ROUTES = (
             "Make a link to the portal",
             answers={200: PortalLinkBody},
             detail=f"The link works once, within {CUSTOMER_LINK_MS // 60_000} minutes. Its session ends at "
-            f"`sessionEndsAt`, or when nobody has used it for {IDLE_MS // 60_000} minutes. A sandbox key makes "
+            f"`sessionEndsAt`, or after {IDLE_MS // 60_000} minutes without use. A sandbox key makes "
             "a link to the sandbox's portal.",
         ),
         body=NewPortalLink,

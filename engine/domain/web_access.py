@@ -15,7 +15,7 @@ CUSTOMER_LINK_MS = 10 * MINUTE_MS
 MAX_LINKS_OF_ACCOUNT = 20
 MAX_SESSIONS_OF_ACCOUNT = 200
 SHORTEST_LIFE_MS, LONGEST_LIFE_MS = MINUTE_MS, 30 * DAY_MS
-# A session ends when nobody has used it for this long. Requests that an open page makes by itself do not count.
+# A session ends after this long without use. Requests that an open page makes by itself do not count.
 IDLE_MS = 30 * MINUTE_MS
 
 

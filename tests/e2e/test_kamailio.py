@@ -128,7 +128,7 @@ def test_a_caller_who_gives_up_is_heard(behind: Behind) -> None:
 
 @pytest.mark.parametrize(("scenario", "status"), [("uas_busy", 486), ("uas_declines", 486), (None, 503)])
 def test_a_refused_call_shows_nothing(behind: Behind, scenario: str | None, status: int) -> None:
-    """Without a scenario nobody listens behind the trunk, and only the first node can say so."""
+    """Without a scenario no telephone listens behind the trunk, and only the first node can say so."""
     booked = behind.system.book("LARGE")
     with Caller(behind.system).hidden(scenario) if scenario else nullcontext():
         call = behind.stage.run(behind.dial(booked))
@@ -137,7 +137,7 @@ def test_a_refused_call_shows_nothing(behind: Behind, scenario: str | None, stat
 
 
 def test_asterisk_takes_no_call_that_does_not_come_through_kamailio(behind: Behind) -> None:
-    """Not from the carrier's own address either, whatever it writes there."""
+    """Not from the carrier's own address either, with any value of the header."""
     booked = behind.system.book("LARGE")
     for headers in ((), ("X-RN-Trunk: main",), (f"X-RN-Trunk: main-{'0' * 32}",)):
         call = behind.stage.run(behind.dial(booked, headers=headers, directly=True))

@@ -1,4 +1,4 @@
-"""Callers who are refused hear why, before the same SIP answer as without a voice, and nobody pays for it."""
+"""Callers who are refused hear why, before the same SIP answer as without a voice, and pay nothing for it."""
 
 import subprocess
 from array import array

@@ -99,7 +99,7 @@ async def _ask(dialog: Dialog, method: str) -> None:
 
 
 class Line:
-    """Kamailio with all around it."""
+    """Kamailio with its carriers and its nodes."""
 
     def __init__(self, stage: Stage, kamailio: Kamailio, nodes: list[Node], peers: dict[str, Peer]) -> None:
         self.kamailio = kamailio
@@ -109,7 +109,7 @@ class Line:
         self._peers = peers
 
     def reset(self) -> None:
-        """Both nodes answer again, and Kamailio knows it."""
+        """Lets all nodes answer again, and waits until Kamailio has noticed."""
         for node in self.nodes:
             node.does = Does.ANSWER
         for node in self.nodes:

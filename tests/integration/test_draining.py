@@ -84,7 +84,7 @@ def _asked(directory: Path) -> Iterator[Asked]:
 
 
 def test_it_finishes_its_calls_takes_no_others_and_says_so(tmp_path: Path) -> None:
-    """It waits for an Asterisk that does not take its answer no longer than a call may take."""
+    """If Asterisk does not take an answer, the engine ends after the time that a script may take."""
     with _asked(tmp_path) as asked, asked.ask():
         asked.engine.send_signal(signal.SIGTERM)
         asked.wait_draining()

@@ -39,7 +39,7 @@ def test_a_number_has_one_node_in_every_spelling_and_numbers_are_spread(line: Li
 
 
 def test_a_node_knows_the_trunk_and_that_kamailio_sent_the_request(line: Line) -> None:
-    """Whatever the carrier writes there."""
+    """With any header that the carrier itself sends."""
     forged = ["X-RN-Trunk: first-guessed", "Route: <sip:127.0.0.66;lr>"]
     for source, trunk in ((CARRIER, "first"), (OTHER_CARRIER, "second")):
         line.reset()
@@ -195,7 +195,7 @@ def test_what_claims_to_be_within_a_call_goes_to_nodes_only(line: Line, method: 
 
 
 def status_of(line: Line, method: str, tag: str = "") -> int | None:
-    """The answer to a request of a carrier, within the call of which it gives a tag."""
+    """Sends a carrier's request, within a call if there is a tag. Returns the status of the answer."""
 
     async def ask() -> int | None:
         dialog = await line.dial(NUMBER)

@@ -22,7 +22,7 @@ from tests.integration.debian_root import INSTALLED_TOOLS, DebianRoot
 from tests.integration.notified import Notified, notified
 from tests.programs import ended
 
-# On a machine that does other things as well.
+# The machine may be busy.
 pytestmark = pytest.mark.timeout(300)
 SETTINGS = "etc/rented-numbers/rented-numbers.toml"
 DATA = "var/lib/rented-numbers"
@@ -119,7 +119,7 @@ def service(root: DebianRoot) -> Iterator[None]:
 
 
 def debians_asterisk(directory: Path) -> Path:
-    """A package with what the other package looks at in Debian's Asterisk."""
+    """A stand-in for Debian's package of Asterisk, with the files that our package looks at."""
     tree = directory / "asterisk"
     program, module = tree / "usr/sbin/asterisk", tree / "usr/lib/asterisk/modules/chan_pjsip.so"
     for path in (program, module, tree / "DEBIAN/control"):

@@ -86,7 +86,7 @@ def test_what_was_withdrawn_since_the_backup_is_withdrawn_again(system: Restorab
     assert system.cli.rows("SELECT paused FROM bookings WHERE gone_at IS NULL") == [(1,)]
     assert PERSON[1:].encode() not in system.database.read_bytes()
     assert receipt["secretsReplaced"] == 1
-    # Nobody knows which of them have been ended since.
+    # It is not known which of them were ended since the backup.
     assert receipt["webSessionsEnded"] == 1
     assert system.cli.json("console", "sessions") == []
     assert system.cli.json("secrets", "show", "Acme")["secret"] != secret

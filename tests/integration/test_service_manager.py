@@ -1,4 +1,4 @@
-"""The engine tells systemd that it is ready, alive and stopping, and nobody else does so in its name."""
+"""The engine reports to systemd that it is ready, alive and stopping; no child process does so in its name."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ async def test_it_says_that_it_is_ready_alive_and_stopping() -> None:
 
 
 @pytest.mark.parametrize("watchdog", [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"}])
-async def test_it_gives_no_sign_of_life_that_nobody_expects(watchdog: dict[str, str]) -> None:
+async def test_it_gives_no_sign_of_life_where_none_is_expected(watchdog: dict[str, str]) -> None:
     with notified() as manager:
         service, stop = (
             ServiceManager({"NOTIFY_SOCKET": manager.variables["NOTIFY_SOCKET"], **watchdog}),

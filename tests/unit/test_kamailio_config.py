@@ -1,4 +1,4 @@
-"""Kamailio's files follow from the settings, and so does by what Asterisk knows Kamailio."""
+"""Kamailio's files follow from the settings, and so does the header by which Asterisk recognises Kamailio."""
 
 import re
 from pathlib import Path
