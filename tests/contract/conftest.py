@@ -4,20 +4,27 @@ Each test runs on both, unless it is about one of them: `@pytest.mark.sqlite_onl
 """
 
 import shutil
+import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import psycopg
 import pytest
 
 from engine.config.postgres_address import PostgresAddress
 from engine.domain.notifications import EventType
 from engine.storage.database import Database
 from engine.storage.interface import EngineStorage
-from engine.storage.postgresql import server
+from engine.storage.postgresql import server, worker
 from engine.storage.postgresql.storage import PostgresStorage
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.notifying import EVENT_POLICY, choose
+from tests.contract.racing import PATIENCE_SECONDS, Race, without_locks
+from tests.contract.samples import POLICY
 from tests.contract.world import World
 from tests.postgresql import database_named, empty, postgres_server, template_database
 
@@ -88,3 +95,33 @@ async def all_events(world: World) -> World:
     world.policy = EVENT_POLICY
     await choose(world, *EventType)
     return world
+
+
+@pytest.fixture
+def outside(postgres: PostgresAddress) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to the server that the product does not know."""
+    with closing(psycopg.connect(postgres, autocommit=True)) as connection:
+        yield connection
+
+
+@pytest.fixture(params=(True, False), ids=("with locks", "without"))
+async def race(
+    request: pytest.FixtureRequest, postgres: PostgresAddress, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Race]:
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hit(name: str) -> None:
+        if name == "the_first before commit":
+            reached.set()
+            assert go_on.wait(PATIENCE_SECONDS)
+
+    monkeypatch.setattr(worker, "failpoints", SimpleNamespace(ARMED=True, hit=hit))
+    empty(postgres)
+    storage = PostgresStorage(postgres, threads=3, command_seconds=30.0)
+    if not request.param:
+        for each in storage._workers:
+            each._sql = without_locks()
+    world = await World.begin(storage, postgres)
+    world.policy = replace(POLICY, longest_call_seconds=3_600)
+    yield Race(world, postgres, reached, go_on, request.param)
+    await storage.close()

@@ -1,10 +1,10 @@
-"""PostgreSQL's own ways to fail: a server that hangs, stops, is not fit, or does not answer a COMMIT."""
+"""Commands on a PostgreSQL server that hangs, stops, or does not answer a COMMIT."""
 
 import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from typing import Any
 
@@ -21,15 +21,12 @@ from engine.storage import queries
 from engine.storage.database import open_storage
 from engine.storage.errors import (
     DatabaseInUse,
-    DatabaseUnusable,
     StorageError,
-    StorageTooSlow,
     StorageUnavailable,
     StorageUnsure,
 )
-from engine.storage.postgresql import server, session
+from engine.storage.postgresql import session
 from engine.storage.postgresql import storage as storage_module
-from engine.storage.postgresql.read_connection import PostgresReadConnection
 from engine.storage.postgresql.session import Session
 from engine.storage.postgresql.storage import PostgresStorage
 from engine.storage.postgresql.worker import COMMAND_SECONDS
@@ -38,7 +35,7 @@ from engine.storage.reads import Reads
 from engine.storage.transaction import Transaction
 from tests.contract.samples import START
 from tests.contract.world import World
-from tests.postgresql import Outsider, database_named, empty
+from tests.postgresql import Outsider, empty
 
 SECONDS = 0.6
 SLEEP = queries.Prepared(b"sleep", f"SELECT pg_sleep({COMMAND_SECONDS + 0.2})".encode(), writes=False)
@@ -54,12 +51,6 @@ async def storage(postgres: PostgresAddress) -> AsyncIterator[PostgresStorage]:
     await storage.close()
 
 
-@pytest.fixture
-def outside(postgres: PostgresAddress) -> Iterator[psycopg.Connection[Any]]:
-    with closing(psycopg.connect(postgres, autocommit=True)) as connection:
-        yield connection
-
-
 def backend(tx: Transaction) -> int:
     """The process that serves this connection."""
     return int(tx.accounts._db._connection.info.backend_pid)
@@ -72,20 +63,6 @@ def account(name: str) -> Callable[[Transaction], Any]:
 def names(postgres: PostgresAddress) -> list[str]:
     with closing(Outsider(postgres)) as outsider:
         return [row["name"] for row in outsider.execute("SELECT name FROM accounts ORDER BY name").fetchall()]
-
-
-async def test_every_statement_can_be_prepared_and_writes_only_what_its_name_says(postgres: PostgresAddress) -> None:
-    statements = queries.load("psycopg").statements
-    with closing(psycopg.connect(postgres, autocommit=True)) as connection:
-        for name, statement in statements.items():
-            prepared, _ = queries.prepared(name, statement)
-            result = connection.pgconn.prepare(prepared.name, prepared.sql)
-            assert result.status == psycopg.pq.ExecStatus.COMMAND_OK, (name, result.error_message)
-
-
-async def test_both_databases_have_the_same_statements_but_for_the_locks() -> None:
-    ours, theirs = (set(queries.load(driver).statements) for driver in ("psycopg", "sqlite3"))
-    assert {name for name in ours ^ theirs if not name.startswith("lock_")} == set()
 
 
 async def test_a_hung_server_costs_a_command_its_time_and_nobody_else_anything(
@@ -282,58 +259,6 @@ async def test_a_constraint_gives_the_error_to_the_caller_and_keeps_nothing(
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
         await storage.run(broken)
     assert names(postgres) == []
-
-
-async def test_a_query_of_a_reader_that_takes_too_long_is_ended(postgres: PostgresAddress) -> None:
-    connection = PostgresReadConnection(postgres, 0.2)
-    await connection.open()
-    slow, short = (queries.Prepared(b"q%d" % n, sql, writes=False) for n, sql in enumerate((SLOW, b"SELECT 7")))
-    with pytest.raises(StorageTooSlow):
-        await connection.run(lambda session: session.all(slow, ()))
-    assert await connection.run(lambda session: session.first(short, ())[0]) == 7
-    with pytest.raises(StorageUnavailable, match="read-only"):
-        await connection.run(lambda session: session.all(queries.Prepared(b"w", WRITE, writes=True), ()))
-    await connection.close()
-    with pytest.raises(StorageUnavailable):
-        await connection.run(lambda session: session.first(short, ()))
-
-
-SLOW = b"SELECT pg_sleep(20)"
-WRITE = b"DELETE FROM accounts"
-
-
-@pytest.mark.parametrize(
-    ("how", "why"),
-    [
-        ("ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'", None),
-        ("ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'", None),
-        ("ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'", "encoding LATIN1"),
-        ("ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en' LC_COLLATE 'C' LC_CTYPE 'C'", "LC_COLLATE"),
-    ],
-)
-async def test_a_database_whose_texts_sort_otherwise_is_refused(
-    postgres: PostgresAddress, outside: psycopg.Connection[Any], how: str, why: str | None
-) -> None:
-    outside.execute("DROP DATABASE IF EXISTS fit")
-    outside.execute(f"CREATE DATABASE fit TEMPLATE template0 {how}")
-    address = PostgresAddress(postgres.replace("/contract?", "/fit?"))
-    if why is None:
-        server.require_server(address)
-    else:
-        with pytest.raises(DatabaseUnusable, match=why):
-            server.require_server(address)
-
-
-async def test_an_older_a_newer_and_an_empty_database_are_refused(postgres: PostgresAddress) -> None:
-    server.require_usable(postgres)
-    bare = database_named(PostgresAddress(postgres.replace("/contract?", "/postgres?")), "bare")
-    with pytest.raises(DatabaseUnusable, match="older"):
-        server.require_usable(bare)
-    server.migrate(bare)
-    with closing(psycopg.connect(bare, autocommit=True)) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(DatabaseUnusable, match="newer"):
-        server.require_usable(bare)
 
 
 async def test_one_engine_works_on_a_database_at_a_time(

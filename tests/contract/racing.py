@@ -1,0 +1,109 @@
+"""Two commands at once on PostgreSQL, where the first is about to commit when the second begins.
+
+Each race is run twice: with the locks of queries/postgresql and without them. Without them it must go wrong, so no test
+passes because its two commands did not meet.
+"""
+
+import asyncio
+import re
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeAlias
+
+import psycopg
+import pytest
+
+from engine.bookings import lifecycle as bookings
+from engine.bookings.lifecycle import BookingPatch, BookingRequest
+from engine.calls import lifecycle as calls
+from engine.calls.facts import IncomingCall
+from engine.config.postgres_address import PostgresAddress
+from engine.domain.booking import Booking
+from engine.domain.ids import AccountId, CallId
+from engine.domain.policy import UsagePlan
+from engine.storage import queries
+from engine.storage.transaction import Transaction
+from tests.contract.samples import CALLBACK, CALLER, HIDDEN, end_report
+from tests.contract.world import World
+
+Command: TypeAlias = Callable[[Transaction], Any]
+PATIENCE_SECONDS = 10.0
+WAITING = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted"
+
+
+@dataclass
+class Race:
+    """Runs two commands at once.
+
+    Attributes:
+        has_locks: Whether the commands take the locks of queries/postgresql.
+    """
+
+    world: World
+    address: PostgresAddress
+    reached: threading.Event
+    go_on: threading.Event
+    has_locks: bool
+
+    async def at_once(self, first: Command, second: Command) -> tuple[Any, Any]:
+        """Gives the second when the first is about to commit. That goes on when the second is done, or waits for it.
+
+        Returns:
+            What each returned or raised.
+        """
+
+        def the_first(tx: Transaction) -> Any:
+            return first(tx)
+
+        self.reached.clear()
+        self.go_on.clear()
+        one = asyncio.ensure_future(self.world.storage.run(the_first))
+        assert await asyncio.to_thread(self.reached.wait, PATIENCE_SECONDS)
+        other = asyncio.ensure_future(self.world.storage.run(second))
+        with closing(psycopg.connect(self.address, autocommit=True)) as server:
+            while not other.done() and server.execute(WAITING).fetchone() == (0,):
+                await asyncio.wait([other], timeout=0.002)
+        self.go_on.set()
+        returned = await asyncio.gather(one, other, return_exceptions=True)
+        for each in returned:
+            if isinstance(each, psycopg.Error):
+                raise each
+        return returned[0], returned[1]
+
+    def route(self, booking: Booking, call_id: str, source: str = CALLER) -> Command:
+        incoming = IncomingCall(CallId(call_id), booking.service, source)
+        at, policy = self.world.at, self.world.policy
+        return lambda tx: calls.route_call(tx, incoming, at, policy, room_was_made=True)
+
+    def ended(self, call_id: str, answered_ms: int) -> Command:
+        report, at = end_report(call_id, answered_ms), self.world.at
+        return lambda tx: calls.call_ended(tx, report, at, self.world.policy)
+
+    def book(self, account: AccountId | None = None) -> Command:
+        request = BookingRequest(account or self.world.account, HIDDEN, UsagePlan.SMALL, CALLBACK)
+        return lambda tx: bookings.book(tx, request, self.world.now, self.world.policy)
+
+    def change(self, booking: Booking, patch: BookingPatch) -> Command:
+        return lambda tx: bookings.change(tx, self.world.account, booking.id, patch, self.world.now, self.world.policy)
+
+    async def goes_wrong_without_locks_only(self, run: Callable[["Race"], Awaitable[None]]) -> None:
+        """Checks that a race passes with the locks, and fails without them."""
+        if self.has_locks:
+            await run(self)
+            return
+        with pytest.raises((AssertionError, psycopg.errors.CheckViolation)):
+            await run(self)
+
+
+@cache
+def without_locks() -> Any:
+    """Returns the statements of PostgreSQL without any lock."""
+    locked = queries.load("psycopg").statements
+    plain = {
+        name: each._replace(sql=re.sub(r"\s*FOR NO KEY UPDATE( OF \w+)?( SKIP LOCKED)?", "", each.sql))
+        for name, each in locked.items()
+    }
+    return queries.Statements(plain, "psycopg", idle=[name for name in plain if name.startswith("lock_")])
