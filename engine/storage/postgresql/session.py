@@ -10,7 +10,6 @@ in pipeline mode (https://www.postgresql.org/docs/15/libpq-pipeline-mode.html).
 import math
 import select
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from functools import total_ordering
 from typing import Any
@@ -155,14 +154,13 @@ class Session:
         self._enqueue(_BEGIN, ())
         self._in_transaction, self._has_written = True, False
 
-    def commit(self, before: Callable[[], object] = lambda: None) -> None:
-        """Commits the transaction. Calls `before` when COMMIT is all that is left to do.
+    def commit(self) -> None:
+        """Commits the transaction.
 
         Raises:
             ConnectionLost: Its `is_unsure` says whether the transaction may have been kept.
             psycopg.Error: The server refused; nothing was kept.
         """
-        before()
         ending = self._enqueue(_COMMIT, ())
         self._commit_is_sent = self._has_written
         self.flush()

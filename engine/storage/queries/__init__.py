@@ -75,17 +75,21 @@ class Statements:
 
     A function takes the connection, and the statement's parameters as keywords: `by_id(connection, id="bkg_…")`. Each
     parameter must be given. A statement for many rows takes a list of dictionaries instead, and returns nothing.
+
+    Args:
+        statements: The statements by their names.
+        driver: `sqlite3`, `aiosqlite` or `psycopg`.
+        idle: Names of statements that do nothing in this database.
     """
 
     def __init__(self, statements: Mapping[str, Statement], driver: str, idle: Collection[str] = ()) -> None:
         self.statements = statements
         self.has_one_writer = driver != "psycopg"
         self._driver = driver
-        self._idle = idle
+        for name in idle:
+            setattr(self, name, _does_nothing)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name in self._idle:
-            return _does_nothing
         statement = self.statements.get(name)
         if statement is None:
             raise AttributeError(name)
