@@ -66,12 +66,7 @@ class SqliteReadConnection:
             self._db = None
 
     async def run(self, statement: Callable[..., Awaitable[Any]], **parameters: Any) -> Any:  # noqa: ANN401  any value
-        """Runs a statement of queries/*.sql and returns what it returns.
-
-        Raises:
-            StorageTooSlow: It ran for too long and was interrupted.
-            StorageUnavailable: The database failed, or the connection is closed.
-        """
+        """Runs a statement. See `ReadConnection`."""
         async with self._turn:
             if self._db is None:
                 raise StorageUnavailable("not connected")

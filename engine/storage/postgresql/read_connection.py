@@ -50,12 +50,7 @@ class PostgresReadConnection:
             self._drop_session()
 
     async def run(self, statement: Callable[..., Any], **parameters: Any) -> Any:  # noqa: ANN401  any value
-        """Runs a statement of queries/*.sql and returns what it returns.
-
-        Raises:
-            StorageTooSlow: It ran for too long and was interrupted.
-            StorageUnavailable: The database failed, or the connection is closed.
-        """
+        """Runs a statement. See `engine.storage.read_connection.ReadConnection`."""
         if self._thread is None:
             raise StorageUnavailable("not connected")
         work = partial(self._run, statement, parameters)
