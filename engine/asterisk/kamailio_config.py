@@ -62,7 +62,6 @@ def _values(settings: Settings, shared: KamailioSecrets, directory: Path) -> dic
         "directory": directory,
         "ring_ms": int((settings.ring_timeout.total_seconds() + TRUNK_SECONDS) * 1000),
         "mask_key": shared.mask_key,
-        "mask_ip": host,
         "token": shared.token,
         "to_trunks": f"^({to})$" if to else "^$",
         "first_trunk": incoming[0].name,
