@@ -172,21 +172,25 @@ def _check_paths(home: AsteriskHome, program: AsteriskProgram, settings: Setting
             raise AsteriskMissing(
                 f"the path {str(path)!r} cannot stand in Asterisk's files: it has a semicolon or a control character"
             )
-    check_nameable(settings.journal, "RENTED_NUMBERS_JOURNAL_DIR")
+    check_nameable(settings.journal, "set RENTED_NUMBERS_JOURNAL_DIR to one")
     if settings.speaks:
-        check_nameable(home.prompts, "RENTED_NUMBERS_DATA_DIR")
+        check_nameable(home.prompts, "set RENTED_NUMBERS_DATA_DIR to one")
 
 
-def check_nameable(path: Path, setting: str) -> None:
+def check_nameable(path: Path, fix: str) -> None:
     """Checks that the dialplan can name a path.
 
+    Args:
+        path: The path.
+        fix: How to get a path that the dialplan can name: the beginning of a sentence that ends "without commas, …".
+
     Raises:
-        AsteriskMissing: It cannot; the message names the setting to change.
+        AsteriskMissing: It cannot.
     """
     if _UNNAMEABLE.search(str(path)):
         raise AsteriskMissing(
-            f"the path {str(path)!r} cannot stand in Asterisk's dialplan: set {setting} "
-            "to one without commas, quotes, brackets, backslashes, $ and semicolons"
+            f"the path {str(path)!r} cannot stand in Asterisk's dialplan: {fix} "
+            "without commas, quotes, brackets, backslashes, $ and semicolons"
         )
 
 

@@ -41,11 +41,11 @@ def write_drop_ins(
         AsteriskMissing: See `check_target`.
     """
     check_target(directory, output)
-    check_nameable(settings.journal, "RENTED_NUMBERS_JOURNAL_DIR")
+    check_nameable(settings.journal, "set RENTED_NUMBERS_JOURNAL_DIR to one")
     owner = owner_of(directory)
     prompts = directory / DIRECTORY
     if settings.speaks:
-        check_nameable(prompts.absolute(), "RENTED_NUMBERS_VOICE=false, or name a directory")
+        check_nameable(prompts.absolute(), "set RENTED_NUMBERS_VOICE=false, or choose a directory")
         prompt_sources(settings).install((output or directory) / DIRECTORY)
     values = {**drop_in_values(settings, kept, agi_token or kept.agi_token, prompts), "media": ""}
     written = []

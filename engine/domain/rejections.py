@@ -63,7 +63,7 @@ BOOKING_PAUSED = Reject(Cause.NO_ANSWER, Disposition.PAUSED, Prompt.PAUSED)
 ALL_SLOTS_HELD = Reject(Cause.USER_BUSY, Disposition.ALL_SLOTS_HELD, Prompt.LINES)
 CONCURRENCY_LIMIT = Reject(Cause.USER_BUSY, Disposition.CONCURRENCY_LIMIT, Prompt.LINES)
 ACCOUNT_LIMIT = Reject(Cause.USER_BUSY, Disposition.ACCOUNT_LIMIT, Prompt.LINES)
-# A caller is not told that the number shuts it out, only that it is busy.
+# These callers hear only that the number is busy, not that it refuses them.
 CALLER_LIMIT = Reject(Cause.CALL_REJECTED, Disposition.CALLER_LIMIT, Prompt.BUSY)
 CALLER_RINGING = Reject(Cause.USER_BUSY, Disposition.CALLER_RINGING, Prompt.BUSY)
 CALLER_BLOCKED = Reject(Cause.CALL_REJECTED, Disposition.CALLER_BLOCKED, Prompt.BUSY)

@@ -36,7 +36,6 @@ from engine.storage.transaction import Transaction
 T = TypeVar("T")
 
 HEALTH_SECONDS = 4.0
-WRITE_SECONDS = 3.0
 # Time limit for reading through a large database; what is left is not checked.
 SEARCH_SECONDS = 5.0
 LOW_DISK, NO_DISK = 1 << 30, 64 << 20
@@ -48,7 +47,7 @@ MAX_NAMED = 5
 REPORT = "stop the system, keep a copy of the database, and please report this"
 
 FIXES_OF_PARTS = {
-    "engine": "it was told to end, and takes no new calls: start it again",
+    "engine": "the engine is stopping and takes no new calls: start it again",
     "database": "see the engine's log. If the disk is full, make room; if another program has locked the file, end it; "
     "if it was replaced or is damaged, stop the engine and use `rented-numbers restore`",
     "ami": "check that Asterisk runs and has our manager user; `rented-numbers asterisk-config` says how to set it up",

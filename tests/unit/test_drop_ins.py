@@ -2,10 +2,11 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from engine.asterisk.config_files import AMI_USER
+from engine.asterisk.config_files import AMI_USER, AsteriskMissing
 from engine.asterisk.drop_ins import write_drop_ins
 from engine.config.settings import Settings
 from tests.unit.test_asterisk_files import DROP_INS, KEPT, alone, drop_ins, options
@@ -41,6 +42,20 @@ def test_drop_ins_contain_the_settings(tmp_path: Path) -> None:
     matches = re.findall("^match = (.*)$", texts[DROP_INS[2]], re.MULTILINE)
     carrier, trunk = ["192.0.2.1/32", "198.51.100.0/24", "2001:db8::1/128"], ["127.0.0.1"]
     assert matches == carrier + trunk
+
+
+@pytest.mark.parametrize(
+    ("changes", "fix"),
+    [
+        ({"journal_dir": Path("/a,b")}, "set RENTED_NUMBERS_JOURNAL_DIR to one without commas"),
+        ({"voice": True}, "set RENTED_NUMBERS_VOICE=false, or choose a directory without commas"),
+    ],
+)
+def test_a_path_that_the_dialplan_cannot_name_is_refused_with_what_to_do(
+    tmp_path: Path, changes: dict[str, Any], fix: str
+) -> None:
+    with pytest.raises(AsteriskMissing, match=fix):
+        drop_ins(tmp_path / "c,d", **changes)
 
 
 @pytest.mark.parametrize(
