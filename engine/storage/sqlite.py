@@ -18,32 +18,27 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import structlog
 
-from engine.domain.call_ends import EndedCall
-from engine.domain.ids import AccountId
-from engine.domain.times import EpochMs
 from engine.runtime import failpoints
 from engine.storage import queries
 from engine.storage.checkpoints import CHECKPOINT, Checkpoints, Pace
-from engine.storage.errors import DAMAGE, StorageBusy, StorageUnavailable, is_of_database
+from engine.storage.commands import Commands
+from engine.storage.errors import DAMAGE, StorageUnavailable, is_of_database
 from engine.storage.files import FileGuard, writing
 from engine.storage.jobs import Job, answer, next_batch
 from engine.storage.marks import Marks
 from engine.storage.revocations import RevocationLog
-from engine.storage.tallies import StorageTallies
 from engine.storage.transaction import Transaction
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Commands that may wait; further ones are refused.
-MAX_WAITING = 4096
 BUSY_TIMEOUT_SECONDS = 5.0
 # Enough for the upper levels of a large database's indexes, so that a look-up reads only one page, a leaf.
 CACHE_KIB = 16 * 1024
@@ -70,7 +65,7 @@ class _RaisedWithoutSavepointError(Exception):
     """A command that has no savepoint raised: what the batch has written so far cannot be kept."""
 
 
-class SqliteStorage:
+class SqliteStorage(Commands):
     """Runs commands in transactions, in a thread that `close` ends.
 
     Args:
@@ -79,6 +74,7 @@ class SqliteStorage:
     """
 
     def __init__(self, path: Path, pace: Pace = Pace()) -> None:  # noqa: B008  it is immutable
+        super().__init__()
         self._connection = connect(path)
         self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self._connection.execute("PRAGMA wal_autocheckpoint = 0")
@@ -89,24 +85,10 @@ class SqliteStorage:
         self._marks = Marks(self._connection, sql, path)
         self._guard = FileGuard(path)
         self._revocations = RevocationLog(path)
-        self._is_damaged = False
         self._beats = 0
-        self._last_commit: EpochMs | None = None
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._closed = False
-        self._wake_worker: Callable[[frozenset[AccountId]], object] | None = None
-        self._count_ended: Callable[[Sequence[EndedCall]], object] | None = None
-        self.tallies = StorageTallies()
         self._thread = threading.Thread(target=self._work, name="storage", daemon=True)
         self._thread.start()
-
-    def when_posted(self, wake: Callable[[frozenset[AccountId]], object]) -> None:
-        """Makes the storage call `wake`, on its own thread, after each commit that put a callback into the outbox."""
-        self._wake_worker = wake
-
-    def when_ended(self, count: Callable[[Sequence[EndedCall]], object]) -> None:
-        """Makes the storage call `count`, on its own thread, after each commit that wrote records of real calls."""
-        self._count_ended = count
 
     @property
     def waiting(self) -> int:
@@ -117,16 +99,6 @@ class SqliteStorage:
     def is_replaced(self) -> bool:
         """Whether the database's files were replaced or removed. Every command fails then."""
         return self._guard.is_replaced
-
-    @property
-    def is_damaged(self) -> bool:
-        """Whether a command has found the database malformed."""
-        return self._is_damaged
-
-    @property
-    def last_commit(self) -> EpochMs | None:
-        """When a batch was committed last; None: not yet."""
-        return self._last_commit
 
     async def claim(self) -> None:
         """Does nothing: the engine's lock on the data directory keeps other engines away from the file."""
@@ -147,26 +119,13 @@ class SqliteStorage:
         self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> asyncio.Future[T]:
         """Runs a command that may raise. See `engine.storage.interface.Storage`."""
-        return self._queue(command, args, kwargs, may_raise=True)
+        return self._take(self._jobs, self.waiting, command, args, kwargs, may_raise=True)
 
     def run_keyed(
         self, key: str, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> asyncio.Future[T]:
         """Runs a command of the call path. All commands run in their order here, so `key` has no effect."""
-        return self._queue(command, args, kwargs, may_raise=False)
-
-    def _queue(
-        self, command: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, may_raise: bool
-    ) -> asyncio.Future[Any]:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        if self._closed:
-            future.set_exception(StorageUnavailable("the storage is closed"))
-        elif self._jobs.qsize() >= MAX_WAITING:
-            future.set_exception(StorageBusy(f"{MAX_WAITING} commands are waiting"))
-        else:
-            self._jobs.put(Job(command, args, kwargs, may_raise, loop, future))
-        return future
+        return self._take(self._jobs, self.waiting, command, args, kwargs, may_raise=False)
 
     async def close(self) -> None:
         """Runs the waiting commands, then closes the database."""
@@ -210,25 +169,18 @@ class SqliteStorage:
                 self._transaction.posted_for = frozenset()
                 self._commit(batch, savepoints=True)
             self._guard.check()
-            self._last_commit = EpochMs(time.time_ns() // 1_000_000)
-            self._count(batch, time.perf_counter() - began)
+            self._note_commit(len(batch), time.perf_counter() - began, self._transaction.ended)
         except (sqlite3.Error, OSError, StorageUnavailable) as error:
             self._fail(batch, error)
             return False
         return True
 
-    def _count(self, batch: list[Job], seconds: float) -> None:
-        self.tallies.note_commit(len(batch), seconds)
-        if self._transaction.ended and self._count_ended is not None:
-            self._count_ended(self._transaction.ended)
-
     def _fail(self, batch: list[Job], error: Exception) -> None:
-        self.tallies.failures += 1
-        self._is_damaged |= getattr(error, "sqlite_errorcode", None) in DAMAGE
         failure = error if isinstance(error, StorageUnavailable) else StorageUnavailable(str(error))
         for job in batch:
             job.error = failure
-        log.error("commit_failed", error=str(error), commands=len(batch))
+        is_damage = getattr(error, "sqlite_errorcode", None) in DAMAGE
+        self._note_failure(error, commands=len(batch), is_damage=is_damage)
         with suppress(sqlite3.Error):  # a rollback that fails must not end the thread
             self._roll_back()
 
@@ -266,9 +218,7 @@ class SqliteStorage:
             log.warning("checkpoint_failed", error=str(error))
 
     def _wake_callback_worker(self) -> None:
-        if self._transaction.posted_for and self._wake_worker is not None:
-            with suppress(RuntimeError):  # the worker's event loop has ended: the next start delivers the callback
-                self._wake_worker(self._transaction.posted_for)
+        self._wake(self._transaction.posted_for)
         self._transaction.posted_for = frozenset()
 
     def _run_bare(self, job: Job) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from engine.domain.ids import AccountId
 from engine.domain.numbers import E164
-from engine.storage import jobs, sqlite
+from engine.storage import commands, jobs
 from engine.storage.errors import StorageBusy, StorageUnavailable
 from engine.storage.interface import Storage
 from engine.storage.sqlite import SqliteStorage
@@ -291,7 +291,7 @@ async def test_closing_finishes_waiting_commands_and_accepts_no_more(storage: Sq
 async def test_a_command_is_refused_at_once_if_the_queue_is_full(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "MAX_WAITING", 3)
+    monkeypatch.setattr(commands, "MAX_WAITING", 3)
     storage = SqliteStorage(database)
     blocked = await hold(storage)
     waiting = asyncio.gather(*(storage.run(add, E164(number)) for number in numbers(3)))
