@@ -2,9 +2,11 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
+import psycopg
 import pytest
 
 from engine.accounts.accounts import create_account
@@ -18,14 +20,16 @@ from engine.domain.account_limits import DEFAULT_ACCOUNT_LIMITS
 from engine.domain.booking import Booking
 from engine.domain.errors import InvalidInput, QuotaReached
 from engine.domain.ids import CallId
+from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.domain.routing import Bridge
 from engine.domain.times import BootMs, EpochMs
+from engine.storage.call_path import CallPath
 from engine.storage.postgresql.storage import PostgresStorage
 from engine.storage.transaction import Transaction
 from tests.contract.racing import PATIENCE_SECONDS, Race
-from tests.contract.samples import DAY, OTHER_HIDDEN, POLICY, SECOND
-from tests.contract.world import World
+from tests.contract.samples import CALLER, DAY, OTHER_HIDDEN, POLICY, SECOND
+from tests.contract.world import POOL, World
 from tests.postgresql import empty
 
 
@@ -154,3 +158,52 @@ async def test_a_comparison_with_asterisk_waits_for_no_call(postgres: PostgresAd
     await changing
     await storage.close()
     assert compared.missing == {"c1"}
+
+
+async def test_what_is_committed_between_a_lock_and_its_read_is_locked_too(
+    postgres: PostgresAddress, outside: psycopg.Connection[Any]
+) -> None:
+    empty(postgres)
+    storage, loop = PostgresStorage(postgres, threads=2), asyncio.get_running_loop()
+    world, booked, number = await World.begin(storage, postgres), [], E164(POOL[0])
+
+    async def book() -> None:
+        booked.append(await world.book(UsagePlan.LARGE))
+
+    async def call() -> None:
+        await world.bridge(booked[0], "c1")
+
+    def command(
+        tx: Transaction,
+        statement: str,
+        meanwhile: Callable[[], Coroutine[Any, Any, None]],
+        read: Callable[[CallPath], object],
+    ) -> tuple[bool, list[Any]]:
+        commits = lambda: asyncio.run_coroutine_threadsafe(meanwhile(), loop).result(PATIENCE_SECONDS)  # noqa: E731
+        tx.call_path._sql = Late(tx.call_path._sql, statement, commits)
+        found = read(tx.call_path)
+        return found is not None, outside.execute("SELECT id FROM bookings FOR UPDATE SKIP LOCKED").fetchall()
+
+    asked = await storage.run(command, "asked", book, lambda path: path.asked(number, CALLER, CallId("c1"), world.now))
+    called = await storage.run(command, "called", call, lambda path: path.called(CallId("c1")))
+    assert asked == called == (True, [])
+    await storage.close()
+
+
+class Late:
+    """The statements of a transaction, where something else is committed just before one of them runs."""
+
+    def __init__(self, statements: Any, name: str, meanwhile: Callable[[], object]) -> None:
+        self._statements, self._name, self._meanwhile = statements, name, [meanwhile]
+
+    def __getattr__(self, name: str) -> Any:
+        statement = getattr(self._statements, name)
+        if name != self._name or not self._meanwhile:
+            return statement
+
+        def late(connection: Any, **parameters: Any) -> Any:
+            connection.flush()  # the lock before it
+            self._meanwhile.pop()()
+            return statement(connection, **parameters)
+
+        return late

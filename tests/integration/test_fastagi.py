@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from engine.calls.lifecycle import route_call
 from engine.domain.policy import UsagePlan
 from engine.domain.prompts import Language
+from engine.storage.errors import StorageUnsure
 from tests.contract.samples import CALLER, DAY, HIDDEN, POLICY, SECOND
 from tests.contract.test_group_commit import hold
 from tests.contract.world import POOL, World
@@ -97,6 +101,23 @@ async def test_a_refused_caller_hears_why_in_the_language_of_the_booking_or_of_t
     assert [channel.variables["RN_PROMPT"] for channel in refused] == ["fr/expired", "de/expired", "fr/unknown"]
     # If no trunk takes the call.
     assert bridged.variables["RN_PROMPT"] == "de/unreachable"
+
+
+async def test_a_lease_of_which_the_database_did_not_say_whether_it_was_stored_is_given_back(
+    agi: FastAgi, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    booking, run_keyed = await world.book(), world.storage.run_keyed
+
+    async def unsure(key: str, command: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        result = await run_keyed(key, command, *args, **kwargs)
+        if command is route_call:
+            assert agi.leases() == 1
+            raise StorageUnsure("no answer to COMMIT")
+        return result
+
+    monkeypatch.setattr(world.storage, "run_keyed", unsure)
+    assert (await agi.incoming(booking.service).run()).variables == {}
+    assert agi.leases() == 0
 
 
 async def test_a_call_beyond_the_last_slot_is_rejected_as_busy(agi: FastAgi, world: World) -> None:
