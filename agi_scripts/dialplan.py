@@ -27,7 +27,7 @@ BOOKING = "RN_BOOKING"
 RING_SECONDS = "RN_RING"
 # Set with REJECT.
 CAUSE = "RN_CAUSE"
-# What the caller hears if the call is rejected, or if it reaches nobody after BRIDGE; empty for nothing.
+# What the caller hears if the call is rejected, or if no trunk takes it after BRIDGE; empty for nothing.
 PROMPT = "RN_PROMPT"
 
 

@@ -77,7 +77,7 @@ async def _tell(context: CallContext, session: Session, call_id: CallId) -> Rout
         try:
             decision = await _decide(context, session, question)
         except (asyncio.CancelledError, StorageUnsure):
-            # Out of time, or nobody knows whether a lease was stored: without a verdict the dialplan cannot have
+            # The time is over, or the lease may have been stored or not. Without a verdict the dialplan cannot have
             # bridged the call.
             await _abandon(context, question, decision)
             raise

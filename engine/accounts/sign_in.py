@@ -116,7 +116,7 @@ def open_session(tx: Transaction, code: str, roles: frozenset[Role], pepper: str
 def new_session(
     tx: Transaction, role: Role, account_id: AccountId | None, ends_at: EpochMs, pepper: str, now: EpochMs
 ) -> NewSession:
-    """Opens a session without a link, for whoever may run commands on this machine."""
+    """Opens a session without a link."""
     secret = secrets.token_urlsafe(32)
     session = WebSession(new_id("ses"), role, account_id, now, now, ends_at)
     tx.web_access.insert_session(session_digest(secret, pepper), session)

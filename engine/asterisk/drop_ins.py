@@ -25,7 +25,7 @@ def write_drop_ins(
     agi_token: str | None = None,
     output: Path | None = None,
 ) -> list[Path]:
-    """Writes the drop-in files, and beside them the prompts if callers are to hear any.
+    """Writes the drop-in files, and the prompts into a directory next to them if callers hear any.
 
     Args:
         settings: The settings.

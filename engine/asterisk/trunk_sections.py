@@ -97,7 +97,7 @@ def _matches(trunk: TrunkSettings, kamailio_token: str | None) -> Iterator[str]:
     """Yields the lines by which Asterisk identifies the calls of a trunk's carrier.
 
     All of them come from Kamailio's address, so that a header tells the trunks apart. The token in it shows that
-    Kamailio wrote it, whoever else may reach Asterisk.
+    Kamailio wrote it: others may be able to reach Asterisk as well.
     """
     if kamailio_token is None:
         yield from (f"match = {each}" for each in trunk.addresses)

@@ -78,7 +78,7 @@ class WebSession:
         account_id: The customer's account; None in an operator's session.
         seen_at: When it was last used, to the minute.
         ends_at: Its end, whether it is used or not.
-        ended_at: When somebody ended it. None: nobody has.
+        ended_at: When it was ended by hand; None if it was not.
     """
 
     id: str

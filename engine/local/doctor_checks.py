@@ -21,6 +21,7 @@ from engine.config.settings import Settings
 from engine.config.sources import active_test_switches
 from engine.config.types import Profile
 from engine.domain.ids import BookingId
+from engine.domain.numbers import E164
 from engine.domain.times import DAY_MS, EpochMs
 from engine.local.data_dir import make_data_dir, require_database
 from engine.local.findings import Finding, Verdict
@@ -147,8 +148,7 @@ def numbers(settings: Settings) -> Iterator[Finding]:
 
 def numbers_of_bookings(settings: Settings) -> Iterator[Finding]:
     """Checks that every booked number has its booking, and that every booking's number is booked."""
-    unheld = asyncio.run(_read(settings, lambda tx: tx.restores.booked_without_booking(MAX_NAMED)))
-    unbooked = asyncio.run(_read(settings, lambda tx: tx.restores.held_but_not_booked(MAX_NAMED)))
+    unheld, unbooked = asyncio.run(_read(settings, _contradictions))
     for number in unheld:
         yield Finding("numbers of bookings", Verdict.FAILED, f"{number} is booked, and no booking holds it", REPORT)
     for booking in unbooked:
@@ -259,6 +259,10 @@ async def _callback_counts(settings: Settings, *, due_before: EpochMs, since: Ep
 
 async def _audited(settings: Settings, after: BookingId | None) -> AuditPage:
     return await _read(settings, lambda tx: audit_page(tx, after))
+
+
+def _contradictions(tx: Transaction) -> tuple[list[E164], list[str]]:
+    return tx.restores.booked_without_booking(MAX_NAMED), tx.restores.held_but_not_booked(MAX_NAMED)
 
 
 async def _read(settings: Settings, query: Callable[[Transaction], T]) -> T:

@@ -43,7 +43,7 @@ class ErasureTables(Table):
     def erase_from_call(self, call_id: str, holding: Mapping[str, bool]) -> None:
         """Erases those columns of a call that hold the number: each of CALL_COLUMNS is a key.
 
-        Whoever ends the call at the same time has written its record by then, or finds the number erased.
+        A transaction that ends the call at the same time has written its record by then, or finds the number erased.
         """
         self._sql.lock_booking_of_call(self._db, call_id=call_id)
         self._sql.set_call_numbers(self._db, id=call_id, **holding)

@@ -186,7 +186,7 @@ class Outbox(Table):
 
     def hold_if_disabled(self, account_id: AccountId, url: str, callback_ids: Sequence[str], now: EpochMs) -> None:
         """Holds an endpoint's pending callbacks if it is disabled."""
-        # Whoever enables it releases only what is held by then.
+        # A transaction that enables it releases only the callbacks that are held by then.
         self._sql.lock_endpoint(self._db, account_id=account_id, url=url)
         self._sql.hold_callback(self._db, [{"id": each, "now": now} for each in callback_ids])
 

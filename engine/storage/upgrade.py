@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 from engine.config.postgres_address import PostgresAddress
 from engine.storage.errors import StorageUnavailable
 
-# How long a migration waits for a table. Everybody else waits behind it meanwhile.
+# How long a migration waits for a table. Meanwhile all other statements on that table wait behind it.
 LOCK_SECONDS = 3
 # Faults of the file or of the disk. Every other fault is a bug in a migration.
 FILE_FAULTS = frozenset(

@@ -60,7 +60,7 @@ def copy_database(source: Path, target: PostgresAddress, copied: Callable[[int],
     """Copies all rows.
 
     Args:
-        source: A SQLite database of this version's schema, to which nobody writes.
+        source: A SQLite database of this version's schema, to which no other program writes.
         target: A PostgreSQL database without tables, or with empty ones.
         copied: Called again and again with a number of rows that were copied since the last time.
 

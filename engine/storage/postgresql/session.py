@@ -1,7 +1,7 @@
 """A connection to PostgreSQL for one thread: prepared statements, sent together, each wait with a deadline.
 
-A statement whose result nobody needs yet waits here. It goes to the server with the next one whose result is needed, or
-with COMMIT. So most transactions take two round trips: BEGIN with the locks and reads, and the writes with COMMIT.
+A statement whose result is not needed yet waits here. It goes to the server with the next one whose result is needed,
+or with COMMIT. So most transactions take two round trips: BEGIN with the locks and reads, and the writes with COMMIT.
 
 psycopg's own `execute` waits for a server that hangs for as long as that hangs. So this uses libpq as psycopg wraps it,
 in pipeline mode (https://www.postgresql.org/docs/15/libpq-pipeline-mode.html).

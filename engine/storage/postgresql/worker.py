@@ -3,8 +3,9 @@
 Transactions are READ COMMITTED: a command locks what it decides on before it reads it (queries/postgresql/locks.sql).
 
 If another transaction was in the way, or the connection broke before COMMIT, nothing was kept and the whole command
-runs again while its deadline lasts. If COMMIT was sent and not answered, nobody knows: the caller gets StorageUnsure,
-and the command does not run again, because for some commands a second run gives another answer than the first.
+runs again while its deadline lasts. If COMMIT was sent and not answered, the command may have been kept or not. The
+caller gets StorageUnsure, and the command does not run again, because some commands give another answer when they run
+a second time.
 """
 
 import queue

@@ -1,4 +1,4 @@
--- What the operator's console reads besides the lists that it shares with the API and the command line.
+-- What only the operator's console reads. It shares other lists with the API and the command line.
 
 -- name: calls_by_hour
 -- Of the newest real calls that were recorded since an instant: a simulated call has an id of its own kind. `hour` is
