@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from engine.domain.dispositions import Disposition
 from engine.domain.ids import CallId
+from engine.domain.rejections import REJECTIONS
 from tests.integration.api_helpers import DAY, TESTED, Api
 
 pytest_plugins = ["tests.integration.api_fixtures"]
@@ -56,6 +58,20 @@ async def test_the_statement_adds_up_to_the_ledger_by_day_and_booking(api: Api) 
         assert sum(lines) == ledger[booking_id]
     assert counts(await usage(api, account="theirs")) == (1, 0, 0, 7)
     assert counts(await usage(api, account=TESTED)) == (0, 0, 0, 0)
+
+
+async def test_an_unanswered_call_counts_as_refused_if_a_rule_refused_it_and_as_missed_otherwise(api: Api) -> None:
+    """UNREACHABLE is missed, also where no trunk was up."""
+    booking = await api.book()
+    await api.talk(booking["service"], CallId("call-1"), 0)
+    api.clock.advance(1)
+    refused = {each.disposition for each in REJECTIONS.values()} - {Disposition.UNREACHABLE}
+    for disposition in set(Disposition) - {Disposition.ANSWERED}:
+        await api.storage.run(
+            lambda tx, value: tx.bookings._db.execute("UPDATE cdrs SET disposition = :value", {"value": value}),
+            disposition,
+        )
+        assert counts(await usage(api)) == ((0, 0, 1, 0) if disposition in refused else (0, 1, 0, 0)), disposition
 
 
 async def test_a_flood_of_refused_calls_is_counted_and_a_statement_outlives_its_booking(api: Api) -> None:

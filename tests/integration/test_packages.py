@@ -29,13 +29,16 @@ DATA = "var/lib/rented-numbers"
 START_SECONDS = 90
 
 
+def built(directory: Path) -> Path:
+    """Builds the Debian package of this checkout."""
+    subprocess.run([str(ROOT / "deploy" / "debian" / "build.sh"), str(directory)], check=True)
+    [package] = directory.glob("*.deb")
+    return package
+
+
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Debian package of this checkout."""
-    directory = tmp_path_factory.mktemp("package")
-    subprocess.run([str(ROOT / "deploy" / "debian" / "build.sh"), str(directory)], check=True)
-    [built] = directory.glob("*.deb")
-    return built
+    return built(tmp_path_factory.mktemp("package"))
 
 
 @pytest.fixture
@@ -55,6 +58,11 @@ def ready(command: list[str], manager: Notified, **options: Any) -> Iterator[Non
         process.send_signal(signal.SIGTERM)
         manager.wait_for("STOPPING=1", 10)
     assert process.returncode == 0
+
+
+def test_the_same_checkout_gives_the_same_package(package: Path, tmp_path: Path) -> None:
+    """Each build takes place in a new directory."""
+    assert built(tmp_path).read_bytes() == package.read_bytes()
 
 
 # The package is built first, from an environment with the packages of deploy/runtime.txt and no others.

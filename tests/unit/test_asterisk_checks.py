@@ -16,7 +16,7 @@ from engine.local.running_asterisk import CHECKS, PART, examine_asterisk, runnin
 from tests.programs import ended
 from tests.unit import recorded_console as recorded
 from tests.unit.good_console import GOOD, HISTORY, ROW, RecordedConsole, endpoint
-from tests.unit.test_asterisk_files import alone
+from tests.unit.test_settings import alone
 
 __all__ = ["alone"]  # a fixture
 

@@ -10,7 +10,8 @@ from engine.asterisk.exposures import NEEDED_MODULES
 from engine.asterisk.present_config import MAX_DEPTH, PresentConfig, UnreadableConfig
 from engine.config.secrets import write_trunk_password
 from engine.config.settings import Settings
-from tests.unit.test_asterisk_files import DROP_INS, KEPT, alone
+from tests.unit.test_asterisk_files import DROP_INS, KEPT
+from tests.unit.test_settings import alone
 
 __all__ = ["alone"]  # a fixture
 

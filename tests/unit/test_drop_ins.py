@@ -9,7 +9,8 @@ import pytest
 from engine.asterisk.config_files import AMI_USER, AsteriskMissing
 from engine.asterisk.drop_ins import write_drop_ins
 from engine.config.settings import Settings
-from tests.unit.test_asterisk_files import DROP_INS, KEPT, alone, drop_ins, options
+from tests.unit.test_asterisk_files import DROP_INS, KEPT, drop_ins, options
+from tests.unit.test_settings import alone
 
 __all__ = ["alone"]  # a fixture
 

@@ -11,7 +11,7 @@ from engine.asterisk.sip_config import known_addresses
 from engine.asterisk.trunk_sections import trunk_sections
 from engine.config.secrets import KamailioSecrets, ensure, kamailio_secrets
 from engine.config.settings import Settings
-from tests.unit.test_asterisk_files import alone
+from tests.unit.test_settings import alone
 
 __all__ = ["alone"]  # a fixture
 
