@@ -170,7 +170,7 @@ def test_an_account_that_may_take_every_number_from_others_is_named(settings: Se
 
 
 def test_a_locked_database_is_reported(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.local.doctor_checks.WRITE_SECONDS", 0.1)
+    monkeypatch.setattr("engine.local.database_check.WRITE_SECONDS", 0.1)
     with closing(sqlite3.connect(settings.database, isolation_level=None)) as intruder:
         intruder.execute("BEGIN IMMEDIATE")
         assert "locked" in wrong(settings)["database"]
