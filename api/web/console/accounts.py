@@ -1,6 +1,6 @@
 """Accounts with their states, limits, keys and events, and what an administrator does to them."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -55,51 +55,40 @@ def accounts_pages() -> tuple[Page, ...]:
 
 def account_actions() -> tuple[Action, ...]:
     """Returns what can be done to accounts."""
-    create = Action(
-        f"{PATH}/create",
-        "Make an account",
-        "AccountCreated",
-        Role.ADMIN,
-        create_account,
-        fields=frozenset({"name"}),
-        page=PATH,
-        command="accounts create NAME",
-        shows_page=True,
-    )
+    every, one = accounts_pages()
+    admin = Role.ADMIN
+    rotate_command = "secrets rotate {id} --overlap 24h"
     return (
-        create,
-        _action("rename", "Rename", "AccountRenamed", rename, {"newName"}, "accounts rename {id} NAME"),
-        _action("suspend", "Suspend", "AccountSuspended", suspend, {"reason"}, "accounts suspend {id}"),
-        _action("resume", "Resume", "AccountResumed", resume, set(), "accounts resume {id}"),
-        _action("key", "Make a key", "KeyCreated", create_key, {"to"}, "keys create {id}"),
-        _action("revoke", "Revoke a key", "KeyRevoked", revoke_key, {"key"}, "keys revoke KEY"),
-        _action("events", "Choose events", "EventsChosen", choose_events, {"events"}, "accounts events {id} --set …"),
-        _action("secret", "Show the secrets", "SecretShown", show_secrets, set(), "secrets show {id}"),
-        _action("rotate", "Rotate the secret", "SecretRotated", rotate, {"hours"}, "secrets rotate {id} --overlap 24h"),
-        _action("close", "Close", "AccountClosed", close, {"sure"}, "accounts close {id}"),
-    )
-
-
-def _action(
-    word: str,
-    title: str,
-    event: str,
-    run: Callable[[Visit, Mapping[str, str]], Awaitable[Outcome]],
-    fields: set[str],
-    command: str,
-) -> Action:
-    return Action(
-        f"{ONE}/{word}",
-        title,
-        event,
-        Role.ADMIN,
-        run,
-        fields=frozenset(fields),
-        page=ONE,
-        command=command,
-        placeholders={"id": ACCOUNT_ID},
-        shows_page=True,
-        example="account",
+        every.action(
+            "create",
+            "Make an account",
+            "AccountCreated",
+            admin,
+            create_account,
+            {"name"},
+            command="accounts create NAME",
+        ),
+        one.action(
+            "rename", "Rename", "AccountRenamed", admin, rename, {"newName"}, command="accounts rename {id} NAME"
+        ),
+        one.action(
+            "suspend", "Suspend", "AccountSuspended", admin, suspend, {"reason"}, command="accounts suspend {id}"
+        ),
+        one.action("resume", "Resume", "AccountResumed", admin, resume, command="accounts resume {id}"),
+        one.action("key", "Make a key", "KeyCreated", admin, create_key, {"to"}, command="keys create {id}"),
+        one.action("revoke", "Revoke a key", "KeyRevoked", admin, revoke_key, {"key"}, command="keys revoke KEY"),
+        one.action(
+            "events",
+            "Choose events",
+            "EventsChosen",
+            admin,
+            choose_events,
+            {"events"},
+            command="accounts events {id} --set …",
+        ),
+        one.action("secret", "Show the secrets", "SecretShown", admin, show_secrets, command="secrets show {id}"),
+        one.action("rotate", "Rotate the secret", "SecretRotated", admin, rotate, {"hours"}, command=rotate_command),
+        one.action("close", "Close", "AccountClosed", admin, close, {"sure"}, command="accounts close {id}"),
     )
 
 

@@ -1,7 +1,7 @@
 """What an operator does to a booking: change, renew, adjust, pause, delete. The API's bodies check the forms."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +9,8 @@ from api.http.parsing import checked_body
 from api.http.problems import ProblemError, pointer_to
 from api.schemas.bookings import BookingChange, BookingPatchBody
 from api.schemas.common import FieldError
-from api.schemas.fields import BOOKING_ID
 from api.schemas.operator_rows import booking_record
-from api.web.console.bookings import ONE, metadata_text, seen_booking
+from api.web.console.bookings import bookings_pages, metadata_text, seen_booking
 from api.web.console.confirming import check_sure
 from api.web.frame.site import Action, Outcome, Visit
 from engine.bookings import lifecycle
@@ -34,38 +33,25 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,10}")
 
 def booking_actions() -> tuple[Action, ...]:
     """Returns what the page of a booking can do."""
-    limits = "--max-call-seconds …"
+    _, one = bookings_pages()
+    operator, adjusted = Role.OPERATOR, {"seconds", "calls", "reason"}
+    change_command = "bookings change {id} --max-call-seconds …"
     return (
-        _action("change", "Change", "BookingChanged", change, frozenset(), f"bookings change {{id}} {limits}", CHANGED),
-        _action("renew", "Renew", "BookingRenewed", renew, {"usagePlan"}, "bookings renew {id} --plan …"),
-        _action("adjust", "Adjust", "BookingAdjusted", adjust, {"seconds", "calls", "reason"}, "bookings adjust {id}"),
-        _action("pause", "Pause or resume", "BookingPaused", pause, {"paused"}, "bookings change {id} --paused"),
-        _action("delete", "Delete", "BookingDeleted", delete, {"sure"}, "bookings delete {id}"),
-    )
-
-
-def _action(
-    word: str,
-    title: str,
-    event: str,
-    run: Callable[[Visit, Mapping[str, str]], Awaitable[Outcome]],
-    fields: frozenset[str] | set[str],
-    command: str,
-    optional: frozenset[str] = frozenset(),
-) -> Action:
-    return Action(
-        f"{ONE}/{word}",
-        title,
-        event,
-        Role.OPERATOR,
-        run,
-        fields=frozenset(fields),
-        page=ONE,
-        command=command,
-        optional=optional,
-        placeholders={"id": BOOKING_ID},
-        shows_page=True,
-        example="booking",
+        one.action("change", "Change", "BookingChanged", operator, change, command=change_command, optional=CHANGED),
+        one.action(
+            "renew", "Renew", "BookingRenewed", operator, renew, {"usagePlan"}, command="bookings renew {id} --plan …"
+        ),
+        one.action("adjust", "Adjust", "BookingAdjusted", operator, adjust, adjusted, command="bookings adjust {id}"),
+        one.action(
+            "pause",
+            "Pause or resume",
+            "BookingPaused",
+            operator,
+            pause,
+            {"paused"},
+            command="bookings change {id} --paused",
+        ),
+        one.action("delete", "Delete", "BookingDeleted", operator, delete, {"sure"}, command="bookings delete {id}"),
     )
 
 

@@ -56,36 +56,16 @@ def callbacks_pages() -> tuple[Page, ...]:
 
 def callback_actions() -> tuple[Action, ...]:
     """Returns what can be done about callbacks."""
-    of_one = {"placeholders": {"id": CALLBACK_ID}, "page": ONE, "shows_page": True, "example": "callback"}
+    every, one = callbacks_pages()
+    operator = Role.OPERATOR
     return (
-        Action(
-            f"{ONE}/redeliver",
-            "Redeliver",
-            "CallbackRedelivered",
-            Role.OPERATOR,
-            redeliver,
-            command="callbacks redeliver {id}",
-            **of_one,  # type: ignore[arg-type]
+        one.action(
+            "redeliver", "Redeliver", "CallbackRedelivered", operator, redeliver, command="callbacks redeliver {id}"
         ),
-        Action(
-            f"{ONE}/enable",
-            "Enable its endpoint",
-            "EndpointEnabled",
-            Role.OPERATOR,
-            enable,
-            command="callbacks enable ENDPOINT",
-            **of_one,  # type: ignore[arg-type]
+        one.action(
+            "enable", "Enable its endpoint", "EndpointEnabled", operator, enable, command="callbacks enable ENDPOINT"
         ),
-        Action(
-            f"{PATH}/test",
-            "Send a test event",
-            "TestEventSent",
-            Role.OPERATOR,
-            send_test,
-            fields=frozenset({"account", "url"}),
-            page=PATH,
-            shows_page=True,
-        ),
+        every.action("test", "Send a test event", "TestEventSent", operator, send_test, {"account", "url"}),
     )
 
 

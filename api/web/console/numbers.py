@@ -1,6 +1,6 @@
 """The pool of numbers: how many are in which state, how long the free ones last, and the actions on them."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from api.http.parsing import unacceptable
@@ -38,34 +38,26 @@ def numbers_page() -> Page:
 
 def number_actions() -> tuple[Action, ...]:
     """Returns what can be done to the pool."""
+    page, operator, resting = numbers_page(), Role.OPERATOR, {"number", "days"}
     return (
-        _action("import", "Import", "NumbersImported", import_lines, {"lines"}, "numbers import FILE"),
-        _action(
-            "quarantine", "Quarantine", "NumberQuarantined", quarantine, {"number", "days"}, "numbers quarantine NUMBER"
+        page.action(
+            "import", "Import", "NumbersImported", operator, import_lines, {"lines"}, command="numbers import FILE"
         ),
-        _action("retire", "Retire", "NumberRetired", retire, {"number", "sure"}, "numbers retire NUMBER"),
-        _action("restore", "Restore", "NumberRestored", restore, {"number"}, "numbers restore NUMBER"),
-    )
-
-
-def _action(
-    word: str,
-    title: str,
-    event: str,
-    run: Callable[[Visit, Mapping[str, str]], Awaitable[Outcome]],
-    fields: set[str],
-    command: str,
-) -> Action:
-    return Action(
-        f"{PATH}/{word}",
-        title,
-        event,
-        Role.OPERATOR,
-        run,
-        fields=frozenset(fields),
-        page=PATH,
-        command=command,
-        shows_page=True,
+        page.action(
+            "quarantine",
+            "Quarantine",
+            "NumberQuarantined",
+            operator,
+            quarantine,
+            resting,
+            command="numbers quarantine NUMBER",
+        ),
+        page.action(
+            "retire", "Retire", "NumberRetired", operator, retire, {"number", "sure"}, command="numbers retire NUMBER"
+        ),
+        page.action(
+            "restore", "Restore", "NumberRestored", operator, restore, {"number"}, command="numbers restore NUMBER"
+        ),
     )
 
 

@@ -6,7 +6,7 @@ and every hidden number in it is masked.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,6 +123,34 @@ class Page:
     refresh_seconds: int | None = None
     example: str = ""
 
+    def action(
+        self,
+        word: str,
+        title: str,
+        event: str,
+        role: Role,
+        run: "Run",
+        fields: Collection[str] = (),
+        *,
+        command: str | None = None,
+        optional: Collection[str] = (),
+    ) -> "Action":
+        """Returns an action that answers with this page. Its path is the page's and `word`; the rest as in `Action`."""
+        return Action(
+            f"{self.path}/{word}",
+            title,
+            event,
+            role,
+            run,
+            fields=frozenset(fields),
+            page=self.path,
+            command=command,
+            optional=frozenset(optional),
+            placeholders=self.placeholders,
+            shows_page=True,
+            example=self.example,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -141,6 +169,9 @@ class Outcome:
     html: str | None = None
     subject: str = ""
     event: str | None = None
+
+
+Run = Callable[[Visit, Mapping[str, str]], Awaitable[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +198,7 @@ class Action:
     title: str
     event: str
     role: Role
-    run: Callable[[Visit, Mapping[str, str]], Awaitable[Outcome]]
+    run: Run
     fields: frozenset[str] = frozenset()
     page: str = ""
     command: str | None = None

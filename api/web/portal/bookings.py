@@ -16,7 +16,7 @@ from api.schemas.bookings import BookingBody, BookingChange, BookingPatchBody
 from api.schemas.fields import BOOKING_ID
 from api.web.frame.protection import PageRefused
 from api.web.frame.site import Action, Outcome, Page, Visit
-from api.web.portal.entry import account_of, answer_of, for_account, of_account
+from api.web.portal.entry import account_of, answer_of
 from engine.accounts.idempotency import KeyedRequest, once
 from engine.bookings.lifecycle import Renewal, renew
 from engine.domain.errors import NotFound
@@ -28,7 +28,8 @@ from engine.runtime.ids import new_id
 from engine.storage.kept_answers import KeptAnswer
 from engine.storage.transaction import Transaction
 
-ONE = "/bookings/{id}"
+PATH = "/bookings"
+ONE = f"{PATH}/{{id}}"
 ID = {"id": BOOKING_ID}
 REFRESH_SECONDS = 10
 # What a page may change; the API can change more.
@@ -45,7 +46,7 @@ def booking_pages() -> tuple[Page, ...]:
             "Bookings",
             viewer,
             "portal/bookings.html",
-            of_account(load_list),
+            load_list,
             api="/bookings",
             parameters=frozenset({"cursor", "includeExpired"}),
         ),
@@ -54,7 +55,7 @@ def booking_pages() -> tuple[Page, ...]:
             "Booking",
             viewer,
             "portal/booking.html",
-            of_account(load_one),
+            load_one,
             api=ONE,
             placeholders=ID,
             in_menu=False,
@@ -66,7 +67,7 @@ def booking_pages() -> tuple[Page, ...]:
             "Number to print",
             viewer,
             "portal/print.html",
-            of_account(load_print),
+            load_print,
             api=f"{ONE}/qr",
             placeholders=ID,
             in_menu=False,
@@ -77,16 +78,13 @@ def booking_pages() -> tuple[Page, ...]:
 
 def booking_actions() -> tuple[Action, ...]:
     """Returns what can be done to a booking."""
-    changed = frozenset({"id", *CHANGED})
+    full, changed = Role.CUSTOMER, frozenset({"id", *CHANGED})
+    renewed, sure = frozenset({"id", "usagePlan", "key"}), frozenset({"id", "sure"})
     return (
-        _action("renew", "Renew", "BookingRenewed", renew_booking, frozenset({"id", "usagePlan", "key"})),
-        _action("change", "Change", "BookingChanged", change_booking, changed),
-        _action("cancel", "Cancel", "BookingCancelled", cancel_booking, frozenset({"id", "sure"})),
+        Action(f"{PATH}/renew", "Renew", "BookingRenewed", full, renew_booking, renewed),
+        Action(f"{PATH}/change", "Change", "BookingChanged", full, change_booking, changed),
+        Action(f"{PATH}/cancel", "Cancel", "BookingDeleted", full, cancel_booking, sure),
     )
-
-
-def _action(word: str, title: str, event: str, run: Any, fields: frozenset[str]) -> Action:  # noqa: ANN401  see Action
-    return Action(f"/bookings/{word}", title, event, Role.CUSTOMER, for_account(run), fields=fields, page=ONE)
 
 
 async def load_list(visit: Visit) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from api.resources import cdrs, usage
 from api.web.frame.site import Page, Visit
-from api.web.portal.entry import answer_of, now_of_account, of_account
+from api.web.portal.entry import answer_of, now_of_account
 from engine.domain.web_access import Role
 
 MONTHS = 4
@@ -20,7 +20,7 @@ def call_pages() -> tuple[Page, ...]:
             "Calls",
             Role.CUSTOMER_VIEWER,
             "portal/calls.html",
-            of_account(load_calls),
+            load_calls,
             api="/cdr",
             parameters=frozenset({"cursor", "bookingId"}),
         ),
@@ -29,7 +29,7 @@ def call_pages() -> tuple[Page, ...]:
             "Usage",
             Role.CUSTOMER_VIEWER,
             "portal/usage.html",
-            of_account(load_usage),
+            load_usage,
             api="/usage",
             parameters=frozenset({"from", "to"}),
         ),

@@ -11,7 +11,7 @@ from api.schemas.callbacks import EndpointBody, NewTestEvent
 from api.schemas.fields import CALLBACK_ID, ENDPOINT_ID
 from api.web.frame.rendering import part_of
 from api.web.frame.site import Action, Outcome, Page, Visit
-from api.web.portal.entry import account_of, answer_of, for_account, of_account
+from api.web.portal.entry import account_of, answer_of
 from engine.callbacks import redelivery
 from engine.callbacks.signing import signature_headers
 from engine.callbacks.trial import post_test
@@ -38,7 +38,7 @@ def delivery_pages() -> tuple[Page, ...]:
             "Deliveries",
             Role.CUSTOMER_VIEWER,
             "portal/deliveries.html",
-            of_account(load_list),
+            load_list,
             api="/callbacks",
             parameters=frozenset({"cursor", "state"}),
         ),
@@ -47,7 +47,7 @@ def delivery_pages() -> tuple[Page, ...]:
             "Delivery",
             Role.CUSTOMER_VIEWER,
             "portal/delivery.html",
-            of_account(load_one),
+            load_one,
             api="/callbacks/{id}",
             placeholders={"id": CALLBACK_ID},
             in_menu=False,
@@ -60,9 +60,9 @@ def delivery_actions() -> tuple[Action, ...]:
     """Returns what can be done."""
     full, one, url = Role.CUSTOMER, frozenset({"id"}), frozenset({"url"})
     return (
-        Action(f"{PATH}/test", "Send a test event", "TestEventSent", full, for_account(test), url),
-        Action(f"{PATH}/redeliver", "Send again", "CallbackRedelivered", full, for_account(redeliver), one),
-        Action(f"{PATH}/enable", "Enable a URL", "EndpointEnabled", full, for_account(enable), one),
+        Action(f"{PATH}/test", "Send a test event", "TestEventSent", full, test, url),
+        Action(f"{PATH}/redeliver", "Send again", "CallbackRedelivered", full, redeliver, one),
+        Action(f"{PATH}/enable", "Enable a URL", "EndpointEnabled", full, enable, one),
     )
 
 

@@ -6,6 +6,7 @@ nobody sees another account's. Requests count towards the account's quota.
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -15,13 +16,11 @@ from api.http.dependencies import ACCOUNT_ID, IS_SUSPENDED, OWN_QUOTA, SANDBOX
 from api.http.rate_limit import count_request
 from api.web.frame.protection import not_signed_in
 from api.web.frame.services import WEB
-from api.web.frame.site import Load, Outcome, Visit
+from api.web.frame.site import Action, Outcome, Page, Visit
 from engine.domain.ids import AccountId
 from engine.domain.times import EpochMs
 from engine.storage.console_reads import PortalAccount
 from engine.storage.sandboxes import Sandbox
-
-Run = Callable[[Visit, Mapping[str, str]], Awaitable[Outcome]]
 
 
 async def enter(visit: Visit) -> PortalAccount:
@@ -46,25 +45,25 @@ async def enter(visit: Visit) -> PortalAccount:
     return account
 
 
-def of_account(load: Load) -> Load:
-    """Returns the function that loads a page's data for the session's account, with the account's name."""
+def of_account(page: Page) -> Page:
+    """Returns the page, with the data of the session's account and the account's name."""
 
-    async def loaded(visit: Visit) -> Mapping[str, Any]:
+    async def load(visit: Visit) -> Mapping[str, Any]:
         account = await enter(visit)
         shown = {"name": account.name, "isSandbox": account.test_of is not None}
-        return {"account": shown, **await load(visit)}
+        return {"account": shown, **await page.load(visit)}
 
-    return loaded
+    return replace(page, load=load)
 
 
-def for_account(run: Run) -> Run:
-    """Returns the function that carries an action out for the session's account."""
+def for_account(action: Action) -> Action:
+    """Returns the action, carried out for the session's account."""
 
-    async def entered(visit: Visit, form: Mapping[str, str]) -> Outcome:
+    async def run(visit: Visit, form: Mapping[str, str]) -> Outcome:
         await enter(visit)
-        return await run(visit, form)
+        return await action.run(visit, form)
 
-    return entered
+    return replace(action, run=run)
 
 
 async def answer_of(visit: Visit, handler: Callable[[web.Request], Awaitable[web.Response]]) -> dict[str, Any]:

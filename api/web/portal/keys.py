@@ -6,7 +6,7 @@ from typing import Any
 from api.web.frame.protection import PageRefused
 from api.web.frame.rendering import part_of
 from api.web.frame.site import Action, Outcome, Page, Visit
-from api.web.portal.entry import account_of, for_account, of_account
+from api.web.portal.entry import account_of
 from engine.accounts.keys import NewKey, create_key, revoke_key
 from engine.callbacks import secrets as callback_secrets
 from engine.domain.errors import NotFound
@@ -25,13 +25,13 @@ OVERLAPS = {"none": 0, "day": 86_400, "week": 604_800}
 def key_pages() -> tuple[Page, ...]:
     """Returns the pages."""
     return (
-        Page(KEYS, "API keys", Role.CUSTOMER_VIEWER, "portal/keys.html", of_account(load_keys)),
+        Page(KEYS, "API keys", Role.CUSTOMER_VIEWER, "portal/keys.html", load_keys),
         Page(
             SECRET,
             "Webhook secret",
             Role.CUSTOMER_VIEWER,
             "portal/secret.html",
-            of_account(load_secret),
+            load_secret,
             api="/webhook-secret",
         ),
     )
@@ -41,10 +41,10 @@ def key_actions() -> tuple[Action, ...]:
     """Returns what can be done."""
     full, one, overlap = Role.CUSTOMER, frozenset({"id"}), frozenset({"overlap"})
     return (
-        Action(f"{KEYS}/create", "Make a key", "KeyMade", full, for_account(make_key)),
-        Action(f"{KEYS}/revoke", "Revoke a key", "KeyRevoked", full, for_account(revoke), one),
-        Action(f"{SECRET}/show", "Show the secret", "SecretShown", full, for_account(show_secret)),
-        Action(f"{SECRET}/rotate", "Replace the secret", "SecretReplaced", full, for_account(rotate_secret), overlap),
+        Action(f"{KEYS}/create", "Make a key", "KeyCreated", full, make_key),
+        Action(f"{KEYS}/revoke", "Revoke a key", "KeyRevoked", full, revoke, one),
+        Action(f"{SECRET}/show", "Show the secret", "SecretShown", full, show_secret),
+        Action(f"{SECRET}/rotate", "Replace the secret", "SecretRotated", full, rotate_secret, overlap),
     )
 
 
