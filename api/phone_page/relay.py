@@ -15,6 +15,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from api.http.dependencies import TIME_LIMIT
 from api.http.problems import ProblemError
 from api.phone_page.guard import PHONES, require_own_page
+from engine.runtime.periodic import run_until_one_ends
 
 log = structlog.get_logger(__name__)
 
@@ -71,13 +72,9 @@ async def _asterisk(port: int) -> AsyncIterator[aiohttp.ClientWebSocketResponse]
 
 async def _pass_on(page: web.WebSocketResponse, asterisk: aiohttp.ClientWebSocketResponse) -> None:
     """Passes messages on, both ways, until one side has closed, and then closes the other."""
-    ways = [asyncio.create_task(_one_way(page, asterisk)), asyncio.create_task(_one_way(asterisk, page))]
     try:
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        await run_until_one_ends(_one_way(page, asterisk), _one_way(asterisk, page))
     finally:
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
         await page.close(code=WSCloseCode.GOING_AWAY)
 
 

@@ -24,6 +24,8 @@ RoleOption = Annotated[
     Role,
     typer.Option(
         case_sensitive=False,
+        # The type has the roles of customers, too, whose links `accounts portal-link` makes.
+        metavar=f"<{'|'.join(role.value.lower() for role in Role if role in OPERATOR_ROLES)}>",
         help="viewer: only see; operator: also act, and show hidden numbers; admin: also change accounts.",
     ),
 ]

@@ -1,7 +1,7 @@
-"""Waits for an event or for a time, whichever comes first."""
+"""Waits for the first of several things: events, tasks, a time."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 
 async def wait_for(event: asyncio.Event, seconds: float) -> bool:
@@ -20,9 +20,15 @@ async def wait_for(event: asyncio.Event, seconds: float) -> bool:
 
 async def wait_for_any(events: Sequence[asyncio.Event], seconds: float) -> None:
     """Waits until one of `events` is set, for at most `seconds`."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    await run_until_one_ends(*(event.wait() for event in events), seconds=seconds)
+
+
+async def run_until_one_ends(*parts: Awaitable[object], seconds: float | None = None) -> None:
+    """Runs all parts until one of them has ended or failed, for at most `seconds`, and then cancels the others."""
+    tasks = [asyncio.ensure_future(each) for each in parts]
     try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for wait in waits:
-            wait.cancel()
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -7,17 +7,10 @@ import pytest
 
 from engine.accounts.accounts import account_of
 from engine.domain.web_access import Role
-from tests.integration.web_helpers import Answer, Console, act_by_path, ask
+from tests.integration.web_helpers import Answer, Console, act_by_path, ask, data
 
 pytest_plugins = ["tests.integration.web_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-async def data(console: Console, path: str) -> Any:
-    secret = (await console.session(Role.VIEWER)).secret
-    answer = await ask(console, "GET", path, secret, Accept="application/json")
-    assert answer.status == 200, answer.text
-    return json.loads(answer.text)
 
 
 async def send(console: Console, word: str, **form: str) -> Answer:

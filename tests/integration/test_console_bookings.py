@@ -14,7 +14,7 @@ from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.domain.web_access import Role
 from tests.integration.api_helpers import CALLBACK, HIDDEN, OTHER_HIDDEN, POLICY
-from tests.integration.web_helpers import Answer, Console, act_by_path, ask
+from tests.integration.web_helpers import Answer, Console, act_by_path, ask, data
 
 pytest_plugins = ["tests.integration.web_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -41,10 +41,7 @@ async def send(console: Console, booking: Booking, word: str, **form: str) -> An
 
 
 async def listed(console: Console, query: str) -> Any:
-    secret = (await console.session(Role.VIEWER)).secret
-    answer = await ask(console, "GET", f"/console/bookings?{query}", secret, Accept="application/json")
-    assert answer.status == 200, answer.text
-    return json.loads(answer.text)
+    return await data(console, f"/console/bookings?{query}")
 
 
 async def test_each_action_changes_what_it_says_and_is_logged(console: Console) -> None:

@@ -1,7 +1,6 @@
 """Callbacks in the console: found, shown with their log, sent again, endpoints enabled, test events."""
 
 import json
-from typing import Any
 
 import pytest
 
@@ -10,17 +9,10 @@ from engine.domain.pacing import REDELIVERY_COOLDOWN_MS
 from engine.domain.retry import CallbackState
 from engine.domain.web_access import Role
 from tests.integration.api_helpers import CALLBACK, HIDDEN
-from tests.integration.web_helpers import ENDED_CALL, Answer, Console, act_by_path, ask
+from tests.integration.web_helpers import ENDED_CALL, Answer, Console, act_by_path, ask, data
 
 pytest_plugins = ["tests.integration.web_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-async def data(console: Console, path: str) -> Any:
-    secret = (await console.session(Role.VIEWER)).secret
-    answer = await ask(console, "GET", path, secret, Accept="application/json")
-    assert answer.status == 200, answer.text
-    return json.loads(answer.text)
 
 
 async def send(console: Console, path: str, **form: str) -> Answer:

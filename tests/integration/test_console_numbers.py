@@ -1,6 +1,5 @@
 """The pool of numbers in the console: counted, listed, imported with bad lines named, and each action on a number."""
 
-import json
 import re
 from typing import Any
 
@@ -8,18 +7,15 @@ import pytest
 
 from engine.domain.numbers import E164
 from engine.domain.web_access import Role
-from tests.integration.web_helpers import NUMBERS, Answer, Console, act_by_path, ask
+from tests.integration.web_helpers import NUMBERS, Answer, Console, act_by_path, ask, data
 
 pytest_plugins = ["tests.integration.web_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FREE = NUMBERS[-1]
 
 
-async def data(console: Console, query: str = "") -> Any:
-    secret = (await console.session(Role.VIEWER)).secret
-    answer = await ask(console, "GET", f"/console/numbers?{query}", secret, Accept="application/json")
-    assert answer.status == 200, answer.text
-    return json.loads(answer.text)
+async def pool(console: Console, query: str = "") -> Any:
+    return await data(console, f"/console/numbers?{query}")
 
 
 async def send(console: Console, word: str, **form: str) -> Answer:
@@ -27,22 +23,22 @@ async def send(console: Console, word: str, **form: str) -> Answer:
 
 
 async def test_the_pool_is_counted_foreseen_and_paged(console: Console) -> None:
-    shown = await data(console)
+    shown = await pool(console)
     [belgium] = shown["countries"]
     assert belgium == {"country": "BE", "free": 298, "booked": 2, "quarantined": 0, "retired": 0}
     assert shown["forecast"][0] == {"inDays": 0, "free": 298, "returned": 0, "booked": 0, "inQuarantine": 0}
     listed, following = [], shown["next"]
     listed += [each["number"] for each in shown["numbers"]]
     while following:
-        page = await data(console, f"before={following.replace('+', '%2B')}")
+        page = await pool(console, f"before={following.replace('+', '%2B')}")
         listed += [each["number"] for each in page["numbers"]]
         following = page["next"]
     assert listed == sorted(NUMBERS)
-    booked = await data(console, "state=BOOKED&country=BE")
+    booked = await pool(console, "state=BOOKED&country=BE")
     assert console.booking.service in [each["number"] for each in booked["numbers"]]
-    one = await data(console, f"number={FREE.replace('+', '00')}")
+    one = await pool(console, f"number={FREE.replace('+', '00')}")
     assert [each["number"] for each in one["numbers"]] == [FREE]
-    assert (await data(console, "number=x"))["isWrong"] is True
+    assert (await pool(console, "number=x"))["isWrong"] is True
     secret = (await console.session(Role.VIEWER)).secret
     for query in ("state=LOST", "country=belgium", "before=1"):
         assert (await ask(console, "GET", f"/console/numbers?{query}", secret)).status == 400
@@ -54,11 +50,11 @@ async def test_an_import_adds_all_lines_or_names_the_bad_ones(console: Console) 
     for problem in ("Line 4: &#39;abc&#39; is not an E.164 number", "is already in the pool", "is already in line 2"):
         assert problem in bad.text
     assert "+3225558001,x" in bad.text  # what was sent is still there to mend
-    assert (await data(console, "number=003225558001"))["numbers"] == []
+    assert (await pool(console, "number=003225558001"))["numbers"] == []
     good = await send(console, "import", lines='"number"\r\n"+3225558001",x\r\n003225558002\r\n')
     assert "Imported: 2 numbers." in good.text
     for number in ("+3225558001", "+3225558002"):
-        [found] = (await data(console, f"number=%2B{number[1:]}"))["numbers"]
+        [found] = (await pool(console, f"number=%2B{number[1:]}"))["numbers"]
         assert found["state"] == "FREE"
     assert (await send(console, "import", lines="\n")).status == 422
 

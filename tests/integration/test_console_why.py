@@ -2,7 +2,6 @@
 
 import json
 import re
-from typing import Any
 
 import pytest
 
@@ -12,20 +11,13 @@ from engine.domain.times import EpochMs
 from engine.domain.web_access import Role
 from engine.storage.blocked_callers import BlockedCaller
 from tests.integration.api_helpers import CALLER, HIDDEN, POLICY, START
-from tests.integration.web_helpers import CALL, ENDED_CALL, NUMBERS, Console, ask, end_call
+from tests.integration.web_helpers import CALL, ENDED_CALL, NUMBERS, Console, ask, data, end_call
 
 pytest_plugins = ["tests.integration.web_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BUSY = "Not answered: the hidden number was busy, or declined the call, SIP 486, cause 17 (user busy)."
 ANSWERED = "The call ended: the caller hung up, SIP 200, cause 16 (normal call clearing)."
-
-
-async def data(console: Console, path: str) -> Any:
-    secret = (await console.session(Role.VIEWER)).secret
-    answer = await ask(console, "GET", path, secret, Accept="application/json")
-    assert answer.status == 200, answer.text
-    return json.loads(answer.text)
 
 
 async def test_the_box_explains_any_number_and_caller(console: Console) -> None:

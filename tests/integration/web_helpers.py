@@ -1,5 +1,6 @@
 """Helpers for tests of the web pages: the served console, fakes for Asterisk and for commands, and sessions."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -179,6 +180,14 @@ async def ask(console: Console, method: str, path: str, secret: str = "", form: 
     url = URL(console.url + path.format_map(console.examples), encoded=True)
     async with console.client.request(method, url, headers=headers, data=form, allow_redirects=False) as answer:
         return Answer(answer.status, await answer.text(), answer.headers.copy())
+
+
+async def data(console: Console, path: str) -> Any:
+    """Returns the data of a page, as a program gets them."""
+    secret = (await console.session(Role.VIEWER)).secret
+    answer = await ask(console, "GET", path, secret, Accept="application/json")
+    assert answer.status == 200, answer.text
+    return json.loads(answer.text)
 
 
 async def act(console: Console, way: Way, secret: str, **changes: str | None) -> Answer:

@@ -14,11 +14,12 @@ FRESH_MS = 30_000
 WAIT_SECONDS = 4.0
 # `doctor`'s verdicts, each worse than the one before it.
 WORSE = ("ok", "warning", "failed")
-# Where a part of `doctor` is on the map, from the carriers on the left to the customers on the right.
+# Where a part of `doctor` is on the map, by how its name begins, from the carriers on the left to the customers on the
+# right.
 PLACES: Mapping[str, tuple[str, ...]] = {
-    "Calls": ("trunks", "asterisk program", "asterisk console", "journal"),
+    "Calls": ("trunk", "asterisk", "ami", "prompts", "journal"),
     "Engine": ("engine", "ports", "exposure", "test switch"),
-    "Data": ("database", "ledger", "numbers", "numbers of bookings", "data directory", "files", "secrets"),
+    "Data": ("database", "ledger", "numbers", "data directory", "files", "secrets"),
     "Customers": ("callbacks", "warnings"),
 }
 ELSEWHERE = "Engine"
@@ -59,8 +60,9 @@ def parts_of(findings: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
 
 def map_of(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Puts each part in its place on the map. A part without a place is the engine's."""
-    place_of = {part: place for place, there in PLACES.items() for part in there}
-    return [
-        {"place": place, "parts": [each for each in parts if place_of.get(each["part"], ELSEWHERE) == place]}
-        for place in PLACES
-    ]
+    return [{"place": place, "parts": [each for each in parts if place_of(each["part"]) == place]} for place in PLACES]
+
+
+def place_of(part: str) -> str:
+    """Returns the place of a part, such as `trunk main`."""
+    return next((place for place, begins in PLACES.items() if part.startswith(begins)), ELSEWHERE)

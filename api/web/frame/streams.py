@@ -14,6 +14,7 @@ from aiohttp_sse import sse_response
 
 from api.http.dependencies import TIME_LIMIT
 from engine.domain.errors import RentedNumbersError
+from engine.runtime.periodic import run_until_one_ends
 from engine.storage.errors import StorageError
 
 log = structlog.get_logger(__name__)
@@ -161,14 +162,6 @@ async def send_feed(
     request[TIME_LIMIT].reschedule(None)
     with streams.place(session_id):
         async with sse_response(request, ping_interval=PING_SECONDS, send_timeout=SEND_SECONDS) as response:
-            ends = [
-                asyncio.ensure_future(each)
-                for each in (feed.watch(response.send, is_open), response.wait(), streams.is_closing.wait())
-            ]
-            try:
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for each in ends:
-                    each.cancel()
-                await asyncio.gather(*ends, return_exceptions=True)
+            watching = feed.watch(response.send, is_open)
+            await run_until_one_ends(watching, response.wait(), streams.is_closing.wait())
         return response
