@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from phones.listener import CallbackListener
+from phones.ports import free_port
 from tests.e2e.attacked_system import AttackedSystem, attacked_system
 from tests.e2e.calls import Caller
+from tests.e2e.environment import PLANS
 from tests.e2e.system import System
 
 HERE = Path(__file__).parent
@@ -54,6 +56,14 @@ def attacked() -> Iterator[AttackedSystem]:
     """A system of its own, because it records its engine's AGI requests."""
     with attacked_system() as attacked:
         yield attacked
+
+
+@pytest.fixture(scope="module")
+def with_phones() -> Iterator[System]:
+    """A system with the telephones in the browser."""
+    plans = PLANS | {"LARGE": {"seconds": 60, "calls": 25, "valid_for": 3600}}
+    with System(browser_phone=True, browser_phone_port=free_port(), plans=plans, longest_call=30) as system:
+        yield system
 
 
 @pytest.fixture

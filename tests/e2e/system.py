@@ -233,6 +233,11 @@ class System:
     def get(self, path: str) -> Answer:
         return self.request("GET", path)
 
+    @property
+    def address(self) -> str:
+        """The URL of the API."""
+        return f"http://127.0.0.1:{self.settings.http_port}"
+
     def request(
         self,
         method: str,
@@ -241,8 +246,7 @@ class System:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         every = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
-        url = f"http://127.0.0.1:{self.settings.http_port}{path}"
-        return send(method, url, body, {**every, **(headers or {})})
+        return send(method, self.address + path, body, {**every, **(headers or {})})
 
     def command(self, *words: str) -> Any:
         """Runs a command of the command line and returns its JSON output."""

@@ -1,25 +1,23 @@
-"""The page /phone: two tabs ring each other through a rented number, and can do nothing else. In real Chromium."""
+"""The page /phone: two tabs ring each other through a rented number, and can do nothing else. In real Chromium.
+
+test_browser_phone_server.py has what the server refuses without any tab.
+"""
 
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 import pytest
 import pytest_asyncio
 
-from api.phone_page.relay import MAX_MESSAGE, MAX_PHONES
 from engine.asterisk.browser_phones import CALLER, CALLER_NUMBER
 from engine.asterisk.config_files import ROOT
 from engine.asterisk.softphones import BROWSER_PHONE, SOFTPHONES
-from phones.ports import free_port, is_bound
 from tests.e2e.browser_tabs import ELSEWHERE, HERTZ, MICROPHONE, Tab, browser, tabs
-from tests.e2e.environment import PLANS
 from tests.e2e.system import System
-from tests.e2e.test_modules import LOADED, WITH_PAGE, running_modules
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -30,8 +28,6 @@ PICTURES = ROOT / "docs" / "images" if os.environ.get("PHONE_PICTURES") else Non
 STATUS_OF_CALL = """new Promise(resolve => telephone.agent.call('sip:%s@127.0.0.1', {
   mediaStream: microphone, eventHandlers: {failed: ({message}) => resolve(message?.status_code ?? 0),
   progress: () => resolve(180)}}))"""
-# Local addresses, with 127.0.0.1 as 0100007F; state 0A is LISTEN.
-LISTENING = Path("/proc/net/tcp")
 STATUS_OF_REGISTER = """new Promise(resolve => {
   telephone.agent.once('registrationFailed', ({response}) => resolve(response.status_code));
   telephone.agent.once('registered', () => resolve(200));
@@ -42,21 +38,17 @@ STATUS_OF_REGISTER = """new Promise(resolve => {
 @dataclass(frozen=True)
 class Telephones:
     system: System
-    address: str
     devtools: str
 
-
-@pytest.fixture(scope="module")
-def with_phones() -> Iterator[System]:
-    plans = PLANS | {"LARGE": {"seconds": 60, "calls": 25, "valid_for": 3600}}
-    with System(browser_phone=True, browser_phone_port=free_port(), plans=plans, longest_call=30) as system:
-        yield system
+    @property
+    def address(self) -> str:
+        return self.system.address
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def phones(with_phones: System, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Telephones]:
     async with browser(tmp_path_factory.mktemp("chromium"), *MICROPHONE) as devtools:
-        yield Telephones(with_phones, f"http://127.0.0.1:{with_phones.settings.http_port}", devtools)
+        yield Telephones(with_phones, devtools)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -264,89 +256,8 @@ async def test_the_page_says_that_its_context_is_not_secure(phones: Telephones) 
 async def test_the_page_says_what_is_wrong_with_the_microphone(
     with_phones: System, tmp_path: Path, options: tuple[str, ...], said: str
 ) -> None:
-    address = f"http://127.0.0.1:{with_phones.settings.http_port}"
-    async with browser(tmp_path, *options) as devtools, tabs(devtools, address, "caller") as [tab]:
+    async with browser(tmp_path, *options) as devtools, tabs(devtools, with_phones.address, "caller") as [tab]:
         await tab.click("power")
         await tab.shows("notice", said)
         await tab.shows("line", "switched off")
         assert await tab.page.do("document.querySelector('[role=alert]').textContent") == await tab.text("notice")
-
-
-async def test_only_our_own_page_on_this_machine_gets_a_line(phones: Telephones) -> None:
-    ours = {"Origin": phones.address}
-    port = phones.system.settings.http_port
-    strangers = {
-        "no page": {},
-        "another origin": {"Origin": "https://evil.example"},
-        "another port": {"Origin": "http://127.0.0.1:1"},
-        "no origin of its own": {"Origin": "null"},
-        "another name": {"Origin": f"http://{ELSEWHERE}:{port}", "Host": f"{ELSEWHERE}:{port}"},
-        "a name like ours": {
-            "Origin": f"http://127.0.0.1.evil.example:{port}",
-            "Host": f"127.0.0.1.evil.example:{port}",
-        },
-        "through a proxy": ours | {"X-Forwarded-For": "192.0.2.9"},
-        "through another one": ours | {"Via": "1.1 proxy"},
-    }
-    async with aiohttp.ClientSession(phones.address) as session:
-        for kind, headers in strangers.items():
-            async with session.post("/phone/lines/caller", headers=headers) as answer:
-                assert (answer.status, "password" in await answer.text()) == (404, False), kind
-            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-                await session.ws_connect("/phone/sip", protocols=("sip",), headers=headers)
-            assert refused.value.status == 404, kind
-        async with session.post("/phone/lines/hidden", headers=ours) as answer:
-            assert (answer.status, (await answer.json())["number"]) == (200, HIDDEN)
-        async with session.post("/phone/lines/other", headers=ours) as answer:
-            assert answer.status == 404
-        async with session.get("/phone/sip", headers=ours) as answer:
-            assert answer.status == 404
-
-
-async def test_connections_and_messages_are_bounded(phones: Telephones) -> None:
-    async with aiohttp.ClientSession(phones.address, headers={"Origin": phones.address}) as session:
-        sockets = [await session.ws_connect("/phone/sip", protocols=("sip",)) for _ in range(MAX_PHONES)]
-        assert await status_of(session) == 503
-        await sockets[0].send_str("x" * (MAX_MESSAGE + 1))
-        await sockets[1].send_bytes(b"OPTIONS")
-        for each in sockets[:2]:
-            assert (await each.receive(timeout=5)).type is aiohttp.WSMsgType.CLOSE
-        for each in sockets:
-            await each.close()
-        while await status_of(session) == 503:  # noqa: ASYNC110  a place is free once Asterisk has closed its side
-            await asyncio.sleep(0.05)
-
-
-async def status_of(session: aiohttp.ClientSession) -> int:
-    """The status with which a telephone's connection is answered."""
-    try:
-        async with session.ws_connect("/phone/sip", protocols=("sip",)):
-            return 101
-    except aiohttp.WSServerHandshakeError as refused:
-        return refused.status
-
-
-async def test_asterisk_has_two_modules_more(phones: Telephones) -> None:
-    assert running_modules(phones.system) == sorted(LOADED + WITH_PAGE)
-
-
-async def test_asterisks_own_port_is_for_this_machine_and_for_nothing_else(phones: Telephones) -> None:
-    port = phones.system.settings.browser_phone_port
-    table = await asyncio.to_thread(LISTENING.read_text)
-    sockets = [line.split() for line in table.splitlines()]
-    assert [each[1] for each in sockets if each[1].endswith(f":{port:04X}") and each[3] == "0A"] == [
-        f"0100007F:{port:04X}"
-    ]
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
-        for path in ("/", "/httpstatus", "/static/index.html", "/ari/channels", "/rawman", "/mxml"):
-            async with session.get(path) as answer:
-                assert answer.status == 404, path
-
-
-async def test_without_the_setting_there_is_nothing_of_it(system: System) -> None:
-    for method, path in (("GET", "/phone"), ("POST", "/phone/lines/caller"), ("GET", "/phone/sip")):
-        assert system.request(method, path).status == 404
-    assert not is_bound(system.settings.browser_phone_port, "tcp")
-    assert "Server Disabled" in system.asterisk_console("http show status")
-    assert "browser" not in system.asterisk_console("pjsip show endpoints")
-    assert "browser" not in system.asterisk_console("pjsip show transports")

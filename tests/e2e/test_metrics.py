@@ -67,7 +67,7 @@ def scene(shared_system: System) -> Iterator[Scene]:
         booked.wait_settled(2)
         listener.wait()
         system.get(f"/bookings/{booked.destination}")
-        send("PROPFIND", f"http://127.0.0.1:{system.settings.http_port}/{booked.destination}", None, {})
+        send("PROPFIND", f"{system.address}/{booked.destination}", None, {})
         system.until(
             lambda: is_counted(system, before, "callback_attempts_total", outcome="2xx"), "the callback counts"
         )

@@ -1,6 +1,6 @@
 """Every module of the Asterisk in use is either loaded, or left out for a reason that its operator can read.
 
-Two are loaded with the page /phone only: tests/e2e/test_browser_phone.py.
+Two are loaded with the page /phone only: tests/e2e/test_browser_phone_server.py.
 """
 
 import re

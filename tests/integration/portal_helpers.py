@@ -1,5 +1,6 @@
 """Helpers for tests of the customer portal: two accounts with one of everything, on the real API with a worker."""
 
+import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -145,3 +146,30 @@ def form_for(action: Action, ids: dict[str, str], url: str = "https://receiver.e
 def path_of(path: str, ids: dict[str, str]) -> str:
     kind = "booking" if "/bookings/" in path else "callback"
     return SITE.prefix + path.replace("{id}", ids[kind])
+
+
+async def link_of(portal: Portal, tenant: Tenant, **body: Any) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {tenant.key}"}
+    async with portal.client.post(f"{portal.url}/portal-links", json=body, headers=headers) as answer:
+        found: dict[str, Any] = await answer.json()
+        assert answer.status == 200, found
+        return found
+
+
+async def use(portal: Portal, link: str, **headers: str) -> Answer:
+    path, _, code = link.removeprefix(portal.url).partition("#")
+    return await ask(portal, "POST", path, "", {"code": code}, **{"Origin": portal.url, **headers})
+
+
+async def everything_of(portal: Portal, tenant: Tenant) -> str:
+    """All that an account's API key and its portal show, and all that is stored of its access."""
+    secret = (await portal.session(of=tenant)).secret
+    pages = [path_of(page.path, tenant.ids) for page in SITE.pages]
+    seen = [(await ask(portal, "GET", path, secret, Accept="application/json")).text for path in pages]
+    keys = await portal.storage.run(lambda tx: tx.accounts.keys_of(tenant.account_id))
+    signing = await portal.storage.run(lambda tx: tx.webhook_secrets.of(tenant.account_id))
+    calls = [json.loads(each) for each in seen]
+    for each in calls:
+        each.pop("key", None)  # of the form for a renewal, new each time
+        each.pop("usage", None)  # its span ends now
+    return json.dumps([calls, keys, str(signing)])

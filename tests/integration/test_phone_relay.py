@@ -1,4 +1,4 @@
-"""The relay of the page /phone without its Asterisk; tests/e2e/test_browser_phone.py has it with one."""
+"""The relay of the page /phone without its Asterisk; tests/e2e/test_browser_phone_server.py has it with one."""
 
 import asyncio
 

@@ -2,34 +2,28 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import pytest
-import pytest_asyncio
 
-from api.web.portal.keys import MAX_KEYS
-from engine.accounts.keys import create_key
 from engine.accounts.lifecycle import resume, suspend
 from engine.accounts.sign_in import csrf_token_of, end_session, make_link
-from engine.domain.policy import UsagePlan
 from engine.domain.times import HOUR_MS, EpochMs
 from engine.domain.web_access import CUSTOMER_LINK_MS, MAX_LINKS_OF_ACCOUNT, Role
-from tests.integration.api_helpers import PEPPER, POLICY
-from tests.integration.callback_receiver import CallbackReceiver
+from tests.integration.api_helpers import PEPPER
 from tests.integration.portal_helpers import (
     CLOCK,
     SITE,
     UNKNOWN,
-    Answer,
     Portal,
     Tenant,
-    a_tenant,
     act,
     ask,
+    everything_of,
     form_for,
+    link_of,
     path_of,
+    use,
 )
 
 pytest_plugins = ["tests.integration.portal_fixtures"]
@@ -39,39 +33,6 @@ KINDS = ("text/html", "application/json")
 WITH_ID = [page for page in SITE.pages if page.placeholders]
 ABOUT_IDS = [action for action in SITE.actions if "id" in action.fields]
 FRAME = "https://www.customer.example"
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def receiver() -> AsyncIterator[CallbackReceiver]:
-    async with CallbackReceiver() as receiver:
-        yield receiver
-
-
-async def link_of(portal: Portal, tenant: Tenant, **body: Any) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {tenant.key}"}
-    async with portal.client.post(f"{portal.url}/portal-links", json=body, headers=headers) as answer:
-        found: dict[str, Any] = await answer.json()
-        assert answer.status == 200, found
-        return found
-
-
-async def use(portal: Portal, link: str, **headers: str) -> Answer:
-    path, _, code = link.removeprefix(portal.url).partition("#")
-    return await ask(portal, "POST", path, "", {"code": code}, **{"Origin": portal.url, **headers})
-
-
-async def everything_of(portal: Portal, tenant: Tenant) -> str:
-    """All that an account's API key and its portal show, and all that is stored of its access."""
-    secret = (await portal.session(of=tenant)).secret
-    pages = [path_of(page.path, tenant.ids) for page in SITE.pages]
-    seen = [(await ask(portal, "GET", path, secret, Accept="application/json")).text for path in pages]
-    keys = await portal.storage.run(lambda tx: tx.accounts.keys_of(tenant.account_id))
-    signing = await portal.storage.run(lambda tx: tx.webhook_secrets.of(tenant.account_id))
-    calls = [json.loads(each) for each in seen]
-    for each in calls:
-        each.pop("key", None)  # of the form for a renewal, new each time
-        each.pop("usage", None)  # its span ends now
-    return json.dumps([calls, keys, str(signing)])
 
 
 async def test_every_page_shows_the_accounts_own_data_and_nothing_of_another(portal: Portal) -> None:
@@ -293,103 +254,3 @@ async def test_requests_count_towards_the_accounts_quota(portal: Portal) -> None
     statuses = [(await ask(portal, "GET", "/portal/usage", secret)).status for _ in range(4)]
     assert statuses == [200, 200, 200, 429]
     await portal.storage.run(lambda tx: tx.accounts.set_own_limits(own.account_id, {}))
-
-
-async def test_what_a_page_sends_is_carried_out_for_its_account(portal: Portal, receiver: CallbackReceiver) -> None:
-    tenant = await portal.storage.run(a_tenant, "third-one", "+33612345678")
-    opened = await portal.session(of=tenant)
-    done: dict[str, dict[str, Any]] = {}
-
-    async def carry_out(path: str, **changes: str) -> dict[str, Any]:
-        [action] = [each for each in SITE.actions if each.path == path]
-        form = {**form_for(action, tenant.ids, receiver.url), "csrf": csrf_token_of(opened.secret, PEPPER), **changes}
-        sent = {name: form[name] for name in (*action.fields, "csrf")}
-        wanted = {"Accept": "application/json", "Origin": portal.url}
-        answer = await ask(portal, "POST", SITE.prefix + path, opened.secret, sent, **wanted)
-        assert (answer.status, path) == (200, path), answer.text
-        done[path] = json.loads(answer.text)
-        return done[path]
-
-    async def api(path: str, key: str = tenant.key) -> tuple[int, Any]:
-        async with portal.client.get(portal.url + path, headers={"Authorization": f"Bearer {key}"}) as answer:
-            return answer.status, await answer.json()
-
-    booking = f"/bookings/{tenant.ids['booking']}"
-    for _ in range(2):  # the form that is sent twice
-        await carry_out("/bookings/renew")
-    left = POLICY.plans[UsagePlan.LARGE].seconds - 12 + POLICY.plans[UsagePlan.SMALL].seconds
-    assert (await api(booking))[1]["secondsRemaining"] == left
-    await carry_out("/bookings/change")
-    changed = {name: (await api(booking))[1][name] for name in ("label", "destination", "callback", "paused")}
-    assert changed == {
-        "label": None,
-        "destination": "+32470999999",
-        "callback": "https://changed.example/calls",
-        "paused": True,
-    }
-    sent = (await carry_out("/deliveries/test"))["callback"]
-    assert (sent["state"], sent["test"], receiver.requests[-1].event_id) == ("DELIVERED", True, sent["id"])
-    await carry_out("/deliveries/redeliver", id=sent["id"])
-    await carry_out("/deliveries/enable")
-    assert (await api("/callbacks/endpoints"))[1]["data"][-1]["state"] == "ENABLED"
-    key = (await carry_out("/keys/create"))["key"]
-    assert (await api(booking, key))[0] == 200
-    await carry_out("/keys/revoke")
-    assert [(await api(booking))[0], (await api(booking, key))[0]] == [401, 200]
-    secret = (await carry_out("/secret/show"))["secret"]
-    assert secret in tenant.marks
-    rotated = (await carry_out("/secret/rotate"))["secret"]
-    assert rotated != secret
-    assert (await api("/webhook-secret", key))[1] == {"secret": rotated, "oldSecret": None, "oldSecretUntil": None}
-    await carry_out("/bookings/cancel")
-    assert (await api(booking, key))[1]["code"] == "gone"
-    assert done.keys() == {action.path for action in SITE.actions}
-    of_session = [line for line in portal.log.newest(1000) if line["SessionID"] == opened.session.id]
-    assert {line["SecurityEvent"] for line in of_session} == {action.event for action in SITE.actions}
-    assert [mark for mark in (*tenant.marks[4:8], key, secret) if mark in str(portal.log.newest(1000))] == []
-
-
-async def test_an_account_makes_a_few_keys_a_day(portal: Portal) -> None:
-    tenant = await portal.storage.run(a_tenant, "makes-keys", "+33612345679")
-    secret = (await portal.session(of=tenant)).secret
-    ways = {action.path: action for action in SITE.actions}
-
-    async def made_and_revoked() -> int:
-        answer = await act(portal, ways["/keys/create"], secret, {})
-        [newest, *_] = reversed(await portal.storage.run(lambda tx: tx.accounts.keys_of(tenant.account_id)))
-        await act(portal, ways["/keys/revoke"], secret, {"id": newest["id"]})
-        return answer.status
-
-    statuses = [await made_and_revoked() for _ in range(MAX_KEYS)]
-    assert statuses == [200] * (MAX_KEYS - 1) + [429], "the account had one already"
-
-
-async def test_what_a_form_says_wrongly_is_refused(portal: Portal) -> None:
-    secret = (await portal.session()).secret
-    before = await everything_of(portal, portal.ours)
-    for path, changes in (
-        ("/bookings/renew", {"usagePlan": "HUGE"}),
-        ("/bookings/change", {"destination": "+32"}),
-        ("/bookings/change", {"callback": "ftp://x.example"}),
-        ("/bookings/change", {"label": "\u202e"}),
-        ("/bookings/change", {"paused": "perhaps"}),
-        ("/bookings/cancel", {"sure": "no"}),
-        ("/deliveries/test", {"url": "http://10.0.0.1/"}),
-        ("/secret/rotate", {"overlap": "-1"}),
-    ):
-        [action] = [each for each in SITE.actions if each.path == path]
-        answer = await act(portal, action, secret, form_for(action, portal.ours.ids) | changes)
-        assert (answer.status, path, changes) == (422, path, changes)
-    assert await everything_of(portal, portal.ours) == before
-
-
-async def test_a_sandbox_has_a_portal_of_its_own(portal: Portal) -> None:
-    made = await portal.storage.run(create_key, portal.ours.name, PEPPER, CLOCK.now(), test=True)
-    link = await link_of(portal, replace(portal.ours, key=made.secret), scope="full")
-    cookie = (await use(portal, link["url"])).headers["Set-Cookie"]
-    secret = cookie.partition(";")[0].partition("=")[2]
-    for page in SITE.pages:
-        if not page.placeholders:
-            text = (await ask(portal, "GET", SITE.prefix + page.path, secret)).text
-            assert "sandbox: simulated" in text
-            assert [mark for mark in portal.ours.marks if mark in text and mark != portal.ours.name] == []
