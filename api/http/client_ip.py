@@ -1,13 +1,23 @@
-"""Finds the client's address: the connection's peer, or the address that a trusted proxy reports."""
+"""Finds the client's address: the connection's peer, or the address that a trusted proxy reports. And its scheme."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from aiohttp import hdrs, web
 
 from engine.runtime.addresses import plain_address
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 NOWHERE: Address = IPv4Address(0)
+
+
+def scheme_of(request: web.Request) -> str:
+    """Returns `https` or `http`: that of the client's connection, where a proxy reports it.
+
+    A client that forges the header misleads itself only.
+    """
+    return request.headers.get(hdrs.X_FORWARDED_PROTO, request.scheme)
 
 
 def client_ip_of(peer: str | None, forwarded: Sequence[str], proxies: Sequence[Network]) -> Address:

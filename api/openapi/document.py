@@ -73,7 +73,7 @@ TAGS = {
     "Plans and numbers": "What can be booked.",
     "Delivery of callbacks": "See which callbacks were delivered, and send them again.",
     "Test worlds": "The sandbox: simulate calls and move the clock, without telephones and without waiting.",
-    "Portal": "Pages for people at `/portal`: links that sign somebody in.",
+    "Portal": "Pages for people at `/portal`: links that sign people in.",
     "Account": "See your account and choose optional callbacks.",
     "Operation": "The state and the description of the service.",
     "Callbacks": "Requests that this service sends to your URLs.",

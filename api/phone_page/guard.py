@@ -1,6 +1,6 @@
 """Who may use the telephones: pages that this server sent to a browser on this machine.
 
-A page of another origin cannot read answers, but could open a WebSocket. If somebody points a name of theirs to this
+A page of another origin cannot read answers, but could open a WebSocket. If an attacker points a name of theirs to this
 machine (DNS rebinding), their page has the same origin as ours, so only names of this machine itself are accepted. A
 request that came through a proxy counts as one from another machine.
 """

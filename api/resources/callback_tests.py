@@ -15,7 +15,6 @@ from api.resources.callbacks import TAG
 from api.schemas.callbacks import CallbackDetailBody, NewTestEvent
 from engine.callbacks.trial import post_test
 from engine.domain.errors import NotFound
-from engine.domain.ids import AccountId
 from engine.domain.retry import CallbackState
 
 # A customer's test events, with those of the sandbox. A person who sets up a receiver needs fewer. They are also paced
@@ -28,15 +27,26 @@ LOOK_SECONDS = 0.05
 
 async def test(request: web.Request) -> web.Response:
     """Sends a test event and answers with what came back: 200. If nothing has come back yet, with the callback: 202."""
-    deps = request.app[DEPENDENCIES]
-    body = await read_body(request, NewTestEvent)
-    count_test(request)
-    callback_id = await deps.run(post_test, request[ACCOUNT_ID], body.url, machine_timestamp(request).wall_ms)
-    answer = await answered(request, request[ACCOUNT_ID], callback_id)
+    answer = await send_test(request, await read_body(request, NewTestEvent))
     return json_answer(answer, status=202 if answer.state is CallbackState.PENDING else 200)
 
 
-def count_test(request: web.Request) -> None:
+async def send_test(request: web.Request, body: NewTestEvent) -> CallbackDetailBody:
+    """Sends a test event of the request's account.
+
+    Returns:
+        The callback with its log, as soon as its attempt is over, or when the time to wait is.
+
+    Raises:
+        ProblemError: The customer has reached its limit.
+    """
+    deps = request.app[DEPENDENCIES]
+    _count_test(request)
+    callback_id = await deps.run(post_test, request[ACCOUNT_ID], body.url, machine_timestamp(request).wall_ms)
+    return await _answered(request, callback_id)
+
+
+def _count_test(request: web.Request) -> None:
     """Counts a test event of the customer. Raises ProblemError beyond the limit."""
     sandbox = request.get(SANDBOX)
     customer = sandbox.test_of if sandbox else request[ACCOUNT_ID]
@@ -49,13 +59,12 @@ def count_test(request: web.Request) -> None:
         )
 
 
-async def answered(request: web.Request, account_id: AccountId, callback_id: str) -> CallbackDetailBody:
-    """Returns the callback with its log, as soon as its attempt is over, or when the time to wait is."""
+async def _answered(request: web.Request, callback_id: str) -> CallbackDetailBody:
     deps = request.app[DEPENDENCIES]
     loop = asyncio.get_running_loop()
     until = loop.time() + deps.limits.test_event_seconds
     while True:
-        record = await deps.reads.callback(account_id, callback_id)
+        record = await deps.reads.callback(request[ACCOUNT_ID], callback_id)
         if record is None:
             raise NotFound("there is no such callback")
         if record.state is not CallbackState.PENDING or loop.time() >= until:

@@ -1,10 +1,11 @@
-"""/portal-links: links that sign somebody in to the account's portal, once."""
+"""/portal-links: links that open the account's portal, once."""
 
 from typing import Annotated
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from pydantic import Field
 
+from api.http.client_ip import scheme_of
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, machine_timestamp
 from api.http.parsing import read_body
 from api.http.responses import json_answer
@@ -25,7 +26,7 @@ class NewPortalLink(Incoming):
     scope: Annotated[Scope, Field(strict=False)]
     """`read`: only see. `full`: also act, with everything that the portal can do."""
     session_seconds: Annotated[int, Field(ge=SHORTEST_SECONDS, le=LONGEST_SECONDS), WHOLE] = DEFAULT_SECONDS
-    """Seconds from now until the session ends. It ends earlier after half an hour without use."""
+    """Seconds from now until the session ends. It ends earlier if it is not used for half an hour."""
 
 
 class PortalLinkBody(Outgoing):
@@ -46,9 +47,8 @@ async def create(request: web.Request) -> web.Response:
     now = machine_timestamp(request).wall_ms
     life_ms = body.session_seconds * 1000
     made = await deps.run(make_link, body.scope.role, account_id, life_ms, deps.pepper, now)
-    scheme = request.headers.get(hdrs.X_FORWARDED_PROTO, request.scheme)
     answer = PortalLinkBody(
-        url=portal_url(f"{scheme}://{request.host}", account_id, made.code),
+        url=portal_url(f"{scheme_of(request)}://{request.host}", account_id, made.code),
         scope=body.scope,
         use_before=rfc3339(EpochMs(made.use_before)),
         session_ends_at=rfc3339(EpochMs(made.ends_at)),
@@ -67,7 +67,7 @@ ROUTES = (
             "Make a link to the portal",
             answers={200: PortalLinkBody},
             detail=f"The link works once, within {CUSTOMER_LINK_MS // 60_000} minutes. Its session ends at "
-            f"`sessionEndsAt`, or after {IDLE_MS // 60_000} minutes without use. A sandbox key makes "
+            f"`sessionEndsAt`, or earlier if it is not used for {IDLE_MS // 60_000} minutes. A sandbox key makes "
             "a link to the sandbox's portal.",
         ),
         body=NewPortalLink,

@@ -38,8 +38,8 @@ LifeOption = Annotated[
 def link(role: RoleOption = Role.OPERATOR, life: LifeOption = "12h", as_json: Json = False) -> None:
     """Make a link that signs in to the console. It works once, within an hour, and is shown only now.
 
-    The session that it opens ends when its life is over, or earlier after 30 minutes without use. The console is at the
-    API's own address. Proxies do not forward it: from another machine, use an SSH tunnel.
+    The session that it opens ends when its life is over, or earlier if it is not used for 30 minutes. The console
+    is at the API's own address. Proxies do not forward it: from another machine, use an SSH tunnel.
     """
     settings = Settings()
     made = run_command(settings, make_console_link, _access(settings, role, life))
@@ -57,7 +57,7 @@ def link(role: RoleOption = Role.OPERATOR, life: LifeOption = "12h", as_json: Js
 def open_(role: RoleOption = Role.VIEWER, life: LifeOption = "1h", as_json: Json = False) -> None:
     """Open a session for a program and print its secret, for `curl -H "Authorization: Bearer …"`.
 
-    It ends when its life is over, or earlier after 30 minutes without use.
+    It ends when its life is over, or earlier if it is not used for 30 minutes.
     """
     settings = Settings()
     opened = run_command(settings, make_console_session, _access(settings, role, life))

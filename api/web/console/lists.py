@@ -47,12 +47,12 @@ def without_separators(text: str) -> str:
 
 
 def number_of(visit: Visit, text: str) -> E164 | None:
-    """Returns the number that somebody typed, also as the carriers' country dials it; None if it is no number."""
+    """Returns the number that was typed, also as the carriers' country dials it; None if it is no number."""
     return typed_plan(visit.deps.policy.trunks).read(text) if SENT.fullmatch(text) else None
 
 
 def caller_named(visit: Visit, text: str) -> str | None:
-    """Returns the caller that somebody typed, as records name it; None if it is none."""
+    """Returns the caller that was typed, as records name it; None if it is none."""
     if text == ANONYMOUS:
         return ANONYMOUS
     return caller_of(text, typed_plan(visit.deps.policy.trunks)) if SENT.fullmatch(text) else None

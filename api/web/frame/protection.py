@@ -28,7 +28,7 @@ from engine.runtime.security_log import NotedEvent
 CSRF_FIELD = "csrf"
 # The origin whose page may show the answer in a frame; not set or None: no page may.
 FRAME = web.RequestKey[str | None]("FRAME")
-NOBODY = "'none'"
+NO_ORIGIN = "'none'"
 # In the query of a link: in a frame, the sign-in page is shown before there is a session.
 ACCOUNT_PARAMETER = "account"
 # On requests that an open page sends by itself.
@@ -84,7 +84,7 @@ def headers_of(request: web.Request) -> dict[str, str]:
     return {
         "Content-Security-Policy": (
             "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
-            f"frame-ancestors {request.get(FRAME) or NOBODY}"
+            f"frame-ancestors {request.get(FRAME) or NO_ORIGIN}"
         ),
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",

@@ -12,6 +12,7 @@ from aiohttp import hdrs, web
 from markupsafe import Markup, escape
 from pydantic.alias_generators import to_camel
 
+from api.http.client_ip import scheme_of
 from api.http.problems import PROBLEMS, problem_of
 from api.web.frame.assets import WEB_FILES, assets
 from api.web.frame.commands import CommandFailed
@@ -200,11 +201,15 @@ def _lines_of_customer(visit: Visit, page: Page) -> list[tuple[str, str]]:
     if page.api is None:
         return []
     request = visit.request
-    scheme = request.headers.get(hdrs.X_FORWARDED_PROTO, request.scheme)
     path = page.api.format(**request.match_info)
     if request.query_string:
         path += f"?{request.query_string}"
-    return [("With the API", f'curl -H "Authorization: Bearer $KEY" {shlex.quote(f"{scheme}://{request.host}{path}")}')]
+    return [
+        (
+            "With the API",
+            f'curl -H "Authorization: Bearer $KEY" {shlex.quote(f"{scheme_of(request)}://{request.host}{path}")}',
+        )
+    ]
 
 
 def lines_of(visit: Visit, page: Page, here: str) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What web pages need from the rest of the engine, besides what the API has."""
+"""What web pages need from the rest of the engine, in addition to what the API has."""
 
 from dataclasses import dataclass, field
 

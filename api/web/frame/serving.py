@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from aiohttp import hdrs, web
 
 from api.http.auth import FAILURES
+from api.http.client_ip import scheme_of
 from api.http.dependencies import DEPENDENCIES, machine_timestamp
 from api.http.parsing import read_bytes
 from api.http.read_turns import TURNS as READ_TURNS
@@ -168,7 +169,7 @@ async def _sign_in(site: Site, request: web.Request) -> web.StreamResponse:
         raise PageRefused(403, "This request did not come from an open page", "Open the link again.")
     deps, address, now = request.app[DEPENDENCIES], address_of(request), machine_timestamp(request).wall_ms
     code, opened = form.get(CODE_FIELD, "").strip(), None
-    # A read comes first: transactions wait among those of calls, and anybody may send a code that opens nothing.
+    # A read comes first: transactions wait among those of calls, and any client may send a code that opens nothing.
     if await request.app[WEB].reads.has_usable_link(link_digest(code, deps.pepper), now):
         opened = await deps.run(open_session, code, site.roles, deps.pepper, now)
     if opened is None:
@@ -176,7 +177,7 @@ async def _sign_in(site: Site, request: web.Request) -> web.StreamResponse:
         raise PageRefused(401, "This link does not work", "It was used already, or it is too old. Open a new link.")
     session = opened.session
     before = await find_visit(request, site, is_use=False)
-    if before is not None:  # its cookie is replaced, so nobody could end it any more
+    if before is not None:  # its cookie is replaced, so its browser could not end it any more
         with suppress(NotFound):
             await deps.run(end_session, before.session.id, now)
         note(before, "SignedOut")
@@ -194,7 +195,7 @@ def _set_cookie(request: web.Request, answer: web.Response, site: Site, value: s
     It reaches the site's own paths only, and no script; over TLS it is never sent without. In a frame of another site
     the browser keeps it apart from all others, and for that site only (CHIPS), which needs TLS.
     """
-    is_encrypted = request.headers.get(hdrs.X_FORWARDED_PROTO, request.scheme) == "https"
+    is_encrypted = scheme_of(request) == "https"
     is_framed = is_encrypted and request.get(FRAME) is not None
     attributes = [f"{site.cookie}={value}", f"Path={site.prefix}", f"Max-Age={seconds}", "HttpOnly"]
     attributes += ["Secure"] if is_encrypted else []

@@ -51,7 +51,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request of somebody who is signed in.
+    """One request of a person or program that is signed in.
 
     Attributes:
         session: The session.

@@ -58,9 +58,9 @@ class OpenStreams:
 
 
 class Feed:
-    """Sends the rows of a list and their changes to everybody who watches.
+    """Sends the rows of a list and their changes to all watchers.
 
-    It reads while somebody watches, once a second however many they are, and sends what changed.
+    It reads while it has watchers, once a second however many they are, and sends what changed.
 
     Args:
         read: Returns the present rows: HTML of a `tr` by its element's id, in their order.

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from api.http.dependencies import DEPENDENCIES, now_of
+from api.http.dependencies import now_of
 from api.http.idempotency import kept
 from api.http.parsing import checked_body
 from api.resources import bookings as resource
@@ -111,9 +111,9 @@ async def load_print(visit: Visit) -> Mapping[str, Any]:
 
 async def renew_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
     """Adds a plan. A form that is sent twice adds it once."""
-    request, account_id, booking_id = visit.request, account_of(visit), _id_of(form)
-    deps, now = request.app[DEPENDENCIES], now_of(request)
-    body = checked_body(request, BookingChange, {"usagePlan": form["usagePlan"]})
+    account_id, booking_id = account_of(visit), _id_of(form)
+    deps, now = visit.deps, now_of(visit.request)
+    body = checked_body(visit.request, BookingChange, {"usagePlan": form["usagePlan"]})
 
     def add_plan(tx: Transaction) -> KeptAnswer:
         booking = renew(tx, account_id, booking_id, Renewal(usage_plan=body.usage_plan), now, deps.policy)

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from api.http.dependencies import now_of
 from api.resources import cdrs, usage
 from api.web.frame.site import Page, Visit
-from api.web.portal.entry import answer_of, now_of_account
+from api.web.portal.entry import answer_of
 from engine.domain.web_access import Role
 
 MONTHS = 4
@@ -43,7 +44,7 @@ async def load_calls(visit: Visit) -> Mapping[str, Any]:
 
 async def load_usage(visit: Visit) -> Mapping[str, Any]:
     """Returns a statement, as `GET /usage` answers it, and the spans of the last months."""
-    now = datetime.fromtimestamp(now_of_account(visit) / 1000, UTC)
+    now = datetime.fromtimestamp(now_of(visit.request) / 1000, UTC)
     return {"usage": await answer_of(visit, usage.index), "months": months_until(now)}
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from api.http.dependencies import DEPENDENCIES, machine_timestamp
 from api.http.parsing import checked_body
 from api.resources import callbacks
-from api.resources.callback_tests import answered, count_test
+from api.resources.callback_tests import send_test
 from api.schemas.callbacks import EndpointBody, NewTestEvent
 from api.schemas.fields import CALLBACK_ID, ENDPOINT_ID
 from api.web.frame.rendering import part_of
@@ -14,7 +13,6 @@ from api.web.frame.site import Action, Outcome, Page, Visit
 from api.web.portal.entry import account_of, answer_of
 from engine.callbacks import redelivery
 from engine.callbacks.signing import signature_headers
-from engine.callbacks.trial import post_test
 from engine.domain.errors import NotFound
 from engine.domain.times import EpochMs, instant_from
 from engine.domain.web_access import Role
@@ -100,23 +98,18 @@ async def verification_of(visit: Visit, callback: Mapping[str, Any]) -> dict[str
 
 async def test(visit: Visit, form: Mapping[str, str]) -> Outcome:
     """Sends a test event, and shows the answer and how to verify the signature."""
-    request = visit.request
-    body = checked_body(request, NewTestEvent, dict(form))
-    count_test(request)
-    callback_id = await visit.deps.run(post_test, account_of(visit), body.url, visit.now)
-    callback = (await answered(request, account_of(visit), callback_id)).model_dump(mode="json")
+    body = checked_body(visit.request, NewTestEvent, dict(form))
+    callback = (await send_test(visit.request, body)).model_dump(mode="json")
     shown = {"callback": callback, "verification": await verification_of(visit, callback)}
     sentence = f"{callback['state'].capitalize()}: {callback['lastOutcome'] or 'no answer yet'}."
-    return Outcome(sentence, shown, html=part_of(visit, "portal/test_result.html", shown), subject=callback_id)
+    return Outcome(sentence, shown, html=part_of(visit, "portal/test_result.html", shown), subject=callback["id"])
 
 
 async def redeliver(visit: Visit, form: Mapping[str, str]) -> Outcome:
     """Sends a callback again."""
     if not CALLBACK_ID.fullmatch(form["id"]):
         raise NotFound("there is no such callback")
-    now = machine_timestamp(visit.request).wall_ms
-    deps = visit.request.app[DEPENDENCIES]
-    _, begun = await deps.run(redelivery.redeliver, account_of(visit), form["id"], now)
+    _, begun = await visit.deps.run(redelivery.redeliver, account_of(visit), form["id"], visit.now)
     message = "It is sent again now." if begun else "It is already being sent."
     return Outcome(message, subject=form["id"])
 

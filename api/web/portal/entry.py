@@ -1,7 +1,7 @@
 """Finds the account that a customer's page is for. From then on the request counts as one with that account's API key.
 
-A page shows what the API answers to the account: its data come from the API's own handlers, and so does the rule that
-nobody sees another account's. Requests count towards the account's quota.
+A page shows what the API answers to the account: its data come from the API's own handlers, and so does the rule
+that no account sees another's. Requests count towards the account's quota.
 """
 
 import json
@@ -18,7 +18,6 @@ from api.web.frame.protection import not_signed_in
 from api.web.frame.services import WEB
 from api.web.frame.site import Action, Outcome, Page, Visit
 from engine.domain.ids import AccountId
-from engine.domain.times import EpochMs
 from engine.storage.console_reads import PortalAccount
 from engine.storage.sandboxes import Sandbox
 
@@ -82,9 +81,3 @@ async def frame_origin(request: web.Request, account_id: AccountId) -> str | Non
 def account_of(visit: Visit) -> AccountId:
     """Returns the account that `enter` has found."""
     return visit.request[ACCOUNT_ID]
-
-
-def now_of_account(visit: Visit) -> EpochMs:
-    """Returns the time by the account's clock: a sandbox has its own."""
-    sandbox = visit.request.get(SANDBOX)
-    return visit.now if sandbox is None else sandbox.now(visit.now)
