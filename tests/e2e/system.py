@@ -282,7 +282,9 @@ class System:
 
     def cdrs(self, service: str) -> list[dict[str, Any]]:
         """Returns the call records of a rented number, newest first."""
-        return [cdr for cdr in self.get("/cdr?limit=100").body["data"] if cdr["service"] == service]
+        answer = self.get("/cdr?limit=100")
+        assert answer.status == 200, answer
+        return [cdr for cdr in answer.body["data"] if cdr["service"] == service]
 
     def until(self, true: Callable[[], bool], what: str, timeout: float = READY_SECONDS) -> None:
         deadline = time.monotonic() + timeout

@@ -27,6 +27,9 @@ class WallClock:
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            # Otherwise threads that wait on a condition of the monotonic clock, as Python's do for its lock, can wait
+            # for as long as the clock was set back: https://github.com/wolfcw/libfaketime/pull/503
+            "FAKETIME_FORCE_MONOTONIC_FIX": "0",
         }
 
 
