@@ -27,6 +27,13 @@ FOCUSED = """() => {
   return [each.outerHTML.slice(0, 120), isSeen, document.querySelectorAll('[data-reached]').length];
 }"""
 
+# What a person would have to scroll sideways for: all that ends beyond the window. Lines of a shell may do so, and what
+# only screen readers and the keyboard find.
+OFF_SCREEN = """() => [...document.querySelectorAll('body *')].filter(each => {
+  const { left, right, width } = each.getBoundingClientRect();
+  return width > 0 && (right > innerWidth + 1 || left < -1) && !each.closest('pre, thead, .skip');
+}).map(each => each.outerHTML.slice(0, 120))"""
+
 
 class View(NamedTuple):
     """How a page is looked at."""
@@ -36,6 +43,7 @@ class View(NamedTuple):
 
 
 # The first and the last are as different as can be.
+NARROW = 400
 VIEWS = (View("light", 1280), View("light", 390), View("dark", 1280), View("dark", 390))
 
 
@@ -61,6 +69,12 @@ class Watched:
         )
         return [json.dumps(each) for each in found]
 
+    async def off_screen(self) -> list[str]:
+        """Returns what is beyond the window, also within a part that scrolls, with all that can be unfolded open."""
+        await self.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+        found: list[str] = await self.page.evaluate(OFF_SCREEN)
+        return found
+
     async def check(
         self, url: str, look: Callable[[View], Awaitable[None]] = nothing, views: Sequence[View] = VIEWS
     ) -> None:
@@ -76,6 +90,7 @@ class Watched:
             await self.page.set_viewport_size({"width": view.width, "height": 800})
             assert (await self.violations(), view) == ([], view)
             assert await self.page.evaluate("document.documentElement.scrollWidth") <= view.width
+            assert (await self.off_screen() if view.width < NARROW else [], view) == ([], view)
             await look(view)
         wanted = reached = await self.page.evaluate(REACHABLE)
         await self.page.evaluate("document.activeElement.blur()")

@@ -115,15 +115,19 @@ async def test_the_map_is_red_where_doctor_is_and_a_page_refreshes_itself(
 
 
 PLANTED = """document.querySelector('main').insertAdjacentHTML('beforeend',
-  '<p style="font-size: 1px">text</p><img src="http://192.0.2.1/x.png"><input class="no-label">')"""
+  '<p style="font-size: 1px">text</p><img src="http://192.0.2.1/x.png"><input class="no-label">'
+  + '<div class="scrolling"><code>' + 'Revoke'.repeat(20) + '</code></div>')"""
 
 
 async def test_the_checks_find_what_was_planted(console: Console, signed_in: Watched) -> None:
-    """An inline style, a picture of another host without a text, a field without a label."""
+    """An inline style, a picture of another host without a text, a field without a label, a word beyond the window."""
     await signed_in.page.goto(f"{console.url}/console/trunks")
+    await signed_in.page.set_viewport_size({"width": 390, "height": 800})
     await signed_in.page.evaluate(PLANTED)
     found = " ".join(await signed_in.violations())
     assert all(each in found for each in ('"image-alt"', '"label"'))
+    [off_screen] = await signed_in.off_screen()
+    assert "RevokeRevoke" in off_screen
     complaints = " ".join(signed_in.complaints)
     assert all(each in complaints for each in ("inline style", "192.0.2.1"))
 

@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 from markupsafe import escape
 
+from api.web.frame.filters import cells
 from api.web.frame.protection import PageRefused, find_visit
 from api.web.frame.rendering import hidden_number
 from api.web.frame.site import Action, Outcome, Page, Site, Stream, Visit
@@ -24,7 +25,9 @@ from engine.storage.overview import LiveCall
 # Calls that a page shows; the command line shows as many.
 MOST_SHOWN = 1000
 PATH = "/live"
-EMPTY = '<tr id="no-calls"><td colspan="8">No live calls.</td></tr>'
+COLUMNS = ("State", "Talking", "Left", "Rented number", "Caller", "Hidden number", "Account", "Action")
+NUMERIC = frozenset({"Talking", "Left", "Rented number", "Caller"})
+EMPTY = f'<tr role="row"><td role="cell" colspan="{len(COLUMNS)}">No live calls.</td></tr>'
 
 
 class LiveCalls:
@@ -88,7 +91,12 @@ class LiveCalls:
 async def load(visit: Visit) -> Mapping[str, Any]:
     """Returns the calls, and the server's time."""
     calls = await visit.services.reads.live_calls(MOST_SHOWN)
-    return {"now": visit.now, "calls": [call_data(each, visit.at) for each in calls]}
+    return {
+        "now": visit.now,
+        "calls": [call_data(each, visit.at) for each in calls],
+        "columns": COLUMNS,
+        "numeric": sorted(NUMERIC),
+    }
 
 
 def call_data(live: LiveCall, at: Timestamp) -> dict[str, Any]:
@@ -128,18 +136,21 @@ def row_of(site: Site, live: LiveCall, wall_ahead_ms: int) -> str:
         f'hx-vals=\'{{"call": "{named}"}}\' hx-confirm="End this call?" aria-label="Hang up call {named}">'
         "Hang up</button>"
     )
-    cells = (
-        ("", f'<a href="{site.prefix}/calls/{named}">{call.state.value.lower()}</a>'),
-        ("number", talking),
-        ("number", left),
-        ("number", escape(live.service)),
-        ("number", escape(call.source)),
-        ("", hidden_number(site, masked(call.destination), "call", call.call_id)),
-        ("", escape(live.account)),
-        ("", hang_up),
+    values = (
+        f'<a href="{site.prefix}/calls/{named}">{call.state.value.lower()}</a>',
+        talking,
+        left,
+        escape(live.service),
+        escape(call.source),
+        hidden_number(site, masked(call.destination), "call", call.call_id),
+        escape(live.account),
+        hang_up,
     )
-    row = "".join(f'<td class="{kind}">{content}</td>' if kind else f"<td>{content}</td>" for kind, content in cells)
-    return f'<tr id="{escape(element_of(live))}">{row}</tr>'
+    row = "".join(
+        f'<td class="number">{value}</td>' if name in NUMERIC else f"<td>{value}</td>"
+        for name, value in zip(COLUMNS, values, strict=True)
+    )
+    return f'<tr id="{escape(element_of(live))}" role="row">{cells(row, COLUMNS)}</tr>'
 
 
 async def hang_up(visit: Visit, form: Mapping[str, str]) -> Outcome:

@@ -16,6 +16,7 @@ from api.http.client_ip import scheme_of
 from api.http.problems import PROBLEMS, problem_of
 from api.web.frame.assets import WEB_FILES, assets
 from api.web.frame.commands import CommandFailed
+from api.web.frame.filters import FILTERS
 from api.web.frame.protection import ACCOUNT_PARAMETER, CSRF_FIELD, PageRefused, account_named, headers_of
 from api.web.frame.services import WEB
 from api.web.frame.site import Page, Result, Site, Visit
@@ -40,7 +41,7 @@ def set_up_templates(app: web.Application) -> None:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters |= {"instant": instant, "duration": duration}
+    environment.filters |= FILTERS
     environment.globals |= {"CSRF_FIELD": CSRF_FIELD, "Role": Role, "hidden_number": hidden_number}
 
 
@@ -54,22 +55,6 @@ def hidden_number(site: Site, masked: str, kind: str, named: str) -> Markup:
         f'hx-vals=\'{{"kind": "{escape(kind)}", "id": "{escape(named)}"}}\' hx-target="closest .hidden-number" '
         f'hx-swap="outerHTML" aria-label="Show the hidden number of {of}">Show</button></span>'
     )
-
-
-def instant(text: str | None) -> Markup:
-    """Shows an RFC 3339 instant without its fraction; the page says that times are UTC."""
-    if text is None:
-        return Markup("&ndash;")
-    return Markup('<time datetime="{}">{} {}</time>').format(text, text[:10], text[11:19])
-
-
-def duration(seconds: int | None) -> str:
-    """Shows seconds as minutes or hours with two digits behind them."""
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def wants_json(request: web.Request) -> bool:
