@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from engine.cdr.answers import codes, why_it_failed, why_not_answered
 from engine.cdr.trace import CallTrace, TracedCallback
 from engine.domain.call_ends import Attempt, HungUpBy
 from engine.domain.dispositions import Disposition
@@ -40,12 +41,6 @@ REFUSED_WITHOUT_REASON: Mapping[Disposition, str] = {
     Disposition.FORBIDDEN: "the hidden number must not be called",
     Disposition.ALL_SLOTS_HELD: "the calls that were up held all that the booking had left",
 }
-NOT_ANSWERED: Mapping[Disposition, str] = {
-    Disposition.BUSY: "the hidden number was busy, or declined the call",
-    Disposition.NO_ANSWER: "nobody picked up, or the telephone was not reachable",
-    Disposition.UNREACHABLE: "the hidden number could not be reached",
-    Disposition.GAVE_WAY: "it gave way to a newer call, because as many calls were up as were allowed at once",
-}
 # Calls that were put through are unreachable as well.
 ONLY_REFUSED = {answer.disposition for answer in REJECTIONS.values()} - {Disposition.UNREACHABLE}
 ENDED_BY: Mapping[HungUpBy, str] = {
@@ -54,37 +49,6 @@ ENDED_BY: Mapping[HungUpBy, str] = {
     HungUpBy.LIMIT: "its time was over",
     HungUpBy.ENGINE: "the engine ended it, after a DELETE or for the operator",
     HungUpBy.UNKNOWN: "it is not known who ended it",
-}
-# ITU-T Q.850, of causes that a carrier's line is likely to show.
-CAUSES: Mapping[int, str] = {
-    1: "unallocated number",
-    2: "no route to network",
-    3: "no route to destination",
-    16: "normal call clearing",
-    17: "user busy",
-    18: "no user responding",
-    19: "no answer",
-    20: "subscriber absent",
-    21: "call rejected",
-    22: "number changed",
-    27: "destination out of order",
-    28: "invalid number format",
-    29: "facility rejected",
-    31: "normal, unspecified",
-    34: "no circuit available",
-    38: "network out of order",
-    41: "temporary failure",
-    42: "switching equipment congestion",
-    44: "requested circuit not available",
-    47: "resource unavailable",
-    50: "facility not subscribed",
-    57: "bearer capability not authorized",
-    58: "bearer capability not available",
-    63: "service not available",
-    88: "incompatible destination",
-    102: "recovery on timer expiry",
-    111: "protocol error",
-    127: "interworking",
 }
 
 
@@ -172,13 +136,6 @@ def wait_ms_of(trace: CallTrace) -> int | None:
     return None if until is None else max(0, until - call.started_at)
 
 
-def cause_in_words(cause: int | None) -> str | None:
-    """Returns a Q.850 cause with its name: `17 (user busy)`."""
-    if cause is None:
-        return None
-    return f"{cause} ({CAUSES[cause]})" if cause in CAUSES else str(cause)
-
-
 def _refusal(cdr: Cdr) -> Reject | None:
     by_reason = REJECTIONS.get(cdr.reason) if cdr.reason else None
     return by_reason or next((each for each in REJECTIONS.values() if each.disposition is cdr.disposition), None)
@@ -222,23 +179,17 @@ def _ringing(trace: CallTrace, call: Call) -> Iterator[Step]:
 
 def _failed(attempt: Attempt) -> str:
     name = f"Trunk {attempt.trunk}" if attempt.trunk else "The attempt"
-    return f"{name} failed: {attempt.dial_status}{_codes(attempt.sip_code, attempt.cause)}."
+    return f"{name}: {why_it_failed(attempt)}, {attempt.dial_status}{codes(attempt.sip_code, attempt.cause)}."
 
 
 def _how_it_ended(cdr: Cdr) -> str:
     by = ENDED_BY[cdr.end.hung_up_by or HungUpBy.UNKNOWN]
-    codes = _codes(cdr.end.sip_code, cdr.end.cause)
     if cdr.disposition is Disposition.LOST:
         return "No report of its end arrived"
+    found = codes(cdr.end.sip_code, cdr.end.cause)
     if cdr.disposition is Disposition.ANSWERED:
-        return f"The call ended: {by}{codes}"
-    return f"Not answered: {NOT_ANSWERED.get(cdr.disposition, by)}{codes}"
-
-
-def _codes(sip_code: int | None, cause: int | None) -> str:
-    parts = [f"SIP {sip_code}"] if sip_code else []
-    parts += [f"cause {cause_in_words(cause)}"] if cause else []
-    return f", {', '.join(parts)}" if parts else ""
+        return f"The call ended: {by}{found}"
+    return f"Not answered: {why_not_answered(cdr) or by}{found}"
 
 
 def _steps_of_callback(callback: TracedCallback) -> Iterator[Step]:

@@ -97,9 +97,14 @@ class Attempt:
     cause: int | None = None
 
     @property
+    def disposition(self) -> Disposition:
+        """The disposition of a call that ends with this attempt."""
+        return _disposition(self.dial_status, self)
+
+    @property
     def failed(self) -> bool:
         """Whether the attempt failed at the trunk, and not because of the two who wanted to talk."""
-        return self.dial_status != FULL and _disposition(self.dial_status, self) is Disposition.UNREACHABLE
+        return self.dial_status != FULL and self.disposition is Disposition.UNREACHABLE
 
 
 def attempts_from(text: str) -> tuple[Attempt, ...]:

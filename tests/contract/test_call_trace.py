@@ -12,6 +12,7 @@ from engine.bookings.lifecycle import BookingPatch
 from engine.calls import lifecycle as calls
 from engine.calls.facts import IncomingCall
 from engine.calls.reconciliation import settle_overdue
+from engine.cdr.answers import SWITCHED_OFF
 from engine.cdr.refused import OWN_RECORDS
 from engine.cdr.timeline import REFUSED, verdict_of
 from engine.cdr.trace import CallTrace, trace_call
@@ -101,7 +102,10 @@ async def test_an_answered_call_has_each_step_at_its_time_and_each_attempt_of_it
         ("14", "callback_waits"),
     ]
     assert "over trunk north" in messages(trace)
-    assert "Trunk east failed: CONGESTION, SIP 503, cause 34 (no circuit available)." in messages(trace)
+    assert (
+        "Trunk east: the carrier cannot take calls now, CONGESTION, SIP 503, cause 34 (no circuit available)."
+        in messages(trace)
+    )
     assert "the hidden number's side hung up, SIP 200, cause 16 (normal call clearing)" in messages(trace)
     assert messages(trace).count("Attempt 1: HTTP 503 after 5 ms.") == 2
     assert (trace["duration"], trace["secondsLeased"], trace["hungUpBy"]) == (5, live["secondsLeased"], "CALLEE")
@@ -109,13 +113,36 @@ async def test_an_answered_call_has_each_step_at_its_time_and_each_attempt_of_it
     assert not any(name in str(customers) for name in ("north", "east", "west"))
 
 
+def _failed(status: str, sip_code: int | None, cause: int | None, trunk: str = "main") -> DialplanEnd:
+    dialled = "CHANUNAVAIL" if status in {"SILENT", "FULL"} else status
+    return DialplanEnd(dialled, trunk or None, (Attempt(trunk, status, sip_code, cause),), cause=34)
+
+
 UNANSWERED: list[tuple[str | DialplanEnd, str, str]] = [
     ("BUSY", "BUSY", "Not answered: the hidden number was busy, or declined the call, SIP 486, cause 17 (user busy)."),
-    ("NOANSWER", "NO_ANSWER", "Not answered: nobody picked up, or the telephone was not reachable."),
+    ("NOANSWER", "NO_ANSWER", "Not answered: nobody picked up, or the telephone is switched off or has no network."),
     ("CANCEL", "CANCELLED", "Not answered: the caller hung up."),
     (DialplanEnd("CANCEL"), "CANCELLED", "Not answered: the engine ended it, after a DELETE or for the operator."),
     (DialplanEnd("CANCEL", cause=GIVES_WAY), "GAVE_WAY", "Not answered: it gave way to a newer call"),
-    ("CONGESTION", "UNREACHABLE", "Not answered: the hidden number could not be reached, SIP 503, cause 34"),
+    ("CONGESTION", "UNREACHABLE", "Not answered: the carrier cannot take calls now, SIP 503, cause 34"),
+    # What Asterisk and SIPp really gave: a softphone that is not registered, a port where nobody listens, 404 and 403.
+    (_failed("CHANUNAVAIL", None, 3, trunk=""), "UNREACHABLE", f"Not answered: {SWITCHED_OFF}, cause 3 (no route to"),
+    (_failed("SILENT", None, None), "UNREACHABLE", "Not answered: the carrier gave no answer."),
+    (
+        _failed("CHANUNAVAIL", 404, 1),
+        "UNREACHABLE",
+        "Not answered: the carrier does not know the hidden number, SIP 404",
+    ),
+    (_failed("CHANUNAVAIL", 403, 21), "UNREACHABLE", "Not answered: the carrier does not allow this call, for example"),
+    (_failed("CHANUNAVAIL", 421, 127), "UNREACHABLE", "Not answered: the carrier refused the call, SIP 421, cause 127"),
+    (_failed("CHANUNAVAIL", 513, 34), "UNREACHABLE", "Not answered: the carrier has failed, SIP 513, cause 34"),
+    (
+        _failed("CHANUNAVAIL", None, 3),
+        "UNREACHABLE",
+        "Not answered: Asterisk has no address of the carrier that can be",
+    ),
+    (_failed("FULL", None, None), "UNREACHABLE", "Not answered: as many calls were up on the trunk as it may have."),
+    (_failed("NOANSWER", 480, 19), "NO_ANSWER", "switched off or has no network, SIP 480, cause 19 (no answer)."),
 ]
 
 
