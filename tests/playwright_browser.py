@@ -22,9 +22,9 @@ REACHABLE = """() => {
 }"""
 FOCUSED = """() => {
   const each = document.activeElement, style = getComputedStyle(each);
-  each.dataset.reached = '1';
+  window.reached = (window.reached ?? new Set()).add(each); // an attribute would be lost when a part is read again
   const isSeen = style.outlineStyle !== 'none' || style.boxShadow !== 'none';
-  return [each.outerHTML.slice(0, 120), isSeen, document.querySelectorAll('[data-reached]').length];
+  return [each.outerHTML.slice(0, 120), isSeen, window.reached.size];
 }"""
 
 # What a person would have to scroll sideways for: all that ends beyond the window. Lines of a shell may do so, and what

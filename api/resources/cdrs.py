@@ -17,7 +17,7 @@ from engine.bookings.lifecycle import owned
 from engine.cdr.listing import record_page
 from engine.domain.errors import NotFound
 from engine.domain.times import EpochMs
-from engine.storage.cdrs import WantedRecords
+from engine.storage.cdrs import Cdr, WantedRecords
 
 LISTING = CallListing("cdrs", CDR_ID)
 OF_BOOKING_LISTING = CallListing("booking-calls", CDR_ID)
@@ -51,11 +51,17 @@ async def show(request: web.Request) -> web.Response:
 
 
 async def _page(request: web.Request, listing: CallListing, wanted: WantedRecords) -> web.Response:
+    records, next_cursor = await records_of(request, listing, wanted)
+    return answer_page(request, [CdrBody.of(cdr) for cdr in records], next_cursor)
+
+
+async def records_of(request: web.Request, listing: CallListing, wanted: WantedRecords) -> tuple[list[Cdr], str | None]:
+    """Returns the page of records that the query asks for, and the cursor of the next page."""
     cursor = request.query.get("cursor")
     after = None if cursor is None else listing.position_of(cursor)
     page = await record_page(request.app[DEPENDENCIES].reads, wanted, after, limit_of(request))
     next_cursor = None if page.more_after is None else listing.cursor_after(page.more_after)
-    return answer_page(request, [CdrBody.of(record.cdr) for record in page.records], next_cursor)
+    return [record.cdr for record in page.records], next_cursor
 
 
 TAG = "Call records"

@@ -10,7 +10,7 @@ from api.http.routes import Operation, Route
 from api.resources.cdrs import TAG
 from api.schemas.traces import TraceBody
 from engine.calls.reports import CALL_ID
-from engine.cdr.trace import NO_CALL, trace_call
+from engine.cdr.trace import NO_CALL, CallTrace, trace_call
 from engine.domain.errors import NotFound
 
 PATH = "/calls/{id}/trace"
@@ -20,10 +20,15 @@ NAMED = re.compile(CALL_ID)
 
 async def show(request: web.Request) -> web.Response:
     """Answers with the trace of one of the account's calls."""
+    return json_answer(TraceBody.of(await trace_of(request)))
+
+
+async def trace_of(request: web.Request) -> CallTrace:
+    """Returns the trace of one of the account's calls, which the path names. Raises NotFound."""
     deps, named = request.app[DEPENDENCIES], request.match_info["id"]
     if not NAMED.fullmatch(named):
         raise NotFound(NO_CALL)
-    return json_answer(TraceBody.of(await trace_call(deps.reads, named, deps.policy, request[ACCOUNT_ID])))
+    return await trace_call(deps.reads, named, deps.policy, request[ACCOUNT_ID])
 
 
 ROUTES = (

@@ -5,7 +5,7 @@ from typing import Any
 from api.schemas.callbacks import CallbackAttemptBody, CallbackBody
 from api.schemas.common import Outgoing
 from api.schemas.fields import BookingIdField, CdrIdField, Count, HangupCause, Instant, PastCaller, Phone, SipCode
-from engine.cdr.timeline import TraceEvent, TraceState, state_of, timeline_of, verdict_of, wait_ms_of
+from engine.cdr.timeline import TraceEvent, TraceState, outcome_of, state_of, timeline_of, verdict_of, wait_ms_of
 from engine.cdr.trace import CallTrace, TracedCallback
 from engine.domain.call_ends import HungUpBy
 from engine.domain.dispositions import Disposition
@@ -132,6 +132,13 @@ def trace_record(trace: CallTrace, account: str) -> dict[str, Any]:
         "calleeSipCallId": known.callee_sip_call_id,
         **steps,
     }
+
+
+def headline(trace: CallTrace) -> dict[str, Any]:
+    """Returns a sentence for people: what became of a call; as long as it is up, what was decided on it."""
+    cdr = trace.cdr
+    is_good = cdr is None or cdr.disposition is Disposition.ANSWERED
+    return {"outcome": verdict_of(trace) if cdr is None else outcome_of(cdr), "isGood": is_good}
 
 
 def _time(instant: EpochMs | None) -> str | None:

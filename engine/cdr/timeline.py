@@ -100,7 +100,8 @@ def verdict_of(trace: CallTrace) -> str:
     answer = _refusal(trace.cdr)
     caller_got = f" The caller got SIP {SIP_OF_CAUSE[answer.cause]}." if answer else ""
     further = trace.cdr.further_calls
-    counted = f" {further} further calls of that minute were refused likewise." if further else ""
+    others = "1 further call of that minute was" if further == 1 else f"{further} further calls of that minute were"
+    counted = f" {others} refused likewise." if further else ""
     return f"Refused: {_why_refused(trace.cdr)}.{caller_got}{counted}"
 
 

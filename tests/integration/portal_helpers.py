@@ -1,6 +1,7 @@
 """Helpers for tests of the customer portal: two accounts with one of everything, on the real API with a worker."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from api.web.frame.site import Action
+from api.web.frame.site import Action, Page
 from api.web.portal.site import portal_site
 from engine.accounts.accounts import create_account
 from engine.accounts.keys import create_key
@@ -17,9 +18,11 @@ from engine.bookings.lifecycle import BookingRequest, book
 from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import call_ended, note_answer, route_call
 from engine.calls.reports import AnswerReport, EndReport
+from engine.cdr.refused import OWN_RECORDS
 from engine.domain.booking import Booking
+from engine.domain.call_ends import Attempt, DialplanEnd
 from engine.domain.ids import AccountId, CallId
-from engine.domain.numbers import E164
+from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.policy import UsagePlan
 from engine.domain.times import HOUR_MS, EpochMs
 from engine.domain.web_access import Role
@@ -27,14 +30,18 @@ from engine.runtime.clock import SystemClock
 from engine.runtime.security_log import SecurityLog
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
-from tests.contract.samples import ENDS
 from tests.integration.api_helpers import PEPPER, POLICY
 from tests.integration.callback_sending import failed_callback
 
 SITE = portal_site()
 CLOCK = SystemClock()
+# What only the operator may see of a call.
+TRUNKS = ("carrier-in", "carrier-tried", "carrier-out")
+SIP_CALL_ID = "call-id-of-the-carrier"
+FAILED_OVER = DialplanEnd("ANSWER", TRUNKS[2], (Attempt(TRUNKS[1], "CONGESTION", 503, 34),), "caller", 16)
 UNKNOWN = {
     "booking": "bkg_" + "0" * 32,
+    "record": "cdr_" + "0" * 32,
     "callback": "evt_" + "0" * 32,
     "endpoint": "cep_" + "0" * 32,
     "key": "key_" + "0" * 32,
@@ -43,7 +50,7 @@ UNKNOWN = {
 
 @dataclass(frozen=True)
 class Tenant:
-    """An account with a booking, a call, a callback that got 410, its disabled endpoint, and a key.
+    """An account with a booking, a call, refused ones, a callback that got 410, its disabled endpoint, and a key.
 
     Attributes:
         ids: The ids of these by their kinds.
@@ -85,16 +92,28 @@ def a_tenant(tx: Transaction, name: str, hidden: str) -> Tenant:
     now = CLOCK.now()
     account = create_account(tx, name, now)
     callback = f"https://{name}.example/calls"
-    wanted = BookingRequest(account.id, E164(hidden), UsagePlan.LARGE, callback, label=f"label of {name}")
+    label = f"label of {name}"
+    wanted = BookingRequest(account.id, E164(hidden), UsagePlan.LARGE, callback, label=label, refuse_anonymous=True)
     booking = book(tx, wanted, now, POLICY)
     caller, call_id = f"+1415555{hidden[-4:]}", CallId(f"call-of-{name}")
     at = CLOCK.timestamp()
-    route_call(tx, IncomingCall(call_id, booking.service, caller), at, POLICY)
+    incoming = IncomingCall(call_id, booking.service, caller, sip_call_id=SIP_CALL_ID, trunk=TRUNKS[0])
+    route_call(tx, incoming, at, POLICY)
     note_answer(tx, AnswerReport(call_id, booking.id, f"{call_id}-callee", 60), at)
-    call_ended(tx, EndReport(call_id, booking.id, 12_000, ENDS["ANSWER"]), at, POLICY)
+    record = call_ended(tx, EndReport(call_id, booking.id, 12_000, FAILED_OVER), at, POLICY)
+    assert record is not None
+    for number in range(OWN_RECORDS + 1):
+        refused = IncomingCall(CallId(f"{call_id}-{number}"), booking.service, ANONYMOUS, trunk=TRUNKS[0])
+        route_call(tx, refused, at, POLICY)
     callback_id, endpoint_id = failed_callback(tx, EpochMs(CLOCK.now() + 1))
     key = create_key(tx, account.id, PEPPER, now)
-    ids = {"booking": booking.id, "callback": callback_id, "endpoint": endpoint_id, "key": key.id}
+    ids = {
+        "booking": booking.id,
+        "record": record.cdr.id,
+        "callback": callback_id,
+        "endpoint": endpoint_id,
+        "key": key.id,
+    }
     secret = tx.webhook_secrets.of(account.id).present
     marks = (*ids.values(), name, callback, booking.service, hidden, caller, secret, key.secret)
     return Tenant(name, account.id, key.secret, booking, ids, marks)
@@ -143,9 +162,21 @@ def form_for(action: Action, ids: dict[str, str], url: str = "https://receiver.e
     }
 
 
-def path_of(path: str, ids: dict[str, str]) -> str:
-    kind = "booking" if "/bookings/" in path else "callback"
-    return SITE.prefix + path.replace("{id}", ids[kind])
+# What no page says to people: times as programs write them, wrong plurals, nothing.
+CLUMSY = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z|\b1 [a-z]*(?:minute|call|day|second|attempt|key|number)s\b|\bNone\b|\bnull\b"
+)
+EMPTY = re.compile(r"<(t[dh]|d[dt]|p|code)\b[^>]*>\s*</\1>")
+
+
+def clumsy_in(html: str) -> list[str]:
+    """Returns what a page should say better. What it shows word for word, in `pre`, is not looked at."""
+    said = re.sub(r"<pre\b.*?</pre>", "<pre>…</pre>", html, flags=re.DOTALL)
+    return [each[0] for each in (*EMPTY.finditer(said), *CLUMSY.finditer(re.sub(r"<[^>]*>", " ", said)))]
+
+
+def path_of(page: Page, ids: dict[str, str]) -> str:
+    return SITE.prefix + (page.path.replace("{id}", ids[page.example]) if page.example else page.path)
 
 
 async def link_of(portal: Portal, tenant: Tenant, **body: Any) -> dict[str, Any]:
@@ -164,7 +195,7 @@ async def use(portal: Portal, link: str, **headers: str) -> Answer:
 async def everything_of(portal: Portal, tenant: Tenant) -> str:
     """All that an account's API key and its portal show, and all that is stored of its access."""
     secret = (await portal.session(of=tenant)).secret
-    pages = [path_of(page.path, tenant.ids) for page in SITE.pages]
+    pages = [path_of(page, tenant.ids) for page in SITE.pages]
     seen = [(await ask(portal, "GET", path, secret, Accept="application/json")).text for path in pages]
     keys = await portal.storage.run(lambda tx: tx.accounts.keys_of(tenant.account_id))
     signing = await portal.storage.run(lambda tx: tx.webhook_secrets.of(tenant.account_id))

@@ -2,23 +2,29 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from engine.accounts.lifecycle import resume, suspend
 from engine.accounts.sign_in import csrf_token_of, end_session, make_link
+from engine.cdr.refused import OWN_RECORDS
 from engine.domain.times import HOUR_MS, EpochMs
 from engine.domain.web_access import CUSTOMER_LINK_MS, MAX_LINKS_OF_ACCOUNT, Role
 from tests.integration.api_helpers import PEPPER
 from tests.integration.portal_helpers import (
     CLOCK,
+    SIP_CALL_ID,
     SITE,
+    TRUNKS,
     UNKNOWN,
     Portal,
     Tenant,
     act,
     ask,
+    clumsy_in,
     everything_of,
     form_for,
     link_of,
@@ -41,15 +47,38 @@ async def test_every_page_shows_the_accounts_own_data_and_nothing_of_another(por
         seen = ""
         for page in SITE.pages:
             for accept in KINDS:
-                answer = await ask(portal, "GET", path_of(page.path, tenant.ids), secret, Accept=accept)
+                answer = await ask(portal, "GET", path_of(page, tenant.ids), secret, Accept=accept)
                 assert (answer.status, page.path) == (200, page.path), answer.text
-                found = [mark for mark in other.marks if mark in answer.text]
+                found = [mark for mark in (*other.marks, *TRUNKS, SIP_CALL_ID) if mark in answer.text]
                 assert (found, page.path) == ([], page.path)
+                assert (clumsy_in(answer.text) if accept == KINDS[0] else [], page.path) == ([], page.path)
                 seen += answer.text
-        shown = {"booking", "callback", "key"}
+        shown = {"booking", "record", "callback", "key"}
         assert {kind for kind in shown if tenant.ids[kind] in seen} == shown
         for mark in (tenant.name, tenant.booking.service, tenant.booking.destination, tenant.booking.callback):
             assert mark in seen, "the account's own data are shown as the API shows them"
+
+
+async def test_calls_say_what_became_of_them_as_the_api_says_it(portal: Portal) -> None:
+    tenant, secret = portal.ours, (await portal.session()).secret
+    headers = {"Authorization": f"Bearer {tenant.key}"}
+
+    async def data(path: str) -> Any:
+        return json.loads((await ask(portal, "GET", path, secret, Accept="application/json")).text)
+
+    calls = (await data("/portal/calls"))["data"]
+    assert Counter(call["outcome"] for call in calls) == {
+        "The call ended: the caller hung up, SIP 200, cause 16 (normal call clearing).": 1,
+        "Refused: the booking refused callers who withhold their number.": OWN_RECORDS,
+    }
+    for call in calls:
+        story = await data(f"/portal/calls/{call['id']}")
+        async with portal.client.get(f"{portal.url}/calls/{call['id']}/trace", headers=headers) as answer:
+            assert story["call"] == await answer.json()
+        assert story["outcome"] == call["outcome"]
+        assert story["outcome"].removesuffix(".") in str([step["message"] for step in story["call"]["timeline"]])
+    newest = (await ask(portal, "GET", "/portal/calls", secret)).text
+    assert "And 1 more of that minute." in newest
 
 
 async def test_another_accounts_ids_answer_like_unknown_ones(portal: Portal) -> None:
@@ -57,7 +86,7 @@ async def test_another_accounts_ids_answer_like_unknown_ones(portal: Portal) -> 
     for page in WITH_ID:
         for accept in KINDS:
             foreign, unknown = [
-                await ask(portal, "GET", path_of(page.path, ids), secret, Accept=accept)
+                await ask(portal, "GET", path_of(page, ids), secret, Accept=accept)
                 for ids in (portal.theirs.ids, UNKNOWN)
             ]
             assert (foreign.status, page.path) == (404, page.path)
@@ -67,7 +96,7 @@ async def test_another_accounts_ids_answer_like_unknown_ones(portal: Portal) -> 
         answer = await ask(portal, "GET", f"/portal/calls?{query}", secret, Accept="application/json")
         assert json.loads(answer.text)["data"] == []
         answer = await ask(portal, "GET", f"/portal/calls?{query}", theirs, Accept="application/json")
-        assert len(json.loads(answer.text)["data"]) == 1
+        assert len(json.loads(answer.text)["data"]) == 1 + OWN_RECORDS
 
 
 async def test_no_action_reaches_another_account(portal: Portal) -> None:
@@ -127,7 +156,7 @@ async def test_nobody_gets_anything_without_an_open_session_of_a_customer(portal
         secret = await made(portal)
         for page in SITE.pages:
             for sent in ({"Cookie": f"{SITE.cookie}={secret}"}, {"Authorization": f"Bearer {secret}"}):
-                answer = await ask(portal, "GET", path_of(page.path, portal.ours.ids), "", **sent)
+                answer = await ask(portal, "GET", path_of(page, portal.ours.ids), "", **sent)
                 assert (answer.status, page.path, made.__name__) == (401, page.path, made.__name__)
                 assert [mark for mark in portal.ours.marks if mark in answer.text] == []
         for action in SITE.actions:
@@ -205,8 +234,8 @@ async def test_only_the_page_that_the_account_has_named_may_show_the_portal_in_a
         return policy.rpartition("frame-ancestors ")[2]
 
     for page in SITE.pages:
-        assert await framed_by(path_of(page.path, ours.ids), secrets[0]) == FRAME
-        assert await framed_by(path_of(page.path, theirs.ids), secrets[1]) == "'none'"
+        assert await framed_by(path_of(page, ours.ids), secrets[0]) == FRAME
+        assert await framed_by(path_of(page, theirs.ids), secrets[1]) == "'none'"
     named = "/portal/sign-in?account="
     for path, secret, expected in (
         (named + ours.account_id, "", FRAME),
@@ -238,7 +267,7 @@ async def test_a_suspended_account_has_no_portal(portal: Portal) -> None:
     secret = (await portal.session(of=portal.theirs)).secret
     await portal.storage.run(suspend, portal.theirs.name, "unpaid", CLOCK.now())
     for page in SITE.pages:
-        answer = await ask(portal, "GET", path_of(page.path, portal.theirs.ids), secret)
+        answer = await ask(portal, "GET", path_of(page, portal.theirs.ids), secret)
         assert (answer.status, page.path) == (403, page.path)
     for action in SITE.actions:
         answer = await act(portal, action, secret, form_for(action, portal.theirs.ids))

@@ -1,6 +1,7 @@
 """What the actions of the customer portal do, what they refuse, and the portal of a sandbox."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -12,8 +13,9 @@ from api.web.portal.keys import MAX_KEYS
 from engine.accounts.keys import create_key
 from engine.accounts.sign_in import csrf_token_of
 from engine.domain.policy import UsagePlan
+from engine.domain.times import DAY_MS, instant_from
 from tests.integration.api_helpers import PEPPER, POLICY
-from tests.integration.callback_receiver import CallbackReceiver
+from tests.integration.callback_receiver import Answer, CallbackReceiver
 from tests.integration.portal_helpers import (
     CLOCK,
     SITE,
@@ -21,9 +23,11 @@ from tests.integration.portal_helpers import (
     a_tenant,
     act,
     ask,
+    clumsy_in,
     everything_of,
     form_for,
     link_of,
+    path_of,
     use,
 )
 
@@ -88,7 +92,8 @@ async def test_what_a_page_sends_is_carried_out_for_its_account(portal: Portal, 
     assert done.keys() == {action.path for action in SITE.actions}
     of_session = [line for line in portal.log.newest(1000) if line["SessionID"] == opened.session.id]
     assert {line["SecurityEvent"] for line in of_session} == {action.event for action in SITE.actions}
-    assert [mark for mark in (*tenant.marks[4:8], key, secret) if mark in str(portal.log.newest(1000))] == []
+    hidden = (tenant.name, tenant.booking.callback, tenant.booking.service, tenant.booking.destination, key, secret)
+    assert [mark for mark in hidden if mark in str(portal.log.newest(1000))] == []
 
 
 async def test_an_account_makes_a_few_keys_a_day(portal: Portal) -> None:
@@ -125,13 +130,59 @@ async def test_what_a_form_says_wrongly_is_refused(portal: Portal) -> None:
     assert await everything_of(portal, portal.ours) == before
 
 
-async def test_a_sandbox_has_a_portal_of_its_own(portal: Portal) -> None:
+async def test_the_url_to_test_is_one_that_takes_callbacks(portal: Portal, receiver: CallbackReceiver) -> None:
+    tenant = await portal.storage.run(a_tenant, "tries-urls", "+33612345680")
+    secret = (await portal.session(of=tenant)).secret
+    [send] = [each for each in SITE.actions if each.path == "/deliveries/test"]
+
+    async def offered() -> str:
+        answer = await ask(portal, "GET", "/portal/deliveries", secret, Accept="application/json")
+        url: str = json.loads(answer.text)["testUrl"]
+        return url
+
+    assert await offered() == "", "its only URL is disabled"
+    for answer, path in ((Answer(204), "/takes-them"), (Answer(500), "/refuses-them")):
+        receiver.answer_with(answer)
+        assert (await act(portal, send, secret, {"url": receiver.url + path})).status == 200
+        assert await offered() == f"{receiver.url}/takes-them"
+
+
+async def test_a_sandbox_has_a_portal_of_its_own_and_says_by_which_clock_times_are(
+    portal: Portal, receiver: CallbackReceiver
+) -> None:
     made = await portal.storage.run(create_key, portal.ours.name, PEPPER, CLOCK.now(), test=True)
+    ids = await tried_out(portal, made.secret, receiver)
     link = await link_of(portal, replace(portal.ours, key=made.secret), scope="full")
     cookie = (await use(portal, link["url"])).headers["Set-Cookie"]
     secret = cookie.partition(";")[0].partition("=")[2]
+    [rotate] = [each for each in SITE.actions if each.path == "/secret/rotate"]
+    assert (await act(portal, rotate, secret, {"overlap": "week"})).status == 200
+    marked = 0
     for page in SITE.pages:
-        if not page.placeholders:
-            text = (await ask(portal, "GET", SITE.prefix + page.path, secret)).text
-            assert "sandbox: simulated" in text
-            assert [mark for mark in portal.ours.marks if mark in text and mark != portal.ours.name] == []
+        text = (await ask(portal, "GET", path_of(page, ids), secret)).text
+        assert [mark for mark in portal.ours.marks if mark in text and mark != portal.ours.name] == []
+        assert (clumsy_in(text), page.path) == ([], page.path)
+        assert ("sandbox: simulated" in text or page.path.endswith("/print"), page.path) == (True, page.path)
+        for shown, mark in re.findall(r'<time datetime="([^"]+)">[^<]*</time>( <em>real time</em>)?', text):
+            is_real = (instant_from(shown) or 0) < CLOCK.now() + 100 * DAY_MS
+            assert (bool(mark), page.path, shown) == (is_real, page.path, shown)
+            marked += is_real
+    assert marked > len(SITE.pages), "the search proves nothing"
+
+
+async def tried_out(portal: Portal, key: str, receiver: CallbackReceiver) -> dict[str, str]:
+    """Sets a sandbox's clock forward and makes a call there. Returns the ids of what there is."""
+    headers = {"Authorization": f"Bearer {key}"}
+
+    async def api(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        async with portal.client.request(method, portal.url + path, json=body, headers=headers) as answer:
+            assert answer.status < 300, await answer.text()
+            return await answer.json()
+
+    await api("POST", "/test/clock", {"advance": 366 * 86_400})
+    wanted = {"destination": "+32470999999", "usagePlan": "SMALL", "callback": receiver.url}
+    booking = await api("POST", "/bookings", wanted)
+    call = {"service": booking["service"], "source": "+14155550123", "outcome": "answered", "seconds": 12}
+    record = (await api("POST", "/test/calls", call))["cdr"]
+    event = await api("POST", "/callbacks/test", {"url": receiver.url})
+    return {"booking": booking["id"], "record": record["id"], "callback": event["id"]}

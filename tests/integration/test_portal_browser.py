@@ -12,6 +12,7 @@ from playwright.async_api import Browser, Route
 from standardwebhooks import Webhook
 
 from api.web.frame.site import Page
+from api.web.portal.deliveries import REFRESH_SECONDS
 from engine.domain.web_access import Role
 from tests.integration.callback_receiver import Answer, CallbackReceiver
 from tests.integration.portal_helpers import SITE, Portal, path_of
@@ -46,7 +47,7 @@ async def link(portal: Portal) -> str:
 @pytest.mark.parametrize("page", SITE.pages, ids=lambda page: page.title)
 async def test_every_page_is_accessible_complete_and_offline(portal: Portal, signed_in: Watched, page: Page) -> None:
     tab = signed_in.page
-    await tab.goto(portal.url + path_of(page.path, portal.ours.ids))
+    await tab.goto(portal.url + path_of(page, portal.ours.ids))
     assert (await tab.title()).endswith(" · Your numbers")
     await tab.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     await signed_in.check(portal.url, views=(VIEWS[0], VIEWS[-1]))
@@ -54,7 +55,8 @@ async def test_every_page_is_accessible_complete_and_offline(portal: Portal, sig
 
 async def test_from_a_portal_link_to_a_verified_test_event_by_keyboard(portal: Portal, browser: Browser) -> None:
     async with CallbackReceiver() as receiver, watched_page(browser) as watched:
-        receiver.answer_with(Answer(200, body=b"<b>thanks</b>"))
+        # Slower than the log is read again: its new line changes while somebody looks at it.
+        receiver.answer_with(Answer(200, body=b"<b>thanks</b>", delay=REFRESH_SECONDS + 1))
         tab = watched.page
         await tab.goto(await link(portal))
         await tab.wait_for_function("document.activeElement.id === 'sign-in'")
@@ -65,7 +67,10 @@ async def test_from_a_portal_link_to_a_verified_test_event_by_keyboard(portal: P
         await tab.keyboard.press("Enter")
         await tab.get_by_label("URL of your receiver").fill(receiver.url)
         await tab.keyboard.press("Enter")
+        newest = tab.get_by_role("region", name="Deliveries").get_by_role("row").nth(1)
+        await newest.get_by_text("pending").wait_for()
         await tab.locator("#test-result").get_by_text("delivered").wait_for()
+        await newest.get_by_text("delivered").wait_for(timeout=1_000 * REFRESH_SECONDS / 2)
         assert await tab.get_by_text("<b>thanks</b>").count() == 1, "an answer is shown as text"
         program = await tab.locator("#test-result .snippet").text_content() or ""
         shown = await tab.locator("#test-result").inner_text()
@@ -132,7 +137,7 @@ async def test_who_may_only_see_is_offered_nothing_to_do(portal: Portal, browser
     secret = (await portal.session(Role.CUSTOMER_VIEWER)).secret
     async with watched_page(browser, cookie=(SITE.cookie, secret, f"{portal.url}/portal")) as watched:
         for page in SITE.pages:
-            await watched.page.goto(portal.url + path_of(page.path, portal.ours.ids))
+            await watched.page.goto(portal.url + path_of(page, portal.ours.ids))
             buttons = await watched.page.locator("main button").all()
             shown = {await each.inner_text() for each in buttons if await each.is_visible()}
             assert (shown - {"Copy the program"}, page.path) == (set(), page.path)

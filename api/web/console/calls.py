@@ -6,7 +6,7 @@ from typing import Any
 
 from api.http.parsing import unacceptable
 from api.schemas.fields import CDR_ID
-from api.schemas.traces import trace_record
+from api.schemas.traces import headline, trace_record
 from api.web.console.lists import BEFORE, PAGE, account_names, caller_named, page_of, place_of, typed
 from api.web.frame.site import Page, Visit
 from engine.calls.reports import CALL_ID
@@ -104,7 +104,6 @@ async def load_story(visit: Visit) -> Mapping[str, Any]:
     hidden = {"kind": "record", "id": trace.cdr.id} if trace.cdr else {"kind": "call", "id": record["callId"]}
     return {
         "call": record,
-        "outcome": record["message"] if trace.cdr is None else outcome_of(trace.cdr),
-        "isAnswered": trace.cdr is None or trace.cdr.disposition is Disposition.ANSWERED,
         "hidden": hidden,
+        **headline(trace),
     }

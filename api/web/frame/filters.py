@@ -37,7 +37,7 @@ def with_times(text: str) -> Markup:
 def duration(seconds: int | None) -> str:
     """Shows seconds as minutes or hours with two digits behind them."""
     if seconds is None:
-        return ""
+        return "\N{EN DASH}"
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -42,6 +42,8 @@ SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 CODE_FIELD = "code"
 # Seconds after which a browser forgets the cookie; the session itself ends earlier.
 COOKIE_SECONDS = 30 * 24 * 3600
+# The event upon which an open page reads its live part again.
+ACTED = "acted"
 NO_PAGE = PageRefused(404, "Not found", "There is no such page.")
 
 
@@ -127,8 +129,11 @@ async def _act(site: Site, action: Action, request: web.Request) -> web.StreamRe
     if wants_json(request):
         return json_of(request, {"message": outcome.message, **outcome.data})
     if outcome.html is not None:
-        return web.Response(text=outcome.html, content_type="text/html", headers=headers_of(request))
-    return message_of(request, site, outcome.message)
+        answer = web.Response(text=outcome.html, content_type="text/html", headers=headers_of(request))
+    else:
+        answer = message_of(request, site, outcome.message)
+    answer.headers["HX-Trigger"] = ACTED
+    return answer
 
 
 async def _act_on_page(visit: Visit, action: Action, form: Mapping[str, str]) -> web.StreamResponse:

@@ -1,15 +1,20 @@
-"""Calls, and the usage that they add up to."""
+"""Calls with what became of each, the steps of one call, and the usage that the calls add up to."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from api.http.dependencies import now_of
-from api.resources import cdrs, usage
+from api.resources import cdrs, traces, usage
+from api.resources.cdr_filters import wanted_records
+from api.schemas.cdrs import CdrBody
+from api.schemas.traces import TraceBody, headline
 from api.web.frame.site import Page, Visit
 from api.web.portal.entry import answer_of
+from engine.cdr.timeline import outcome_of
 from engine.domain.web_access import Role
 
+PATH = "/calls"
 MONTHS = 4
 
 
@@ -17,13 +22,24 @@ def call_pages() -> tuple[Page, ...]:
     """Returns the pages."""
     return (
         Page(
-            "/calls",
+            PATH,
             "Calls",
             Role.CUSTOMER_VIEWER,
             "portal/calls.html",
             load_calls,
             api="/cdr",
             parameters=frozenset({"cursor", "bookingId"}),
+        ),
+        Page(
+            f"{PATH}/{{id}}",
+            "Story of a call",
+            Role.CUSTOMER_VIEWER,
+            "portal/story.html",
+            load_story,
+            api=traces.PATH,
+            placeholders={"id": traces.NAMED},
+            in_menu=False,
+            example="record",
         ),
         Page(
             "/usage",
@@ -38,8 +54,17 @@ def call_pages() -> tuple[Page, ...]:
 
 
 async def load_calls(visit: Visit) -> Mapping[str, Any]:
-    """Returns a page of call records, as `GET /cdr` answers it."""
-    return await answer_of(visit, cdrs.index)
+    """Returns a page of call records, as `GET /cdr` answers it, with what became of each call."""
+    records, next_cursor = await cdrs.records_of(visit.request, cdrs.LISTING, wanted_records(visit.request))
+    shown = [CdrBody.of(cdr).model_dump(mode="json") | {"outcome": outcome_of(cdr)} for cdr in records]
+    return {"data": shown, "hasMore": next_cursor is not None, "nextCursor": next_cursor}
+
+
+async def load_story(visit: Visit) -> Mapping[str, Any]:
+    """Returns what is known of a call, as `GET /calls/{id}/trace` answers it, and what became of the call."""
+    trace = await traces.trace_of(visit.request)
+    shown = TraceBody.of(trace).model_dump(mode="json")
+    return {"call": shown, "destination": trace.known.destination, **headline(trace)}
 
 
 async def load_usage(visit: Visit) -> Mapping[str, Any]:

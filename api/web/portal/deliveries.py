@@ -1,6 +1,6 @@
 """The delivery log: what was sent, what came back, redelivery, and test events with a program that verifies them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from api.http.parsing import checked_body
@@ -10,15 +10,18 @@ from api.schemas.callbacks import EndpointBody, NewTestEvent
 from api.schemas.fields import CALLBACK_ID, ENDPOINT_ID
 from api.web.frame.rendering import part_of
 from api.web.frame.site import Action, Outcome, Page, Visit
-from api.web.portal.entry import account_of, answer_of
+from api.web.portal.entry import account_of, account_shown, answer_of
 from engine.callbacks import redelivery
 from engine.callbacks.signing import signature_headers
 from engine.domain.errors import NotFound
+from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs, instant_from
 from engine.domain.web_access import Role
 
 PATH = "/deliveries"
 ONE = f"{PATH}/{{id}}"
+# Somebody waits for the answer of a receiver.
+REFRESH_SECONDS = 3
 SNIPPET = """\
 import base64, hmac, os
 key = base64.b64decode(os.environ["WEBHOOK_SECRET"].removeprefix("whsec_"))
@@ -39,6 +42,7 @@ def delivery_pages() -> tuple[Page, ...]:
             load_list,
             api="/callbacks",
             parameters=frozenset({"cursor", "state"}),
+            refresh_seconds=REFRESH_SECONDS,
         ),
         Page(
             ONE,
@@ -49,6 +53,7 @@ def delivery_pages() -> tuple[Page, ...]:
             api="/callbacks/{id}",
             placeholders={"id": CALLBACK_ID},
             in_menu=False,
+            refresh_seconds=REFRESH_SECONDS,
             example="callback",
         ),
     )
@@ -67,15 +72,23 @@ def delivery_actions() -> tuple[Action, ...]:
 async def load_list(visit: Visit) -> Mapping[str, Any]:
     """Returns a page of callbacks, as `GET /callbacks` answers it, and the newest URLs."""
     request, reads = visit.request, visit.deps.reads
-    endpoints = await reads.endpoints(account_of(visit), before_id=None, limit=20)
-    shown = [EndpointBody.of(each).model_dump(mode="json") for each in endpoints]
+    newest = await reads.endpoints(account_of(visit), before_id=None, limit=20)
+    endpoints = [EndpointBody.of(each) for each in newest]
+    shown = await answer_of(visit, callbacks.index)
     return {
-        **await answer_of(visit, callbacks.index),
+        **shown,
         "state": request.query.get("state"),
-        "endpoints": shown,
-        # What a customer most likely wants to test.
-        "testUrl": shown[0]["url"] if shown else "",
+        "endpoints": [each.model_dump(mode="json") for each in endpoints],
+        "testUrl": url_to_test(shown["data"], endpoints),
     }
+
+
+def url_to_test(callbacks_shown: Sequence[Mapping[str, Any]], endpoints: Sequence[EndpointBody]) -> str:
+    """Returns the newest URL that takes callbacks, as far as is known; empty if there is none."""
+    failing = {each.url for each in endpoints if each.state == "DISABLED" or each.failing_since is not None}
+    delivered = [each["url"] for each in callbacks_shown if each["state"] == CallbackState.DELIVERED]
+    known = (*delivered, *(each.url for each in endpoints))
+    return next((url for url in known if url not in failing), "")
 
 
 async def load_one(visit: Visit) -> Mapping[str, Any]:
@@ -101,8 +114,9 @@ async def test(visit: Visit, form: Mapping[str, str]) -> Outcome:
     body = checked_body(visit.request, NewTestEvent, dict(form))
     callback = (await send_test(visit.request, body)).model_dump(mode="json")
     shown = {"callback": callback, "verification": await verification_of(visit, callback)}
+    html = part_of(visit, "portal/test_result.html", {"account": account_shown(visit), **shown})
     sentence = f"{callback['state'].capitalize()}: {callback['lastOutcome'] or 'no answer yet'}."
-    return Outcome(sentence, shown, html=part_of(visit, "portal/test_result.html", shown), subject=callback["id"])
+    return Outcome(sentence, shown, html=html, subject=callback["id"])
 
 
 async def redeliver(visit: Visit, form: Mapping[str, str]) -> Outcome:

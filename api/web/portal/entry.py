@@ -12,17 +12,22 @@ from typing import Any
 from aiohttp import web
 
 from api.http.auth import account_suspended
-from api.http.dependencies import ACCOUNT_ID, IS_SUSPENDED, OWN_QUOTA, SANDBOX
+from api.http.dependencies import ACCOUNT_ID, IS_SUSPENDED, OWN_QUOTA, SANDBOX, now_of
 from api.http.rate_limit import count_request
 from api.web.frame.protection import not_signed_in
 from api.web.frame.services import WEB
 from api.web.frame.site import Action, Outcome, Page, Visit
 from engine.domain.ids import AccountId
+from engine.domain.times import DAY_MS, rfc3339
+from engine.privacy.retention import SANDBOX_CALLBACKS_MS, SANDBOX_RECORDS_MS
 from engine.storage.console_reads import PortalAccount
 from engine.storage.sandboxes import Sandbox
 
+# The session's account, once it is found.
+ACCOUNT = web.RequestKey("ACCOUNT", PortalAccount)
 
-async def enter(visit: Visit) -> PortalAccount:
+
+async def enter(visit: Visit) -> None:
     """Marks the request as one of the session's account.
 
     Raises:
@@ -33,6 +38,7 @@ async def enter(visit: Visit) -> PortalAccount:
     account = await visit.services.reads.portal_account(account_id) if account_id else None
     if account is None:
         raise not_signed_in()
+    request[ACCOUNT] = account
     request[ACCOUNT_ID] = account.id
     request[OWN_QUOTA] = account.requests_per_minute
     request[IS_SUSPENDED] = account.is_suspended
@@ -41,18 +47,32 @@ async def enter(visit: Visit) -> PortalAccount:
     count_request(request)
     if account.is_suspended:
         raise account_suspended()
-    return account
 
 
 def of_account(page: Page) -> Page:
     """Returns the page, with the data of the session's account and the account's name."""
 
     async def load(visit: Visit) -> Mapping[str, Any]:
-        account = await enter(visit)
-        shown = {"name": account.name, "isSandbox": account.test_of is not None}
-        return {"account": shown, **await page.load(visit)}
+        await enter(visit)
+        return {"account": account_shown(visit), **await page.load(visit)}
 
     return replace(page, load=load)
+
+
+def account_shown(visit: Visit) -> dict[str, Any]:
+    """Returns what every page says about the session's account.
+
+    Of a sandbox, that is the time by its clock and by the machine's, and for how many days records and callbacks are
+    kept; the operator's periods can be shorter.
+    """
+    account = visit.request[ACCOUNT]
+    sandbox = {
+        "now": rfc3339(now_of(visit.request)),
+        "realNow": rfc3339(visit.now),
+        "recordDays": SANDBOX_RECORDS_MS // DAY_MS,
+        "callbackDays": SANDBOX_CALLBACKS_MS // DAY_MS,
+    }
+    return {"name": account.name, "sandbox": None if account.test_of is None else sandbox}
 
 
 def for_account(action: Action) -> Action:
