@@ -31,6 +31,7 @@ from api.resources import (
     explanations,
     exports,
     health,
+    number_swaps,
     portal_links,
     sandbox,
     traces,
@@ -44,6 +45,7 @@ __all__ = ["ROUTES", "Dependencies", "RequestLimits", "WebServices", "build_app"
 
 ROUTES: tuple[Route, ...] = (
     *bookings.ROUTES,
+    *number_swaps.ROUTES,
     *booking_pictures.ROUTES,
     *blocked_callers.ROUTES,
     *explanations.ROUTES,

@@ -3,6 +3,7 @@
 The code that makes the bodies of real callbacks makes these.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -17,6 +18,7 @@ from engine.domain.event_kinds import (
     BookingExpiringSoon,
     BookingGone,
     BookingLowSeconds,
+    BookingNumberSwapped,
     CallEnded,
     CallMissed,
     CallStarted,
@@ -37,6 +39,7 @@ CDR_ID = "cdr_01a206bf8c1d7a1190a6f0f2b7a1c9d3"
 MISSED_ID = "cdr_01a206bf9d2e7b2281b7a1f3c8b2d0e4"
 HIDDEN = E164("+32470123456")
 SERVICE = E164("+3225550000")
+SWAPPED = E164("+3225550042")
 CALLER = "+14155550123"
 CALLBACK = "https://customer.example/calls"
 METADATA: Metadata = {"order": "1871"}
@@ -109,8 +112,10 @@ CALLED_TOO_LATE = _at("2026-03-09T08:15:00Z")
 EXPIRED_CALL = _numbered(7, events.expired_call_body(called_at=CALLED_TOO_LATE, **PARTIES), METADATA)
 # The callback that ends a flood of calls.
 EXPIRED_CALLS = _numbered(7, events.expired_call_body(called_at=CALLED_TOO_LATE, not_reported=990, **PARTIES), METADATA)
+SWAPPED_BOOKING = replace(BOOKING, service=SWAPPED)
+NUMBER_SWAPPED = _numbered(8, events.number_swapped_body(SWAPPED_BOOKING, SERVICE, _at("2026-03-10T10:00:00Z")))
 BOOKING_GONE = _numbered(
-    8, events.booking_gone_body(BOOKING, WhyGone.GRACE_OVER, EpochMs(BOOKING.expires_at + GRACE_MS))
+    9, events.booking_gone_body(SWAPPED_BOOKING, WhyGone.GRACE_OVER, EpochMs(BOOKING.expires_at + GRACE_MS))
 )
 
 CALLBACK_TEST = events.callback_test_body(BOOKED_AT)
@@ -123,5 +128,6 @@ CALLBACKS: dict[type[BaseModel], list[EventBody]] = {
     BODIES[BookingExpiringSoon]: [EXPIRING_SOON],
     BODIES[BookingLowSeconds]: [LOW_SECONDS],
     BODIES[BookingExpired]: [BOOKING_EXPIRED],
+    BODIES[BookingNumberSwapped]: [NUMBER_SWAPPED],
     BODIES[BookingGone]: [BOOKING_GONE],
 }

@@ -32,6 +32,7 @@ from api.schemas.bookings import (
     BookingPatchBody,
     NewBlockedCaller,
     NewBooking,
+    NumberWish,
 )
 from api.schemas.callbacks import (
     CallbackBody,
@@ -224,6 +225,7 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
         {"destination": HIDDEN, "usagePlan": "SMALL", "callback": CALLBACK, "country": "BE", "area": "2"},
         {"destination": HIDDEN, "usagePlan": "SMALL", "callback": CALLBACK, "country": "any"},
     ],
+    NumberWish: [{}, {"country": "BE", "area": "2"}, {"service": story.SWAPPED}],
     BookingChange: [{"usagePlan": "MEDIUM"}, {"usagePlan": "SMALL", "maxCallSeconds": None, "callback": CALLBACK}],
     BookingPatchBody: [{"paused": True}, {"label": None, "metadata": {"order": "1871", "desk": "north"}}],
     BookingBody: [shown(BOOKING)],

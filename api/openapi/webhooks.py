@@ -11,6 +11,7 @@ from engine.domain.event_kinds import (
     BookingExpiringSoon,
     BookingGone,
     BookingLowSeconds,
+    BookingNumberSwapped,
     CallbackTest,
     CallEnded,
     CallMissed,
@@ -26,6 +27,7 @@ EVENTS: Mapping[str, tuple[type[BaseModel], str]] = {
     "bookingExpiringSoon": (BODIES[BookingExpiringSoon], "A booking ends soon"),
     "bookingLowSeconds": (BODIES[BookingLowSeconds], "A booking has few seconds left"),
     "bookingExpired": (BODIES[BookingExpired], "A booking has expired"),
+    "bookingNumberSwapped": (BODIES[BookingNumberSwapped], "A booking has another number"),
     "bookingGone": (BODIES[BookingGone], "A booking is gone"),
     "callbackTest": (BODIES[CallbackTest], "You have asked for a test event"),
 }

@@ -69,30 +69,13 @@ class LimitFields(Incoming):
         return self.model_dump(include=set(LimitFields.model_fields), exclude_unset=True)
 
 
-class NewBooking(LimitFields):
-    """A number to book."""
+class NumberWish(Incoming):
+    """Which number to take. Without any of these it is one of the destination's country, if one is free."""
 
     model_config = ConfigDict(json_schema_extra={"not": {"anyOf": [*EXCLUDED, AREA_OF_ANY]}})
 
-    destination: Destination
-    """The number to hide: an E.164 number that exists, that may be called, and that is not a rented number."""
-    usage_plan: Plan
-    callback: Callback
-    """The URL that receives callbacks: `https`, with a public host, without user name and fragment."""
-    caller_id: ShownCaller = CallerId.CALLER
-    """What the destination sees as the caller's number: the caller's own, the rented number, or none."""
-    refuse_anonymous: bool = False
-    """`true`: callers who withhold their number are refused."""
-    paused: bool = False
-    """`true`: calls are refused until it is `false` again. The booking's time goes on."""
-    label: Label | None = None
-    """A name for people."""
-    metadata: Metadata = Field(default_factory=dict)
-    """Your own notes. Callbacks repeat them."""
-    language: Kept[SpokenLanguage] = None
-    """The language in which callers hear why they are refused. Without it, the operator's language."""
     service: Kept[Service] = None
-    """The rented number to book. If it is not free, the request is refused."""
+    """The rented number to take. If it is not free, the request is refused."""
     prefix: Kept[Prefix] = None
     """The first digits of the rented number. Send at most one of `service`, `prefix` and `country`."""
     country: Kept[WantedCountry] = None
@@ -113,9 +96,31 @@ class NewBooking(LimitFields):
 
     @property
     def wanted(self) -> NumberRequest:
-        """Which number to book."""
+        """Which number to take."""
         service = None if self.service is None else E164(self.service)
         return NumberRequest(service, self.prefix, self.country, self.area)
+
+
+class NewBooking(NumberWish, LimitFields):
+    """A number to book."""
+
+    destination: Destination
+    """The number to hide: an E.164 number that exists, that may be called, and that is not a rented number."""
+    usage_plan: Plan
+    callback: Callback
+    """The URL that receives callbacks: `https`, with a public host, without user name and fragment."""
+    caller_id: ShownCaller = CallerId.CALLER
+    """What the destination sees as the caller's number: the caller's own, the rented number, or none."""
+    refuse_anonymous: bool = False
+    """`true`: callers who withhold their number are refused."""
+    paused: bool = False
+    """`true`: calls are refused until it is `false` again. The booking's time goes on."""
+    label: Label | None = None
+    """A name for people."""
+    metadata: Metadata = Field(default_factory=dict)
+    """Your own notes. Callbacks repeat them."""
+    language: Kept[SpokenLanguage] = None
+    """The language in which callers hear why they are refused. Without it, the operator's language."""
 
 
 class BookingPatchBody(LimitFields):

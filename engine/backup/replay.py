@@ -55,7 +55,8 @@ def make_up_for(tx: Transaction, losses: Losses, reader: ReportReader) -> Mappin
     done += _set_account_states(tx, losses.entries)
     done["keysRevoked"] += sum(_revoke_key(tx, each) for each in by_kind[Kind.KEY])
     done["bookingsEnded"] = sum(_end_booking(tx, each, losses) for each in by_kind[Kind.BOOKING])
-    done["bookingsPaused"] = sum(_pause_booking(tx, each, losses) for each in by_kind[Kind.DESTINATION])
+    changed = by_kind[Kind.DESTINATION] + by_kind[Kind.SERVICE]
+    done["bookingsPaused"] = sum(_pause_booking(tx, each, losses) for each in changed)
     done["webSessionsEnded"] = tx.web_access.end_all(losses.at.wall_ms)
     done["secretsReplaced"] = _replace_secrets(tx, {each.subject for each in by_kind[Kind.SECRET]})
     hold_until = EpochMs(losses.at.wall_ms + losses.policy.quarantine_ms)
@@ -123,7 +124,10 @@ def _end_booking(tx: Transaction, entry: Entry, losses: Losses) -> bool:
 
 
 def _pause_booking(tx: Transaction, entry: Entry, losses: Losses) -> bool:
-    """Pauses a booking whose hidden number was changed since: the one in the backup must not be called any more."""
+    """Pauses a booking whose hidden or rented number was changed since.
+
+    The hidden number in the backup must not be called any more, and no call to the rented one may be put through.
+    """
     booking = tx.bookings.by_id(BookingId(entry.subject))
     is_older = entry.at < losses.backup_at - CLOCK_MARGIN_MS
     if booking is None or booking.gone_at is not None or booking.paused or is_older:

@@ -20,6 +20,7 @@ from engine.domain.booking import Booking
 from engine.domain.events import EventBody, WhyGone
 from engine.domain.ids import AccountId, BookingId
 from engine.domain.notifications import EventType, is_low
+from engine.domain.numbers import E164
 from engine.domain.policy import Policy
 from engine.domain.times import EpochMs
 from engine.storage.call_path import Called
@@ -65,7 +66,7 @@ def notify_call_started(tx: Transaction, called: Called, answered_at: EpochMs, n
             source=call.source,
             destination=call.destination,
             booking_id=booking.id,
-            service=booking.service,
+            service=call.service(booking),
         )
         post(tx, booking, body, now, call_id=call.call_id)
 
@@ -81,7 +82,7 @@ def notify_call_missed(tx: Transaction, called: Called, cdr: Cdr, now: EpochMs) 
             source=cdr.source,
             destination=cdr.destination,
             booking_id=booking.id,
-            service=booking.service,
+            service=cdr.service,
             end=cdr.end,
         )
         post(tx, booking, body, now, call_id=cdr.call_id)
@@ -113,6 +114,12 @@ def notify_credit_changed(
     if is_revived and ends_soon and EventType.BOOKING_EXPIRING_SOON in chosen:
         # The sweep skipped it while its credit was spent.
         _notify_once(tx, booking, EventType.BOOKING_EXPIRING_SOON, events.expiring_soon_body(booking, now), now)
+
+
+def notify_number_swapped(tx: Transaction, booking: Booking, previous: E164, now: EpochMs) -> None:
+    """Posts `booking.number_swapped`, if the account has chosen it."""
+    if EventType.BOOKING_NUMBER_SWAPPED in tx.notifications.chosen(booking.account_id):
+        post(tx, booking, events.number_swapped_body(booking, previous, now), now)
 
 
 def notify_booking_gone(tx: Transaction, booking: Booking, why: WhyGone, now: EpochMs) -> None:

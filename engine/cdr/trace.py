@@ -84,7 +84,7 @@ async def trace_call(reads: Reads, named: str, policy: Policy, account_id: Accou
     if cdr is None and call is not None and call.ended_at is not None:
         cdr = await reads.record_named(call.call_id)  # it has ended between the two
     booking_id = cdr.booking_id if cdr else call.booking_id if call else BookingId("")
-    owner, service = (cdr.account_id, cdr.service) if cdr else await _holder_of(reads, booking_id)
+    owner, service = (cdr.account_id, cdr.service) if cdr else await _holder_of(reads, booking_id, call)
     if account_id not in {None, owner}:
         raise NotFound(NO_CALL)
     call_id = cdr.call_id if cdr else CallId(named)
@@ -94,11 +94,11 @@ async def trace_call(reads: Reads, named: str, policy: Policy, account_id: Accou
     return CallTrace(owner, service, call, cdr, callbacks)
 
 
-async def _holder_of(reads: Reads, booking_id: BookingId) -> tuple[AccountId, E164]:
+async def _holder_of(reads: Reads, booking_id: BookingId, call: Call | None) -> tuple[AccountId, E164]:
     booking = await reads.booking(booking_id)
     if booking is None:
         raise NotFound(NO_CALL)
-    return booking.account_id, booking.service
+    return booking.account_id, booking.service if call is None else call.service(booking)
 
 
 def _span(call: Call | None, cdr: Cdr | None, policy: Policy) -> tuple[EpochMs, EpochMs]:

@@ -53,7 +53,7 @@ def record_of(booking: Booking, call: Call, outcome: CallOutcome, *, cdr_id: str
         started_at=call.started_at,
         duration=outcome.duration,
         source=call.source,
-        service=booking.service,
+        service=call.service(booking),
         # Where the call was put through to: the booking's destination may have changed since.
         destination=call.destination,
         disposition=outcome.disposition,

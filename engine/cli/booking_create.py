@@ -53,6 +53,8 @@ Destination = Annotated[
 Country = Annotated[
     str | None, typer.Option(help="Or any number of this country, such as BE; any: of whatever country.")
 ]
+Service = Annotated[str | None, typer.Option(help="The number to rent, and no other.")]
+Prefix = Annotated[str | None, typer.Option(help="Or any number that begins so.")]
 Area = Annotated[
     str | None,
     typer.Option(help="Its digits after the country code, such as 2, in --country or the destination's country."),
@@ -65,8 +67,8 @@ def create(
     callback: Annotated[str, typer.Option(help="The URL that receives callbacks about its calls.")],
     destination: Destination = None,
     plan: PlanOption = UsagePlan.SMALL,
-    service: Annotated[str | None, typer.Option(help="The number to rent, and no other.")] = None,
-    prefix: Annotated[str | None, typer.Option(help="Or any number that begins so.")] = None,
+    service: Service = None,
+    prefix: Prefix = None,
     country: Country = None,
     area: Area = None,
     label: Annotated[str, typer.Option(help="A name for people to read.")] = "",
@@ -91,7 +93,7 @@ def create(
     """
     settings = Settings()
     check_callback(callback, settings)
-    number, pairs = _number_request(service, prefix, country, area), checked_metadata(label, metadata or [])
+    number, pairs = number_request(service, prefix, country, area), checked_metadata(label, metadata or [])
     owner = run_command(settings, account_of, account)
     limits = BookingLimits(max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds)
     hidden = E164(destination or typer.prompt("Number to hide", err=True))
@@ -111,7 +113,7 @@ def _book(settings: Settings, request: BookingRequest, owner: str) -> dict[str, 
     return run_command(settings, book)
 
 
-def _number_request(service: str | None, prefix: str | None, country: str | None, area: str | None) -> NumberRequest:
+def number_request(service: str | None, prefix: str | None, country: str | None, area: str | None) -> NumberRequest:
     """Returns which number is wanted. Raises InvalidInput with everything that is wrong."""
     problems = []
     if sum(wish is not None for wish in (service, prefix, country or area)) > 1:

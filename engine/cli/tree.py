@@ -79,6 +79,9 @@ BOOKINGS: dict[str, Entry] = {
         "booking_top", "app", "List the bookings with the most calls, or the most charged seconds, of the last hours."
     ),
     "change": Entry("booking_change", "app", "Change a booking without renewing it."),
+    "swap-number": Entry(
+        "booking_swap", "app", "Give a booking another number; its old one goes into quarantine, its live calls go on."
+    ),
     "renew": Entry("booking_credit", "renew_app", "Add a usage plan to a booking, also in its grace period."),
     "adjust": Entry(
         "booking_credit",

@@ -156,6 +156,14 @@ class BookingExpired(_OfBooking):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BookingNumberSwapped(_OfBooking):
+    """A booking has another rented number. Calls to the previous one do not reach it any more."""
+
+    type: Literal[EventType.BOOKING_NUMBER_SWAPPED] = field(default=EventType.BOOKING_NUMBER_SWAPPED, init=False)
+    previous_service: Annotated[E164, "The number that the booking had before."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BookingGone(_OfBooking):
     """A booking is gone for good. Its number will be rented to somebody else."""
 
@@ -190,6 +198,7 @@ Event: TypeAlias = (
     | BookingExpiringSoon
     | BookingLowSeconds
     | BookingExpired
+    | BookingNumberSwapped
     | BookingGone
 )
 

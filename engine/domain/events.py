@@ -18,6 +18,7 @@ from engine.domain.event_kinds import (
     BookingExpiringSoon,
     BookingGone,
     BookingLowSeconds,
+    BookingNumberSwapped,
     CallbackTest,
     CallEnded,
     CallMissed,
@@ -51,6 +52,7 @@ __all__ = [
     "expiring_soon_body",
     "in_envelope",
     "low_seconds_body",
+    "number_swapped_body",
 ]
 
 # Characters that end a line, and halves of surrogate pairs.
@@ -197,6 +199,13 @@ def booking_expired_body(booking: Booking, grace_ms: int) -> EventBody:
             reason=cast("WhyExpired", why_expired(booking)),
             revivable_until=EpochMs(booking.expires_at + grace_ms),
         )
+    )
+
+
+def number_swapped_body(booking: Booking, previous: E164, now: EpochMs) -> EventBody:
+    """The body for a booking that has a new number in the place of `previous`."""
+    return body_of(
+        BookingNumberSwapped(timestamp=now, booking_id=booking.id, service=booking.service, previous_service=previous)
     )
 
 

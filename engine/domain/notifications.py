@@ -78,4 +78,5 @@ class EventType(StrEnum):
     BOOKING_EXPIRING_SOON = "booking.expiring_soon"
     BOOKING_LOW_SECONDS = "booking.low_seconds"
     BOOKING_EXPIRED = "booking.expired"
+    BOOKING_NUMBER_SWAPPED = "booking.number_swapped"
     BOOKING_GONE = "booking.gone"

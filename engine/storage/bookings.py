@@ -8,7 +8,7 @@ from engine.domain.booking import Booking, CallerId
 from engine.domain.ids import AccountId, BookingId
 from engine.domain.metering import Credit
 from engine.domain.notes import as_text, digests
-from engine.domain.numbers import E164
+from engine.domain.numbers import E164, is_simulated
 from engine.domain.policy import BookingLimits, UsagePlan
 from engine.domain.prompts import Language
 from engine.domain.times import EpochMs
@@ -78,6 +78,18 @@ class Bookings(Table):
         """Does the same, and counts a callback about the booking that is posted in this transaction."""
         self._sql.update_credit_and_count(self._db, **_credit_columns(booking))
 
+    def swap_service(self, booking: Booking, service: E164, now: EpochMs) -> None:
+        """Gives a booking another number, and keeps which one it had. A simulated number is not worth keeping."""
+        self._sql.set_service(self._db, id=booking.id, service=service)
+        if not is_simulated(booking.service):
+            self._sql.insert_number_swap(
+                self._db,
+                account_id=booking.account_id,
+                swapped_at=now,
+                booking_id=booking.id,
+                service=booking.service,
+            )
+
     def by_id(self, booking_id: BookingId) -> Booking | None:
         """Returns the booking with that id, also when it is gone. No other transaction changes it or its calls now."""
         self._sql.lock_booking(self._db, id=booking_id)
@@ -107,8 +119,11 @@ class Bookings(Table):
         return int(self._sql.bookings_held(self._db, account_id=account_id, at_most=limit))
 
     def nth_newest(self, account_id: AccountId, n: int, since: EpochMs) -> EpochMs | None:
-        """Returns when the account made its `n`-th newest booking after `since`; None if it has made fewer."""
-        instant: EpochMs | None = self._sql.nth_newest_booking(
+        """Returns when the account took its `n`-th newest number after `since`; None if it has taken fewer.
+
+        It takes one for each booking and for each swap.
+        """
+        instant: EpochMs | None = self._sql.nth_newest_number_taken(
             self._db, account_id=account_id, since=since, skipped=n - 1
         )
         return instant

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.domain.booking import Booking
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.metering import CallState
 from engine.domain.numbers import E164
@@ -30,6 +31,7 @@ class Call:
         sip_call_id: The SIP Call-ID of the caller's leg; None if it is not known.
         callee_sip_call_id: The SIP Call-ID of the callee's leg; None before its answer is reported.
         incoming_trunk: The trunk over which the call came in; None if it came from something else.
+        dialled: The rented number that was dialled, if the booking has got another one since. None: the booking's.
     """
 
     call_id: CallId
@@ -48,6 +50,11 @@ class Call:
     sip_call_id: str | None = None
     callee_sip_call_id: str | None = None
     incoming_trunk: str | None = None
+    dialled: E164 | None = None
+
+    def service(self, booking: Booking) -> E164:
+        """Returns the rented number that was dialled to reach the booking."""
+        return self.dialled or booking.service
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,7 @@ class Calls(Table):
             sip_call_id=call.sip_call_id,
             callee_sip_call_id=call.callee_sip_call_id,
             incoming_trunk=call.incoming_trunk,
+            dialled=call.dialled,
         )
 
     def update(self, call: Call) -> None:
@@ -131,6 +139,10 @@ class Calls(Table):
     def has_ended(self, call_id: CallId) -> bool:
         """Returns whether the call has ended; False for an unknown call."""
         return bool(self._sql.call_has_ended(self._db, call_id=call_id))
+
+    def note_dialled(self, booking: Booking) -> None:
+        """Notes which number the calls that are up on a booking have dialled, before it gets another one."""
+        self._sql.note_dialled(self._db, booking_id=booking.id, service=booking.service)
 
     def up_on(self, booking_id: BookingId) -> list[Call]:
         """Returns the calls that are up on a booking."""
@@ -206,6 +218,7 @@ def call_from_row(row: Iterable[Any]) -> Call:
         sip_call_id,
         callee_sip_call_id,
         incoming_trunk,
+        dialled,
     ) = row
     return Call(
         call_id,
@@ -224,4 +237,5 @@ def call_from_row(row: Iterable[Any]) -> Call:
         sip_call_id,
         callee_sip_call_id,
         incoming_trunk,
+        dialled,
     )

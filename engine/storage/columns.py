@@ -56,6 +56,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "sip_call_id",
         "callee_sip_call_id",
         "incoming_trunk",
+        "dialled",
     ),
     "cdrs": (
         "id",

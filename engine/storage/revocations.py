@@ -58,6 +58,8 @@ class Kind(StrEnum):
     """A booking is gone, and its number may belong to another one."""
     DESTINATION = "destination"
     """A booking hides another number than before."""
+    SERVICE = "service"
+    """A booking has another rented number than before."""
     SUSPENDED = "suspended"
     """An account was suspended."""
     RESUMED = "resumed"

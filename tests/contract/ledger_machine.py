@@ -15,6 +15,7 @@ from engine.bookings import lifecycle as bookings
 from engine.bookings.adjustments import Adjustment, adjust
 from engine.bookings.lifecycle import BookingRequest, Renewal
 from engine.bookings.number_pool import import_numbers
+from engine.bookings.swapping import swap_number
 from engine.callbacks import notifications
 from engine.calls.end_spool import CURRENT
 from engine.domain.account_limits import AccountLimits
@@ -155,6 +156,14 @@ class Machine(RuleBasedStateMachine):
             return
         with suppress(BookingGone):
             self.books.run(adjust, adjustment, self.clocks.timestamp(), self.policy)
+
+    def swap(self, booking: Booking) -> None:
+        try:
+            swapped = self.books.run(swap_number, self._account, booking.id, self.clocks.now, self.policy)
+        except (BookingGone, NoNumberFree):
+            return
+        self.held[self.held.index(booking)] = swapped
+        self._holder[swapped.service] = booking.id
 
     def cancel(self, booking: Booking) -> None:
         self.held.remove(booking)

@@ -18,11 +18,14 @@ import pytest
 
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingPatch, BookingRequest
+from engine.bookings.swapping import swap_number
 from engine.calls import lifecycle as calls
 from engine.calls.facts import IncomingCall
 from engine.config.postgres_address import PostgresAddress
 from engine.domain.booking import Booking
 from engine.domain.ids import AccountId, CallId
+from engine.domain.number_choice import NumberRequest
+from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.storage import queries
 from engine.storage.transaction import Transaction
@@ -88,6 +91,12 @@ class Race:
 
     def change(self, booking: Booking, patch: BookingPatch) -> Command:
         return lambda tx: bookings.change(tx, self.world.account, booking.id, patch, self.world.now, self.world.policy)
+
+    def swap(self, booking: Booking, service: str) -> Command:
+        wanted, world = NumberRequest(E164(service)), self.world
+        world.now += 1  # two swaps within a millisecond could not both be kept
+        now = world.now
+        return lambda tx: swap_number(tx, world.account, booking.id, now, world.policy, wanted)
 
     async def goes_wrong_without_locks_only(self, run: Callable[["Race"], Awaitable[None]]) -> None:
         """Checks that a race passes with the locks, and fails without them."""

@@ -72,6 +72,12 @@ class Ledger(Audited):
         self.adjust(self.held[turn % len(self.held)], seconds, calls)
         self.turn()
 
+    @precondition(lambda self: self.engine and self.held)
+    @rule(turn=which)
+    def somebody_swaps_the_number(self, turn: int) -> None:
+        self.swap(self.held[turn % len(self.held)])
+        self.turn()
+
     @precondition(lambda self: self.engine and len(self.held) > 1)
     @rule(turn=which)
     def somebody_cancels(self, turn: int) -> None:

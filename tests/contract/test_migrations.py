@@ -36,6 +36,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "calls_leased": 1,
         "calls_settled": 1,
     },
+    "number_swaps": {"account_id": "acc_1", "swapped_at": START, "booking_id": "bkg_1", "service": "+3225550002"},
     "booking_notes": {"digest": "d", "booking_id": "bkg_1"},
     "grants": {
         "id": "grt_1",

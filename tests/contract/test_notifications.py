@@ -3,6 +3,7 @@
 import pytest
 
 from engine.accounts.accounts import create_account
+from engine.bookings.swapping import swap_number
 from engine.callbacks import notifications
 from engine.domain.ids import CallId
 from engine.domain.notifications import EventType
@@ -28,6 +29,7 @@ async def a_whole_life(world: World) -> None:
     world.now += DAY
     await sweep(world)
     await world.renew(booking)
+    await world.storage.run(swap_number, world.account, booking.id, world.now, world.policy)
     await world.cancel(booking)
 
 

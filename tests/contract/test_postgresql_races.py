@@ -22,6 +22,7 @@ from engine.domain.errors import InvalidInput, QuotaReached
 from engine.domain.ids import CallId
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
+from engine.domain.rejections import UNKNOWN_NUMBER
 from engine.domain.routing import Bridge
 from engine.domain.times import BootMs, EpochMs
 from engine.storage.call_path import CallPath
@@ -108,6 +109,27 @@ async def an_account_is_called_on_two_bookings_at_its_limit(race: Race) -> None:
     assert [isinstance(each, Bridge) for each in decisions].count(True) == 1
 
 
+async def a_call_comes_as_its_number_is_swapped(race: Race) -> None:
+    booking = await race.world.book(UsagePlan.LARGE)
+    decision, _ = await race.at_once(race.route(booking, "c1"), race.swap(booking, POOL[2]))
+    assert isinstance(decision, Bridge)
+    await race.world.ended(CallId("c1"), SECOND)
+    assert race.world.rows("SELECT service FROM cdrs") == [{"service": booking.service}]
+
+
+async def a_number_is_swapped_as_a_call_comes(race: Race) -> None:
+    booking = await race.world.book(UsagePlan.LARGE)
+    _, decision = await race.at_once(race.swap(booking, POOL[2]), race.route(booking, "c1"))
+    assert decision == UNKNOWN_NUMBER
+
+
+async def a_number_is_swapped_twice(race: Race) -> None:
+    booking = await race.world.book(UsagePlan.LARGE)
+    await race.at_once(race.swap(booking, POOL[2]), race.swap(booking, POOL[3]))
+    booked = race.world.rows("SELECT e164 FROM numbers WHERE state = 'BOOKED'")
+    assert booked == [{"e164": (await race.world.stored(booking)).service}]
+
+
 async def an_operator_quarantines_what_is_booked(race: Race) -> None:
     number = (await race.world.storage.run(lambda tx: tx.numbers.page("", None, 1)))[0].e164
     until = EpochMs(race.world.now + DAY)
@@ -125,6 +147,9 @@ RACES: tuple[Callable[[Race], Awaitable[None]], ...] = (
     two_customers_book,
     a_customer_books_twice_up_to_the_quota,
     an_account_is_called_on_two_bookings_at_its_limit,
+    a_call_comes_as_its_number_is_swapped,
+    a_number_is_swapped_as_a_call_comes,
+    a_number_is_swapped_twice,
     an_operator_quarantines_what_is_booked,
 )
 

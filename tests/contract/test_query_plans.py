@@ -95,7 +95,7 @@ INDEXES = {
     "line_up_due_callbacks": "outbox_due (account_id=? AND due_at<?)",
     "least_recently_used_free_of_country": "numbers_free_country (country=?)",
     "nth_end_of_quarantine": "numbers_quarantined_by (quarantined_by=? AND quarantined_until>?)",
-    "nth_newest_booking": "bookings_account_created (account_id=? AND created_at>?)",
+    "nth_newest_number_taken": "bookings_account_created (account_id=? AND created_at>?)",
     "numbers_quarantined_by": "numbers_quarantined_by (quarantined_by=? AND quarantined_until>?)",
     "oldest_cdrs": "sqlite_autoindex_cdrs_1",
 }
@@ -112,7 +112,7 @@ COVERED = {
     "callback_place_after",
     "callback_place_before",
     "cdr_places",
-    "nth_newest_booking",
+    "nth_newest_number_taken",
 }
 # All searches of the statements that every call runs.
 CALL_PATH = {

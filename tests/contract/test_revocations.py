@@ -9,6 +9,7 @@ import pytest
 
 from engine.accounts.keys import create_key, revoke_key
 from engine.backup.replay import Losses, erase_again
+from engine.bookings.swapping import swap_number
 from engine.callbacks.secrets import rotate, secret_digest
 from engine.domain.numbers import E164
 from engine.domain.spellings import Spellings
@@ -41,17 +42,19 @@ async def test_everything_that_is_withdrawn_for_good_is_in_the_log(world: World)
     await world.cancel(cancelled)
     await world.renew(changed, destination=OTHER_HIDDEN)
     await world.renew(changed, destination=OTHER_HIDDEN)  # no change
+    await world.storage.run(swap_number, world.account, expired.id, world.now, world.policy)
     world.now = START + 100 * DAY_MS
     await world.sweep()
     await erase(world.storage, Spellings(PERSON), world.now, world.policy, PEPPER)
     found = logged(world)
-    assert found[:4] == [
+    assert found[:5] == [
         (Kind.KEY, key.id),
         (Kind.SECRET, secret_digest(before)),
         (Kind.BOOKING, cancelled.id),
         (Kind.DESTINATION, changed.id),
+        (Kind.SERVICE, expired.id),
     ]
-    assert sorted(found[4:-1]) == sorted((Kind.BOOKING, each.id) for each in (changed, expired))
+    assert sorted(found[5:-1]) == sorted((Kind.BOOKING, each.id) for each in (changed, expired))
     assert found[-1] == (Kind.NUMBER, erasure_digest(PEPPER, PERSON))
 
 

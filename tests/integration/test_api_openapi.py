@@ -56,12 +56,12 @@ def test_it_has_every_route_and_nothing_else() -> None:
 # Generated clients have classes of these names: a schema may be added, none renamed.
 SCHEMA_NAMES = """
     Account AccountChange BlockedCaller BlockedCallerPage Booking BookingChange BookingExpired
-    BookingExpiringSoon BookingGone BookingLowSeconds BookingPage BookingPatch CallEnded CallMissed CallStarted
+    BookingExpiringSoon BookingGone BookingLowSeconds BookingNumberSwapped BookingPage BookingPatch CallEnded CallMissed CallStarted
     Callback CallbackAttempt CallbackDetail CallbackPage CallbackRequest CallbackState CallbackTest CallerId Cdr
     CdrPage Clock ClockChange Country Disposition Endpoint EndpointPage EventType ExpiredCall Explanation
     FieldError Health HungUpBy Language LimitedBy NewBlockedCaller NewBooking NewPortalLink NewSimulatedCall
     NewTestEvent
-    NewWebhookSecret Numbers OpenApiDocument Outcome Plan Plans PortalLink Problem Prompt Reason Redelivered Redelivery
+    NewWebhookSecret NumberWish Numbers OpenApiDocument Outcome Plan Plans PortalLink Problem Prompt Reason Redelivered Redelivery
     Scope SimulatedCall Status Trace TraceEvent TraceState TraceStep TracedCallback Trouble Usage UsageLine
     UsagePlan WebhookSecret WhyDisabled WhyGone
 """
@@ -207,6 +207,7 @@ SENT: dict[str, Any] = {
     "bookingExpiringSoon": events.expiring_soon_body(BOOKED, START),
     "bookingLowSeconds": events.low_seconds_body(BOOKED, START),
     "bookingExpired": events.booking_expired_body(BOOKED, 0),
+    "bookingNumberSwapped": events.number_swapped_body(BOOKED, RECORD.service, START),
     "bookingGone": events.booking_gone_body(BOOKED, WhyGone.GRACE_OVER, START),
 }
 # Only there where it has something to say.

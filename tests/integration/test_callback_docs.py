@@ -46,6 +46,7 @@ EVENTS = [
         events.expiring_soon_body(BOOKING, START),
         events.low_seconds_body(BOOKING, START),
         events.booking_expired_body(BOOKING, 0),
+        events.number_swapped_body(BOOKING, BOOKING.service, START),
         events.booking_gone_body(BOOKING, WhyGone.DELETED, START),
     )
 ]

@@ -79,11 +79,14 @@ async def test_each_action_changes_what_it_says_and_is_logged(console: Console) 
     assert f"Adjusted by -{seconds} seconds and +1 calls. The others are spent, or held by calls." in taken.text
     assert (await stored(console, booking)).seconds.remaining == 0
     assert "a complaint" in taken.text
+    swapped = await send(console, booking, "swap-number", sure="yes")
+    assert f"The number is now {(await stored(console, booking)).service}; {booking.service} is in" in swapped.text
+    assert booking.service != (await stored(console, booking)).service
     gone = await send(console, booking, "delete", sure="yes")
     assert "Deleted for good." in gone.text
     assert 'name="sure"' not in gone.text
     assert (await stored(console, booking)).gone_at is not None
-    assert {"BookingAdjusted", "BookingDeleted"} <= set(console.events())
+    assert {"BookingAdjusted", "BookingNumberSwapped", "BookingDeleted"} <= set(console.events())
 
 
 async def test_what_is_wrong_stands_beside_its_field_and_nothing_changes(console: Console) -> None:

@@ -65,6 +65,11 @@ async def test_what_a_page_sends_is_carried_out_for_its_account(portal: Portal, 
         await carry_out("/bookings/renew")
     left = POLICY.plans[UsagePlan.LARGE].seconds - 12 + POLICY.plans[UsagePlan.SMALL].seconds
     assert (await api(booking))[1]["secondsRemaining"] == left
+    before = (await api(booking))[1]
+    for _ in range(2):
+        swapped = (await carry_out("/bookings/swap-number"))["booking"]
+    assert swapped == (await api(booking))[1] == before | {name: swapped[name] for name in swapped if "service" in name}
+    assert swapped["service"] != before["service"]
     await carry_out("/bookings/change")
     changed = {name: (await api(booking))[1][name] for name in ("label", "destination", "callback", "paused")}
     assert changed == {
@@ -121,6 +126,7 @@ async def test_what_a_form_says_wrongly_is_refused(portal: Portal) -> None:
         ("/bookings/change", {"label": "\u202e"}),
         ("/bookings/change", {"paused": "perhaps"}),
         ("/bookings/cancel", {"sure": "no"}),
+        ("/bookings/swap-number", {"sure": "no"}),
         ("/deliveries/test", {"url": "http://10.0.0.1/"}),
         ("/secret/rotate", {"overlap": "-1"}),
     ):

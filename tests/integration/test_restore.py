@@ -63,7 +63,7 @@ def test_a_number_that_comes_into_the_pool_after_a_restore_is_quarantined_as_wel
 
 def test_what_was_withdrawn_since_the_backup_is_withdrawn_again(system: Restorable) -> None:
     revoked, _ = system.new_key()
-    deleted, moved, staying = system.book(), system.book(PERSON), system.book(OTHER)
+    deleted, moved, staying, swapped = system.book(), system.book(PERSON), system.book(OTHER), system.book(OTHER)
     secret = system.cli.json("secrets", "show", "Acme")["secret"]
     system.cli("console", "session")
     system.backup()
@@ -71,19 +71,20 @@ def test_what_was_withdrawn_since_the_backup_is_withdrawn_again(system: Restorab
     system.cli.json("bookings", "delete", deleted["id"], "--yes")
     system.cli.typed = f"{HIDDEN}\n"
     assert system.cli("bookings", "change", staying["id"], "--destination").returncode == 0
+    assert system.cli.json("bookings", "swap-number", swapped["id"], "--yes")["service"] != swapped["service"]
     system.cli.json("privacy", "erase", PERSON, "--yes")
     system.cli.json("secrets", "rotate", "Acme")
     receipt = system.restore()
     assert {name: receipt[name] for name in ("keysRevoked", "bookingsEnded", "bookingsPaused", "numbersErased")} == {
         "keysRevoked": 1,
         "bookingsEnded": 1,
-        "bookingsPaused": 1,
+        "bookingsPaused": 2,
         "numbersErased": 1,
     }
     assert system.cli.rows(f"SELECT revoked_at IS NULL FROM api_keys WHERE id = '{revoked}'") == [(0,)]  # noqa: S608
     gone = dict(system.cli.rows("SELECT id, gone_at IS NOT NULL FROM bookings"))
-    assert gone == {deleted["id"]: 1, moved["id"]: 1, staying["id"]: 0}
-    assert system.cli.rows("SELECT paused FROM bookings WHERE gone_at IS NULL") == [(1,)]
+    assert gone == {deleted["id"]: 1, moved["id"]: 1, staying["id"]: 0, swapped["id"]: 0}
+    assert system.cli.rows("SELECT paused FROM bookings WHERE gone_at IS NULL") == [(1,), (1,)]
     assert PERSON[1:].encode() not in system.database.read_bytes()
     assert receipt["secretsReplaced"] == 1
     # It is not known which of them were ended since the backup.

@@ -113,6 +113,7 @@ def test_no_event_of_a_booking_contains_the_hidden_number() -> None:
         events.expiring_soon_body(BOOKING, START),
         events.low_seconds_body(BOOKING, START),
         events.booking_expired_body(BOOKING, HOUR),
+        events.number_swapped_body(BOOKING, BOOKING.service, START),
         events.booking_gone_body(BOOKING, WhyGone.DELETED, START),
     ]
     assert [body["type"] for body in bodies] == [kind for kind in EventType if kind.startswith("booking.")]

@@ -1,4 +1,4 @@
-"""What an operator does to a booking: change, renew, adjust, pause, delete. The API's bodies check the forms."""
+"""What an operator does to a booking: change, swap, renew, adjust, pause, delete. The API's bodies check the forms."""
 
 import re
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from api.web.frame.site import Action, Outcome, Visit
 from engine.bookings import lifecycle
 from engine.bookings.adjustments import Adjustment
 from engine.bookings.lifecycle import BookingPatch, Renewal
+from engine.bookings.swapping import swap_number
 from engine.control.requests import EndCalls
 from engine.domain.errors import InvalidInput
 from engine.domain.masking import HIDDEN
@@ -50,6 +51,15 @@ def booking_actions() -> tuple[Action, ...]:
             pause,
             {"paused"},
             command="bookings change {id} --paused",
+        ),
+        one.action(
+            "swap-number",
+            "Swap number",
+            "BookingNumberSwapped",
+            operator,
+            swap,
+            {"sure"},
+            command="bookings swap-number {id}",
         ),
         one.action("delete", "Delete", "BookingDeleted", operator, delete, {"sure"}, command="bookings delete {id}"),
     )
@@ -111,6 +121,16 @@ async def adjust(visit: Visit, form: Mapping[str, str]) -> Outcome:
     rest = "" if (grant.seconds, grant.calls) == (seconds, calls) else " The others are spent, or held by calls."
     message = f"Adjusted by {grant.seconds:+} seconds and {grant.calls:+} calls.{rest}"
     return Outcome(message, {"seconds": grant.seconds, "calls": grant.calls}, subject=booking_id)
+
+
+async def swap(visit: Visit, form: Mapping[str, str]) -> Outcome:
+    """Gives a booking another number."""
+    check_sure(form)
+    seen = await seen_booking(visit)
+    booking = seen.owned.booking
+    swapped = await visit.deps.run(swap_number, booking.account_id, booking.id, seen.now(visit.now), visit.deps.policy)
+    message = f"The number is now {swapped.service}; {booking.service} is in quarantine."
+    return Outcome(message, {"id": booking.id, "service": swapped.service}, subject=booking.id)
 
 
 async def delete(visit: Visit, form: Mapping[str, str]) -> Outcome:

@@ -1,9 +1,9 @@
-"""Bookings: the list, the page of one, its number to print, and the actions that renew, change and cancel it."""
+"""Bookings: the list, the page of one, its number to print, and the actions that change it."""
 
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from api.http.dependencies import now_of
@@ -19,6 +19,7 @@ from api.web.frame.site import Action, Outcome, Page, Visit
 from api.web.portal.entry import account_of, answer_of
 from engine.accounts.idempotency import KeyedRequest, once
 from engine.bookings.lifecycle import Renewal, renew
+from engine.bookings.swapping import swap_number
 from engine.domain.errors import NotFound
 from engine.domain.ids import BookingId
 from engine.domain.numbers import E164
@@ -80,8 +81,10 @@ def booking_actions() -> tuple[Action, ...]:
     """Returns what can be done to a booking."""
     full, changed = Role.CUSTOMER, frozenset({"id", *CHANGED})
     renewed, sure = frozenset({"id", "usagePlan", "key"}), frozenset({"id", "sure"})
+    swapped = sure | {"key"}
     return (
         Action(f"{PATH}/renew", "Renew", "BookingRenewed", full, renew_booking, renewed),
+        Action(f"{PATH}/swap-number", "Swap", "BookingNumberSwapped", full, swap_booking_number, swapped),
         Action(f"{PATH}/change", "Change", "BookingChanged", full, change_booking, changed),
         Action(f"{PATH}/cancel", "Cancel", "BookingDeleted", full, cancel_booking, sure),
     )
@@ -119,13 +122,33 @@ async def renew_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
         booking = renew(tx, account_id, booking_id, Renewal(usage_plan=body.usage_plan), now, deps.policy)
         return kept(BookingBody.of(booking, now, deps.policy), status=200)
 
-    meaning = hashlib.sha256(f"{booking_id} {body.usage_plan}".encode()).hexdigest()
-    key = hashlib.sha256(form["key"].encode()).hexdigest()
-    keyed = KeyedRequest(account_id, f"portal-{key}", meaning)
-    answer, _ = await deps.run(once, keyed, visit.now, add_plan, deps.policy.account_limits)
+    shown = await _once(visit, form, f"{booking_id} {body.usage_plan}", add_plan)
     deps.renewed(booking_id)
-    shown = json.loads(answer.body)
     return Outcome(f"Renewed until {shown['endTime'][:10]}.", {"booking": shown}, subject=booking_id)
+
+
+async def swap_booking_number(visit: Visit, form: Mapping[str, str]) -> Outcome:
+    """Gives a booking another number. A form that is sent twice swaps once."""
+    _check_sure(form)
+    account_id, booking_id = account_of(visit), _id_of(form)
+    policy, now = visit.deps.policy, now_of(visit.request)
+
+    def swap(tx: Transaction) -> KeptAnswer:
+        return kept(BookingBody.of(swap_number(tx, account_id, booking_id, now, policy), now, policy), status=200)
+
+    shown = await _once(visit, form, f"{booking_id} swap-number", swap)
+    return Outcome(f"The number is now {shown['service']}.", {"booking": shown}, subject=booking_id)
+
+
+async def _once(
+    visit: Visit, form: Mapping[str, str], meaning: str, carry_out: Callable[[Transaction], KeptAnswer]
+) -> dict[str, Any]:
+    """Carries out what a form asks for, once for each time that its page was opened. Returns the booking."""
+    key, digest = (hashlib.sha256(text.encode()).hexdigest() for text in (form["key"], meaning))
+    keyed = KeyedRequest(account_of(visit), f"portal-{key}", digest)
+    answer, _ = await visit.deps.run(once, keyed, visit.now, carry_out, visit.deps.policy.account_limits)
+    shown: dict[str, Any] = json.loads(answer.body)
+    return shown
 
 
 async def change_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
@@ -141,13 +164,17 @@ async def change_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
 
 async def cancel_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
     """Deletes a booking for good."""
-    if form["sure"] != "yes":
-        raise PageRefused(422, "The form is not complete", "Tick the box: this cannot be undone.")
+    _check_sure(form)
     booking_id = _id_of(form)
     await resource.cancel_booking(visit.request, booking_id)
     return Outcome(
         "Cancelled. Its number stays in quarantine for a while, then others can rent it.", subject=booking_id
     )
+
+
+def _check_sure(form: Mapping[str, str]) -> None:
+    if form["sure"] != "yes":
+        raise PageRefused(422, "The form is not complete", "Tick the box: this cannot be undone.")
 
 
 def _id_of(form: Mapping[str, str]) -> BookingId:

@@ -52,7 +52,10 @@ SELECT id, name, events, frame_origin, created_at, suspended_at, closed_at, (
     ) AS given_back
 ) AS numbers_in_quarantine, (
     SELECT COUNT(*) FROM (
-        SELECT 1 FROM bookings WHERE account_id = :account_id AND created_at > :since LIMIT :at_most
+        SELECT 1 FROM bookings WHERE account_id = :account_id AND created_at > :since
+        UNION ALL
+        SELECT 1 FROM number_swaps WHERE account_id = :account_id AND swapped_at > :since
+        LIMIT :at_most
     ) AS made
 ) AS new_bookings, (
     SELECT COALESCE(SUM(calls_leased), 0) FROM bookings WHERE account_id = :account_id AND calls_leased > 0

@@ -33,6 +33,13 @@ UPDATE bookings SET
     paused = :paused, label = :label, metadata = :metadata, language = :language
 WHERE id = :id;
 
+-- name: set_service!
+UPDATE bookings SET service = :service WHERE id = :id;
+
+-- name: insert_number_swap!
+INSERT INTO number_swaps (account_id, swapped_at, booking_id, service)
+VALUES (:account_id, :swapped_at, :booking_id, :service);
+
 -- name: update_credit!
 -- Calls change these columns, so none of them has an index.
 UPDATE bookings SET
@@ -152,9 +159,10 @@ SELECT COUNT(*) FROM (
     SELECT 1 FROM bookings WHERE account_id = :account_id AND gone_at IS NULL LIMIT :at_most
 ) AS held;
 
--- name: nth_newest_booking$
--- When it was made. Bookings that are gone count.
-SELECT created_at FROM bookings
-WHERE account_id = :account_id AND created_at > :since
-ORDER BY created_at DESC
+-- name: nth_newest_number_taken$
+-- When an account took a number, by a booking or a swap. Bookings that are gone count.
+SELECT created_at AS taken_at FROM bookings WHERE account_id = :account_id AND created_at > :since
+UNION ALL
+SELECT swapped_at FROM number_swaps WHERE account_id = :account_id AND swapped_at > :since
+ORDER BY taken_at DESC
 LIMIT 1 OFFSET :skipped;

@@ -18,6 +18,9 @@ WHERE call_id = :call_id AND booking_id = :booking_id AND state = 'RINGING' AND 
 UPDATE calls SET state = :state, seconds_charged = :seconds_charged, ended_at = :ended_at
 WHERE call_id = :call_id AND booking_id = :booking_id;
 
+-- name: note_dialled!
+UPDATE calls SET dialled = :service WHERE booking_id = :booking_id AND ended_at IS NULL AND dialled IS NULL;
+
 -- name: call_by_id^
 SELECT {calls} FROM calls WHERE call_id = :call_id;
 
