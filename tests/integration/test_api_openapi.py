@@ -56,14 +56,13 @@ def test_it_has_every_route_and_nothing_else() -> None:
 # Generated clients have classes of these names: a schema may be added, none renamed.
 SCHEMA_NAMES = """
     Account AccountChange BlockedCaller BlockedCallerPage Booking BookingChange BookingExpired
-    BookingExpiringSoon BookingGone BookingLowSeconds BookingNumberSwapped BookingPage BookingPatch CallEnded CallMissed CallStarted
-    Callback CallbackAttempt CallbackDetail CallbackPage CallbackRequest CallbackState CallbackTest CallerId Cdr
-    CdrPage Clock ClockChange Country Disposition Endpoint EndpointPage EventType ExpiredCall Explanation
-    FieldError Health HungUpBy Language LimitedBy NewBlockedCaller NewBooking NewPortalLink NewSimulatedCall
-    NewTestEvent
-    NewWebhookSecret NumberWish Numbers OpenApiDocument Outcome Plan Plans PortalLink Problem Prompt Reason Redelivered Redelivery
-    Scope SimulatedCall Status Trace TraceEvent TraceState TraceStep TracedCallback Trouble Usage UsageLine
-    UsagePlan WebhookSecret WhyDisabled WhyGone
+    BookingExpiringSoon BookingGone BookingLowSeconds BookingNumberSwapped BookingPage BookingPatch CallEnded
+    CallMissed CallStarted Callback CallbackAttempt CallbackDetail CallbackPage CallbackRequest CallbackState
+    CallbackTest CallerId Cdr CdrPage Clock ClockChange Country Disposition Endpoint EndpointPage EventType
+    ExpiredCall Explanation FieldError Health HungUpBy Language LimitedBy NewBlockedCaller NewBooking
+    NewPortalLink NewSimulatedCall NewTestEvent NewWebhookSecret NumberWish Numbers OpenApiDocument Outcome Plan
+    Plans PortalLink Problem Prompt Reason Redelivered Redelivery Scope SimulatedCall Status Trace TraceEvent
+    TraceState TraceStep TracedCallback Trouble Usage UsageLine UsagePlan WebhookSecret WhyDisabled WhyGone
 """
 
 
