@@ -37,7 +37,10 @@ const MICROPHONE_TROUBLE = {
   NotFoundError: "This machine has no microphone that the browser can use. Connect one, and switch on again.",
   NotReadableError: "The microphone cannot be opened; perhaps another program uses it. End that program, and switch on again.",
 };
+const FIREFOX = "In Firefox, open about:config and set media.peerconnection.ice.loopback to true.";
 const REFUSALS = {
+  200: "The hidden telephone answered, but the browser found no way for the sound to Asterisk, which uses the address "
+    + `127.0.0.1 alone. ${FIREFOX}`,
   401: "The line's password is no longer valid. Reload the page.",
   403: "The call was refused: the booking does not take this caller, or its hidden number must not be called.",
   404: "Nobody has rented this number.",
@@ -46,7 +49,8 @@ const REFUSALS = {
   480: "Nobody answered, or the booking is paused.",
   486: "The line is busy, the call was declined, or the booking takes no further calls at the moment.",
   487: "The call was given up before anybody answered.",
-  488: "Asterisk and the browser found no way for the sound. Connect this machine to a network: loopback is not enough.",
+  488: "Asterisk and the browser found no way for the sound. Connect this machine to a network. "
+    + FIREFOX,
   503: "The hidden telephone cannot be reached. Open its tab and switch it on.",
 };
 

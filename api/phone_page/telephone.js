@@ -82,7 +82,7 @@ class Telephone {
     // There is no STUN server to wait for: the first address is as good as any other.
     session.on("icecandidate", ({ ready }) => ready());
     session.on("sdp", (description) => {
-      if (description.originator === "local") description.sdp = withAddresses(description.sdp);
+      description.sdp = description.originator === "local" ? withAddresses(description.sdp) : withLoopback(description.sdp);
     });
     const over = ({ originator, message }) => {
       this.session = null;
@@ -104,6 +104,11 @@ class Telephone {
   #listen(connection) {
     connection.addEventListener("track", ({ track, streams }) => this.on.sound(streams[0] ?? new MediaStream([track])));
   }
+}
+
+// Asterisk names the machine's addresses as places for sound, but it listens on 127.0.0.1 alone.
+function withLoopback(sdp) {
+  return sdp.replace(/^(a=candidate:(?:\S+ ){4})\S+ /gm, (_, before) => `${before}127.0.0.1 `);
 }
 
 // A browser that hides its addresses writes names in `.local` in their place (mDNS), which Asterisk cannot look up, and

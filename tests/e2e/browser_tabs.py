@@ -16,6 +16,8 @@ HERTZ = 440
 ELSEWHERE = "phone.example"
 NAMES = f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 MICROPHONE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+# Browsers use loopback addresses of their own for sound only where they are told to: these calls need no other network.
+LOOPBACK = "--allow-loopback-in-peer-connection"
 # What the tab hears: how loud it is, and the frequency of the loudest part. Silence has no frequency.
 LISTEN = """(() => {
   const context = window.ear ??= new AudioContext();
@@ -121,7 +123,7 @@ async def browser(directory: Path, *options: str) -> AsyncIterator[str]:
     """Runs a browser with a microphone that plays the tone; yields the address of its DevTools."""
     sound = directory / "tone.wav"
     tone.write(sound, HERTZ, 5, rate=48_000)
-    async with chromium(directory, NAMES, f"--use-file-for-fake-audio-capture={sound}", *options) as devtools:
+    async with chromium(directory, NAMES, LOOPBACK, f"--use-file-for-fake-audio-capture={sound}", *options) as devtools:
         yield devtools
 
 

@@ -61,6 +61,14 @@ async def both(phones: Telephones) -> AsyncIterator[tuple[Tab, Tab]]:
         assert caller.page.seen.complaints == hidden.page.seen.complaints == []
 
 
+def udp_addresses(system: System) -> set[str]:
+    """The addresses of Asterisk's ports for sound, as /proc has them: 0100007F is 127.0.0.1."""
+    tables = [Path("/proc/net", table).read_text().splitlines()[1:] for table in ("udp", "udp6")]
+    sockets = [line.split()[1].split(":") for table in tables for line in table]
+    ports = range(system.settings.rtp_start, system.settings.rtp_end + 1)
+    return {address for address, port in sockets if int(port, 16) in ports}
+
+
 def records(system: System) -> list[dict[str, object]]:
     """The call records of the telephone's rented number, newest first."""
     found = system.command("cdr", "list", "--account", "softphones", "--json")
@@ -77,6 +85,7 @@ async def test_two_tabs_ring_each_other_and_hear_each_other(phones: Telephones, 
     for tab in both:
         await tab.shows("state", "connected with")
         await tab.hears(HERTZ)
+    assert await asyncio.to_thread(udp_addresses, phones.system) == {"0100007F"}, "sound is for this machine only"
     # Each hears the other and not itself: both microphones play the same tone.
     for muted, other in (both, both[::-1]):
         await muted.click("mute")
@@ -138,7 +147,8 @@ async def test_the_page_is_accessible_in_every_state(both: tuple[Tab, Tab]) -> N
     await caller.shows("outcome", "The call was ended by")
     await well_made(caller, "over")
     await caller.click("power")
-    await caller.page.do("say('trouble')")
+    await caller.page.do("say('trouble'), onOver({isOurs: true, seconds: null, byUs: true, status: 200})")
+    await caller.shows("outcome", "In Firefox, open about:config and set media.peerconnection.ice.loopback to true.")
     await well_made(caller, "off")
     await caller.page.do("location.hash = '', 0")
     await caller.page.wait("element('telephone').hidden")

@@ -65,6 +65,8 @@ def test_the_caller_in_the_browser_cannot_be_called_and_the_hidden_telephone_can
     etc = own(program, profile="demo").etc
     caller = options(etc / "pjsip_browser_phones.conf", "browser-caller")
     hidden = options(etc / "pjsip_browser_phones.conf", "browser-hidden")
+    both = options(etc / "pjsip_browser_phones.conf", "browser-phone")
+    assert (both["media_address"], both["bind_rtp_to_media_address"]) == ("127.0.0.1", "yes")
     assert caller == {"context": "rented-numbers", "auth": "browser-caller", "callerid": f"<{CALLER_NUMBER}>"}
     assert hidden == {"context": "no-calls", "auth": "browser-hidden", "aors": "browser-hidden"}
     assert options(etc / "extensions.conf", "no-calls") == {}
