@@ -68,7 +68,7 @@ PROBLEMS: dict[str, Kind] = {
     "invalid_caller": Kind(422, "The caller is not a valid telephone number"),
     "too_many_blocked_callers": Kind(422, "The booking's list of blocked callers is full"),
     "idempotency_key_reused": Kind(422, "This Idempotency-Key was used for a different request"),
-    "booking_too_long": Kind(422, "The booking would end too far in the future"),
+    "booking_too_long": Kind(422, "The booking would begin or end too far in the future"),
     "clock_too_far": Kind(422, "The clock cannot be set further ahead"),
     "too_many_new_bookings": Kind(429, "The account has reached its limit of new bookings", retry_after=86_400),
     "too_much_stored": Kind(429, "The account has reached its limit of stored data", retry_after=3_600),

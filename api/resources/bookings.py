@@ -22,6 +22,7 @@ from engine.domain.errors import NotFound
 from engine.domain.ids import BookingId, CallId
 from engine.domain.numbers import E164
 from engine.domain.policy import BookingLimits
+from engine.domain.times import instant_from
 from engine.storage.kept_answers import KeptAnswer
 from engine.storage.reads import PAGE_CHARACTERS
 from engine.storage.scanning import SCAN_LIMIT
@@ -50,6 +51,7 @@ async def create(request: web.Request) -> web.Response:
         body.metadata,
         body.wanted,
         body.language,
+        None if body.start_time is None else instant_from(body.start_time),
     )
 
     def book(tx: Transaction) -> KeptAnswer:
@@ -186,6 +188,7 @@ ROUTES = (
                 "destination_is_ours",
                 "quota_reached",
                 "too_many_new_bookings",
+                "booking_too_long",
                 "number_not_free",
                 "no_number_free",
             ),

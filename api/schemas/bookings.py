@@ -18,6 +18,7 @@ from api.schemas.fields import (
     Count,
     Destination,
     Instant,
+    InstantSent,
     Kept,
     Label,
     Metadata,
@@ -121,6 +122,9 @@ class NewBooking(NumberWish, LimitFields):
     """Your own notes. Callbacks repeat them."""
     language: Kept[SpokenLanguage] = None
     """The language in which callers hear why they are refused. Without it, the operator's language."""
+    start_time: Kept[InstantSent] = None
+    """When the booking begins: its plan's days count from then, and calls before are refused. It holds its number from
+    now on. At most a year ahead; a time that has passed means now."""
 
 
 class BookingPatchBody(LimitFields):
@@ -165,6 +169,8 @@ class BookingBody(Outgoing):
     """`service` as people of its country write it."""
     service_link: Annotated[str, described(re.compile(r"tel:\+[1-9][0-9]{6,14}"), format="uri")]
     """A link that dials `service`. `GET /bookings/{id}/qr` has it as a QR code."""
+    start_time: Instant
+    """When the booking begins, or began, to take calls: `createdAt` unless it was booked for later."""
     end_time: Instant
     """When the booking expires at the latest. It does not change if the credit is used up earlier."""
     seconds_remaining: Count
@@ -206,6 +212,7 @@ class BookingBody(Outgoing):
             service=booking.service,
             service_national=national_spelling(booking.service),
             service_link=tel_link(booking.service),
+            start_time=rfc3339(booking.begins_at),
             end_time=rfc3339(booking.end_at),
             seconds_remaining=booking.seconds.remaining,
             minutes_remaining=booking.seconds.remaining // 60,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from api.schemas.common import Incoming, Outgoing, Page
@@ -17,27 +17,16 @@ from api.schemas.fields import (
     CursorSent,
     EndpointIdField,
     Instant,
+    InstantSent,
     Url,
-    described,
 )
 from engine.callbacks.attempt import HEADERS
 from engine.callbacks.secrets import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
 from engine.domain.retry import CallbackState, Trouble, WhyDisabled
-from engine.domain.times import NO_INSTANT, EpochMs, instant_from, rfc3339
+from engine.domain.times import EpochMs, instant_from, rfc3339
 from engine.storage.endpoints import Endpoint
 from engine.storage.outbox import AttemptRecord, CallbackRecord
 from engine.storage.webhook_secrets import SigningSecrets
-
-MAX_INSTANT = 40
-
-
-def _instant(text: str) -> str:
-    if instant_from(text) is None:
-        raise PydanticCustomError("instant", NO_INSTANT)
-    return text
-
-
-InstantSent = Annotated[str, Field(max_length=MAX_INSTANT), AfterValidator(_instant), described(format="date-time")]
 
 
 def _time(instant: int | None) -> str | None:

@@ -20,6 +20,7 @@ from engine.domain.number_choice import ANY_COUNTRY, AREA
 from engine.domain.numbers import ANONYMOUS, E164, E164_PATTERN, ERASED, PREFIX, SENT, is_e164
 from engine.domain.policy import UsagePlan
 from engine.domain.prompts import Language
+from engine.domain.times import NO_INSTANT, instant_from
 
 BOOKING_ID = re.compile(r"bkg_[0-9a-f]{32}")
 ACCOUNT_ID = re.compile(r"acc_[0-9a-f]{32}")
@@ -38,6 +39,7 @@ VALUE = re.compile(r"[^\x00]*")
 # E.164 allows 16 characters. Longer text gets a little further so that the domain can explain what is wrong.
 MAX_NUMBER = 32
 MAX_CALLBACK = 2048
+MAX_INSTANT = 40
 
 INVALID_CURSOR: LiteralString = "Use a cursor from `nextCursor` of the same list, unchanged."
 
@@ -144,6 +146,12 @@ def _blocked_caller(text: str) -> str:
     return text
 
 
+def _instant(text: str) -> str:
+    if instant_from(text) is None:
+        raise PydanticCustomError("instant", NO_INSTANT)
+    return text
+
+
 def _cursor(text: str, info: ValidationInfo) -> str:
     if isinstance(info.context, BodyRules) and info.context.is_cursor and not info.context.is_cursor(text):
         raise PydanticCustomError("invalid_cursor", INVALID_CURSOR)
@@ -168,6 +176,7 @@ Callback = Annotated[
     AfterValidator(_callback),
     described(URL, format="uri"),
 ]
+InstantSent = Annotated[str, Field(max_length=MAX_INSTANT), AfterValidator(_instant), described(format="date-time")]
 CursorSent = Annotated[str, Field(max_length=200), AfterValidator(_cursor), described(CURSOR)]
 Prefix = Annotated[
     str, AfterValidator(_matches(PREFIX, "must be + and 1 to 14 digits, such as +32255")), described(PREFIX)

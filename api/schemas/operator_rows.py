@@ -48,6 +48,7 @@ def booking_record(owned: OwnedBooking, now: EpochMs, policy: Policy) -> dict[st
         "accountId": booking.account_id,
         "service": booking.service,
         "status": status_at(booking, now, policy).value,
+        "startTime": rfc3339(booking.begins_at),
         "endTime": rfc3339(booking.end_at),
         "usagePlan": booking.usage_plan.value,
         "createdAt": rfc3339(booking.created_at),

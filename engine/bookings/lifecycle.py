@@ -20,6 +20,7 @@ from engine.domain.number_choice import NO_WISH, NumberRequest
 from engine.domain.numbers import E164, is_simulated
 from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
 from engine.domain.prompts import Language
+from engine.domain.schedule import first_span
 from engine.domain.times import EpochMs, Timestamp
 from engine.runtime.ids import new_id
 from engine.storage.bookings import Grant
@@ -39,6 +40,7 @@ class BookingRequest:
 
     Attributes:
         wanted: The number that the booking should get.
+        start_at: When the booking should begin; None, or an instant that has passed: now.
     """
 
     account_id: AccountId
@@ -53,6 +55,7 @@ class BookingRequest:
     metadata: Metadata = field(default_factory=dict)
     wanted: NumberRequest = NO_WISH
     language: Language | None = None
+    start_at: EpochMs | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +102,7 @@ class SweepResult:
 
 
 def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy) -> Booking:
-    """Creates a booking and gives it a free number.
+    """Creates a booking and gives it a free number, which it holds from now on, also if it begins later.
 
     Raises:
         InvalidDestination: The destination is not a telephone number.
@@ -108,6 +111,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         AccountSuspended: The account is suspended or closed.
         QuotaReached: The account has as many bookings and numbers in quarantine as it may have.
         TooManyNewBookings: The account has made as many bookings within 24 hours as it may.
+        BookingTooLong: The booking would begin or end too far ahead.
         NumberNotFree: The number that the customer asked for is not free.
         NoNumberFree: No number that matches the request is free.
     """
@@ -116,6 +120,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
     destination = _checked_destination(tx, request.destination, policy)
     check_quota(tx, request.account_id, now, policy)
     allowance = policy.plans[request.usage_plan]
+    start_at, end_at = first_span(allowance, request.start_at, now, policy)
     booking = Booking(
         id=BookingId(new_id("bkg")),
         account_id=request.account_id,
@@ -124,7 +129,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         usage_plan=request.usage_plan,
         callback=request.callback,
         created_at=now,
-        end_at=EpochMs(now + allowance.valid_for_ms),
+        end_at=end_at,
         exhausted_at=None,
         gone_at=None,
         seconds=Credit.new(allowance.seconds),
@@ -136,6 +141,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         label=request.label,
         metadata=request.metadata,
         language=request.language,
+        start_at=start_at,
     )
     tx.bookings.insert(booking)
     _grant(tx, booking, allowance, now)

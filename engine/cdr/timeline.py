@@ -22,6 +22,7 @@ REFUSED: Mapping[Reason, str] = {
     Reason.SECONDS_SPENT: "the booking had no seconds left",
     Reason.CALLS_SPENT: "the booking had no calls left",
     Reason.ACCOUNT_SUSPENDED: "the operator had suspended the account",
+    Reason.NOT_BEGUN: "the booking had not begun",
     Reason.PAUSED: "the booking was paused",
     Reason.DESTINATION_IS_OURS: "the hidden number was a rented number itself",
     Reason.DESTINATION_NOT_ALLOWED: "the operator did not allow the hidden number any more",

@@ -27,6 +27,7 @@ from engine.domain.policy import (
     UsagePlan,
 )
 from engine.domain.prompts import Language
+from engine.domain.times import NO_INSTANT, instant_from
 from engine.runtime.clock import SystemClock
 from engine.storage.overview import OwnedBooking
 from engine.storage.transaction import Transaction
@@ -81,6 +82,9 @@ def create(
     language: Annotated[
         Language | None, typer.Option(help="The language of what refused callers hear; without it, the general one.")
     ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="When it begins (RFC 3339); its plan's days count from then. Without it: now.")
+    ] = None,
     max_concurrent_calls: ConcurrentCalls = None,
     max_calls_per_caller_per_hour: CallsPerCaller = None,
     max_call_seconds: CallSeconds = None,
@@ -94,11 +98,26 @@ def create(
     settings = Settings()
     check_callback(callback, settings)
     number, pairs = number_request(service, prefix, country, area), checked_metadata(label, metadata or [])
+    start_at = None if start is None else instant_from(start)
+    if start is not None and start_at is None:
+        raise InvalidInput([f"--start {NO_INSTANT}"])
     owner = run_command(settings, account_of, account)
     limits = BookingLimits(max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds)
     hidden = E164(destination or typer.prompt("Number to hide", err=True))
     request = BookingRequest(
-        owner.id, hidden, plan, callback, limits, caller_id, refuse_anonymous, paused, label, pairs, number, language
+        owner.id,
+        hidden,
+        plan,
+        callback,
+        limits,
+        caller_id,
+        refuse_anonymous,
+        paused,
+        label,
+        pairs,
+        number,
+        language,
+        start_at,
     )
     show_one(_book(settings, request, owner.name), as_json=as_json)
 

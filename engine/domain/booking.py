@@ -14,14 +14,15 @@ TRANSITIONS lists what may happen in which status.
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from engine.domain.errors import BookingGone, BookingTooLong, IllegalTransition
+from engine.domain.errors import BookingGone, IllegalTransition
 from engine.domain.ids import AccountId, BookingId
 from engine.domain.metering import Credit, seconds_to_lease
 from engine.domain.notes import Metadata
 from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
 from engine.domain.prompts import Language
-from engine.domain.times import DAY_MS, EpochMs
+from engine.domain.schedule import within_horizon
+from engine.domain.times import EpochMs
 
 
 class BookingStatus(StrEnum):
@@ -87,6 +88,7 @@ class Booking:
         label: The customer's label; empty if there is none.
         metadata: The customer's metadata.
         language: The language of the sentences that its callers hear; None for the operator's.
+        start_at: When it begins to take calls; None if that is when it was booked.
     """
 
     id: BookingId
@@ -108,6 +110,12 @@ class Booking:
     label: str = ""
     metadata: Metadata = field(default_factory=dict, hash=False)
     language: Language | None = None
+    start_at: EpochMs | None = None
+
+    @property
+    def begins_at(self) -> EpochMs:
+        """When the booking begins, or began, to take calls."""
+        return self.created_at if self.start_at is None else self.start_at
 
     @property
     def expires_at(self) -> EpochMs:
@@ -157,13 +165,11 @@ def renew(booking: Booking, plan: UsagePlan, now: EpochMs, policy: Policy) -> Bo
     """
     _check(booking, BookingEvent.RENEWED, now, policy)
     allowance: Allowance = policy.plans[plan]
-    end_at = max(now, booking.end_at) + allowance.valid_for_ms
-    if end_at > now + policy.horizon_ms:
-        raise BookingTooLong(f"a booking cannot end more than {policy.horizon_ms // DAY_MS} days from now")
+    end_at = within_horizon(max(now, booking.end_at) + allowance.valid_for_ms, now, policy)
     return replace(
         booking,
         usage_plan=plan,
-        end_at=EpochMs(end_at),
+        end_at=end_at,
         exhausted_at=None,
         seconds=booking.seconds.top_up(allowance.seconds),
         calls=booking.calls.top_up(allowance.calls),
@@ -264,6 +270,7 @@ def _with_credit(booking: Booking, seconds: Credit, calls: Credit) -> Booking:
         booking.label,
         booking.metadata,
         booking.language,
+        booking.start_at,
     )
 
 

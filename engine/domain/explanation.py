@@ -14,6 +14,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.END_REACHED: "The booking ended at {end_time}; a renewal revives it.",
     Reason.SECONDS_SPENT: "The booking has no seconds left; a renewal adds some.",
     Reason.CALLS_SPENT: "The booking has no calls left; a renewal adds some.",
+    Reason.NOT_BEGUN: "The booking begins at {start_time}.",
     Reason.PAUSED: "The booking is paused; its owner can let calls through again.",
     Reason.DESTINATION_IS_OURS: "The hidden number is now a rented number itself: the call would never arrive.",
     Reason.DESTINATION_NOT_ALLOWED: "The operator no longer allows the hidden number, because of its {broken_rule}.",
@@ -78,6 +79,7 @@ class Explanation:
         return SENTENCES[self.reason].format(
             seconds=self.seconds,
             broken_rule=policy.destinations.broken_rule(self.booking.destination),
+            start_time=rfc3339(self.booking.begins_at),
             end_time=rfc3339(self.booking.end_at),
             calls_up=self.booking.calls.leased,
             caller_calls=self.caller_calls,

@@ -16,6 +16,7 @@ class Reason(StrEnum):
     END_REACHED = "end_reached"
     SECONDS_SPENT = "seconds_spent"
     CALLS_SPENT = "calls_spent"
+    NOT_BEGUN = "not_begun"
     PAUSED = "paused"
     DESTINATION_IS_OURS = "destination_is_ours"
     DESTINATION_NOT_ALLOWED = "destination_not_allowed"
@@ -59,6 +60,7 @@ BOOKING_EXPIRED = Reject(Cause.NUMBER_CHANGED, Disposition.EXPIRED, Prompt.EXPIR
 CREDIT_SPENT = replace(BOOKING_EXPIRED, prompt=Prompt.SPENT)
 # SIP 480 "Temporarily Unavailable": the number is neither wrong nor busy.
 ACCOUNT_SUSPENDED = Reject(Cause.NO_ANSWER, Disposition.ACCOUNT_SUSPENDED, Prompt.PAUSED)
+BOOKING_NOT_BEGUN = Reject(Cause.NO_ANSWER, Disposition.NOT_BEGUN, Prompt.PAUSED)
 BOOKING_PAUSED = Reject(Cause.NO_ANSWER, Disposition.PAUSED, Prompt.PAUSED)
 ALL_SLOTS_HELD = Reject(Cause.USER_BUSY, Disposition.ALL_SLOTS_HELD, Prompt.LINES)
 CONCURRENCY_LIMIT = Reject(Cause.USER_BUSY, Disposition.CONCURRENCY_LIMIT, Prompt.LINES)
@@ -80,6 +82,7 @@ _ANSWERS: dict[Reason, Reject] = {
     Reason.END_REACHED: BOOKING_EXPIRED,
     Reason.SECONDS_SPENT: CREDIT_SPENT,
     Reason.CALLS_SPENT: CREDIT_SPENT,
+    Reason.NOT_BEGUN: BOOKING_NOT_BEGUN,
     Reason.PAUSED: BOOKING_PAUSED,
     Reason.DESTINATION_IS_OURS: FORBIDDEN,
     Reason.DESTINATION_NOT_ALLOWED: FORBIDDEN,

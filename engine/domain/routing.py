@@ -102,6 +102,8 @@ def judge(facts: Facts, now: EpochMs, policy: Policy) -> Reason:
         return Reason.ACCOUNT_SUSPENDED
     if status is BookingStatus.EXPIRED:
         return why_expired(booking)
+    if booking.start_at is not None and now < booking.start_at:
+        return Reason.NOT_BEGUN
     return _judge_active(facts, booking, policy)
 
 

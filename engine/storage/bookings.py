@@ -55,7 +55,7 @@ class Bookings(Table):
             self._sql.delete_booking_note(self._db, _note_rows(booking.id, removed))
         self._add_notes(booking.id, notes - before)
         row = booking_to_row(booking)
-        for constant in ("account_id", "service", "created_at"):
+        for constant in ("account_id", "service", "created_at", "start_at"):
             del row[constant]
         self._sql.update_booking(self._db, **row)
 
@@ -175,7 +175,7 @@ def booking_from_row(row: Row) -> Booking:
     """Builds a booking from a row that begins with the columns `{bookings}`."""
     booking_id, account_id, service, destination, usage_plan, callback = row[:6]
     created_at, end_at, exhausted_at, gone_at = row[6:10]
-    caller_id, refuse_anonymous, paused, label, metadata, language = row[21:27]
+    caller_id, refuse_anonymous, paused, label, metadata, language, start_at = row[21:28]
     return Booking(
         booking_id,
         account_id,
@@ -196,6 +196,7 @@ def booking_from_row(row: Row) -> Booking:
         label,
         {} if metadata == NO_METADATA else json.loads(metadata),
         _LANGUAGES[language],
+        start_at,
     )
 
 

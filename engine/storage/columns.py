@@ -37,6 +37,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "label",
         "metadata",
         "language",
+        "start_at",
     ),
     "calls": (
         "call_id",

@@ -151,6 +151,8 @@ INCONSISTENT: list[tuple[str, dict[str, Any]]] = [
     ("blocked_callers", {"booking_id": "bkg_none"}),
     ("grants", {"booking_id": "bkg_none"}),
     ("bookings", {"paused": 2}),
+    ("bookings", {"start_at": START}),
+    ("bookings", {"start_at": START + DAY}),
     ("numbers", {"state": "SOLD"}),
     ("numbers", {"state": "QUARANTINED"}),
     ("numbers", {"quarantined_until": START}),

@@ -35,6 +35,7 @@ async def test_a_new_booking_has_every_field_of_the_contract(api: Api) -> None:
         "service": NUMBERS[0],
         "serviceLink": f"tel:{NUMBERS[0]}",
         "serviceNational": "02 555 00 00",
+        "startTime": "2026-03-01T12:00:00.000Z",
         "endTime": "2026-03-02T12:00:00.000Z",
         "secondsRemaining": 90,
         "minutesRemaining": 1,
@@ -216,3 +217,27 @@ async def test_times_have_milliseconds_and_a_z(api: Api) -> None:
     booking = await api.book()
     assert booking["createdAt"] == "2026-03-01T12:00:01.234Z"
     assert booking["endTime"] == "2026-03-02T12:00:01.234Z"
+
+
+async def test_a_booking_can_begin_later(api: Api) -> None:
+    booking = await api.book(startTime="2026-03-05T09:30:00.5+01:00")
+    times = {name: booking[name] for name in ("startTime", "endTime", "createdAt", "status")}
+    assert times == {
+        "startTime": "2026-03-05T08:30:00.500Z",
+        "endTime": "2026-03-06T08:30:00.500Z",
+        "createdAt": "2026-03-01T12:00:00.000Z",
+        "status": "ACTIVE",
+    }
+    assert await api.see(booking["id"]) == booking
+    why = (await api.call("GET", f"/bookings/{booking['id']}/explain")).body
+    assert (why["reason"], why["putThrough"]) == ("not_begun", False)
+    assert why["message"] == "The booking begins at 2026-03-05T08:30:00.500Z."
+    for start, code in (
+        ("2027-03-02T12:00:00Z", "booking_too_long"),
+        ("2026-03-05", "invalid_request"),
+        ("2026-03-05T09:30:00", "invalid_request"),
+        (1_772_366_400, "invalid_request"),
+        (None, "invalid_request"),
+    ):
+        answer = await api.call("POST", "/bookings", a_request(startTime=start))
+        assert (answer.status, answer.code, start) == (422, code, start)

@@ -122,6 +122,8 @@ def test_a_booking_is_created_with_a_chosen_number_and_notes(cli: Cli) -> None:
     cli.set_up("demo")
     made = ("bookings", "create", "--account", "demo", "--callback", "https://customer.example/calls", "+32470123456")
     noted = ("--label", "for +32470123456", "--metadata", "order=1871", "--metadata", "who=+32470123456=x", "--paused")
+    start = ("--start", "2099-01-01T00:00:00Z")
+    assert "cannot begin more than 365 days from now" in cli.refused(*made, *start)
     first = cli.json(*made, "--service", "+33199000007", *noted, "--max-call-seconds", "60")
     assert (first["service"], first["paused"]) == ("+33199000007", True)
     shown = cli.json("bookings", "show", first["id"])
@@ -146,6 +148,7 @@ def test_a_booking_is_created_with_a_chosen_number_and_notes(cli: Cli) -> None:
     [
         (("--service", "+33199000007", "--country", "FR"), "give only one of"),
         (("--service", "33199000007"), "--service must be"),
+        (("--start", "tomorrow"), "--start"),
         (("--prefix", "33"), "--prefix must be"),
         (("--country", "fr"), "--country must be a country"),
         (("--country", "FR", "--area", "+1"), "--area must be"),

@@ -33,6 +33,7 @@ ANSWERS = {
     Reason.SECONDS_SPENT: Reject(Cause(22), Disposition.EXPIRED, Prompt.SPENT, notify_expired=True),
     Reason.CALLS_SPENT: Reject(Cause(22), Disposition.EXPIRED, Prompt.SPENT, notify_expired=True),
     Reason.ACCOUNT_SUSPENDED: Reject(Cause(19), Disposition.ACCOUNT_SUSPENDED, Prompt.PAUSED, notify_expired=False),
+    Reason.NOT_BEGUN: Reject(Cause(19), Disposition.NOT_BEGUN, Prompt.PAUSED, notify_expired=False),
     Reason.PAUSED: Reject(Cause(19), Disposition.PAUSED, Prompt.PAUSED, notify_expired=False),
     Reason.DESTINATION_IS_OURS: Reject(Cause(21), Disposition.FORBIDDEN, Prompt.UNREACHABLE, notify_expired=False),
     Reason.DESTINATION_NOT_ALLOWED: Reject(Cause(21), Disposition.FORBIDDEN, Prompt.UNREACHABLE, notify_expired=False),
@@ -108,6 +109,15 @@ CASES: dict[str, tuple[Facts, EpochMs, Reason]] = {
         Reason.CALLS_SPENT,
     ),
     # Paused: before every other refusal of an active booking.
+    "begins later": (Facts(a_booking(start_at=START + 1), CALLER, share=60), START, Reason.NOT_BEGUN),
+    "begins now": (Facts(a_booking(start_at=START), CALLER, share=60), START, Reason.PUT_THROUGH),
+    "begins later and paused": (Facts(replace(PAUSED, start_at=EpochMs(START + 1)), CALLER), START, Reason.NOT_BEGUN),
+    "begins later, suspended": (
+        Facts(a_booking(start_at=START + 1), CALLER, account_suspended=True),
+        START,
+        Reason.ACCOUNT_SUSPENDED,
+    ),
+    "begins later and deleted": (Facts(a_booking(start_at=START + 1, gone_at=START), CALLER), START, Reason.NO_BOOKING),
     "paused": (Facts(PAUSED, CALLER), START, Reason.PAUSED),
     "paused, destination is ours": (Facts(PAUSED, CALLER, destination_is_ours=True), START, Reason.PAUSED),
     "paused, caller blocked": (Facts(PAUSED, CALLER, caller_blocked=True), START, Reason.PAUSED),

@@ -1,0 +1,40 @@
+"""When bookings begin and end."""
+
+from engine.domain.errors import BookingTooLong
+from engine.domain.policy import Allowance, Policy
+from engine.domain.times import DAY_MS, EpochMs
+
+# A booking that begins later holds its number until then, so it cannot begin at any time.
+MAX_START_AHEAD_MS = 365 * DAY_MS
+
+
+def first_span(
+    allowance: Allowance, wanted_start: EpochMs | None, now: EpochMs, policy: Policy
+) -> tuple[EpochMs | None, EpochMs]:
+    """Returns when a booking that is made now begins and ends; None for a start: it begins now.
+
+    Args:
+        allowance: What its plan gives. Its validity counts from the start.
+        wanted_start: When it should begin; None, or an instant that has passed: now.
+        now: The present time by the account's clock.
+        policy: The operator's rules.
+
+    Raises:
+        BookingTooLong: It would begin more than `MAX_START_AHEAD_MS` ahead, or end more than `policy.horizon_ms`.
+    """
+    if wanted_start is None or wanted_start <= now:
+        return None, within_horizon(now + allowance.valid_for_ms, now, policy)
+    if wanted_start > now + MAX_START_AHEAD_MS:
+        raise BookingTooLong(f"a booking cannot begin more than {MAX_START_AHEAD_MS // DAY_MS} days from now")
+    return wanted_start, within_horizon(wanted_start + allowance.valid_for_ms, now, policy)
+
+
+def within_horizon(end_at: int, now: EpochMs, policy: Policy) -> EpochMs:
+    """Returns the end of a booking, unless that lies too far ahead.
+
+    Raises:
+        BookingTooLong: It lies more than `policy.horizon_ms` ahead.
+    """
+    if end_at > now + policy.horizon_ms:
+        raise BookingTooLong(f"a booking cannot end more than {policy.horizon_ms // DAY_MS} days from now")
+    return EpochMs(end_at)
