@@ -14,6 +14,7 @@ from engine.domain.errors import QuotaReached, TooManyNewBookings
 from engine.domain.ids import AccountId
 from engine.domain.policy import Policy
 from engine.domain.times import DAY_MS, EpochMs, rfc3339
+from engine.domain.wording import counted
 from engine.storage.transaction import Transaction
 
 
@@ -46,7 +47,7 @@ def _check_numbers(tx: Transaction, account_id: AccountId, limit: int, now: Epoc
     held = tx.bookings.held_by(account_id, limit)
     if held < limit and tx.numbers.in_quarantine_of(account_id, now, limit - held) < limit - held:
         return
-    reason = f"the account has reached its limit of {limit} bookings"
+    reason = f"the account has reached its limit of {counted(limit, 'booking')}"
     # The limit may have been lowered, so that several numbers must come back first.
     in_quarantine = tx.numbers.in_quarantine_of(account_id, now, 2 * limit)
     if in_quarantine:

@@ -9,10 +9,12 @@ from engine.cdr.answers import codes, why_it_failed, why_not_answered
 from engine.cdr.trace import CallTrace, TracedCallback
 from engine.domain.call_ends import Attempt, HungUpBy
 from engine.domain.dispositions import Disposition
-from engine.domain.rejections import REJECTIONS, Reason, Reject
+from engine.domain.numbers import is_simulated
+from engine.domain.rejections import REJECTIONS, Reason
 from engine.domain.retry import CallbackState
 from engine.domain.simulation import SIP_OF_CAUSE
 from engine.domain.times import EpochMs
+from engine.domain.wording import counted
 from engine.storage.calls import Call
 from engine.storage.cdrs import Cdr
 from engine.storage.outbox import AttemptRecord
@@ -98,12 +100,11 @@ def verdict_of(trace: CallTrace) -> str:
     if trace.call is not None:
         return f"Put through; it could last {trace.call.seconds_leased} s."
     assert trace.cdr is not None  # noqa: S101  a call without a lease has a record
-    answer = _refusal(trace.cdr)
-    caller_got = f" The caller got SIP {SIP_OF_CAUSE[answer.cause]}." if answer else ""
+    status = caller_got(trace)
+    answer = f" The caller got SIP {status}." if status else ""
     further = trace.cdr.further_calls
-    others = "1 further call of that minute was" if further == 1 else f"{further} further calls of that minute were"
-    counted = f" {others} refused likewise." if further else ""
-    return f"Refused: {_why_refused(trace.cdr)}.{caller_got}{counted}"
+    likewise = f" Refused likewise in that minute: {counted(further, 'further call')}." if further else ""
+    return f"Refused: {_why_refused(trace.cdr)}.{answer}{likewise}"
 
 
 def outcome_of(cdr: Cdr) -> str:
@@ -115,7 +116,8 @@ def outcome_of(cdr: Cdr) -> str:
 def timeline_of(trace: CallTrace, *, for_operator: bool) -> list[Step]:
     """Returns the steps of a call, in the order of time.
 
-    The attempts of a callback follow it at once. In a sandbox they are by another clock than the call.
+    The attempts of a callback follow it at once. In a sandbox, where all else is by its own clock, they say that their
+    time is real.
 
     Args:
         trace: The trace.
@@ -125,7 +127,7 @@ def timeline_of(trace: CallTrace, *, for_operator: bool) -> list[Step]:
     for callback in trace.callbacks:
         while to_come and (to_come[0].at is None or to_come[0].at <= callback.record.created_at):
             timeline.append(to_come.popleft())
-        timeline += _steps_of_callback(callback)
+        timeline += _steps_of_callback(callback, " (real time)" if is_simulated(trace.service) else "")
     return [*timeline, *to_come]
 
 
@@ -138,9 +140,14 @@ def wait_ms_of(trace: CallTrace) -> int | None:
     return None if until is None else max(0, until - call.started_at)
 
 
-def _refusal(cdr: Cdr) -> Reject | None:
+def caller_got(trace: CallTrace) -> int | None:
+    """Returns the SIP status that the caller of a refused call got; None for a call that was put through."""
+    cdr = trace.cdr
+    if trace.call is not None or cdr is None:
+        return None
     by_reason = REJECTIONS.get(cdr.reason) if cdr.reason else None
-    return by_reason or next((each for each in REJECTIONS.values() if each.disposition is cdr.disposition), None)
+    answer = by_reason or next((each for each in REJECTIONS.values() if each.disposition is cdr.disposition), None)
+    return SIP_OF_CAUSE[answer.cause] if answer else None
 
 
 def _why_refused(cdr: Cdr) -> str:
@@ -194,18 +201,20 @@ def _how_it_ended(cdr: Cdr) -> str:
     return f"Not answered: {why_not_answered(cdr) or by}{found}"
 
 
-def _steps_of_callback(callback: TracedCallback) -> Iterator[Step]:
+def _steps_of_callback(callback: TracedCallback, clock: str) -> Iterator[Step]:
     record = callback.record
     yield Step(record.created_at, TraceEvent.CALLBACK, f"Callback {callback.kind} was created: {record.id}.")
     for attempt in callback.attempts:
-        yield Step(attempt.began_at, TraceEvent.CALLBACK_ATTEMPT, f"Attempt {attempt.attempt}: {_outcome(attempt)}.")
+        yield Step(
+            attempt.began_at, TraceEvent.CALLBACK_ATTEMPT, f"Attempt {attempt.attempt}: {_outcome(attempt)}{clock}."
+        )
     if record.state is CallbackState.PENDING:
-        at, text = (None, "An attempt is under way.") if record.claimed else (record.due_at, "The next attempt is due.")
-        yield Step(at, TraceEvent.CALLBACK_WAITS, text)
+        at, text = (None, "An attempt is under way") if record.claimed else (record.due_at, "The next attempt is due")
+        yield Step(at, TraceEvent.CALLBACK_WAITS, f"{text}{clock}.")
     elif record.state is not CallbackState.DELIVERED:
         given_up = record.state is CallbackState.FAILED
-        text = "It was given up." if given_up else "It is held, because its endpoint is disabled."
-        yield Step(record.finished_at, TraceEvent.CALLBACK_WAITS, text)
+        text = "It was given up" if given_up else "It is held, because its endpoint is disabled"
+        yield Step(record.finished_at, TraceEvent.CALLBACK_WAITS, f"{text}{clock}.")
 
 
 def _outcome(attempt: AttemptRecord) -> str:

@@ -24,6 +24,7 @@ from engine.domain.account_state import state_of
 from engine.domain.errors import InvalidInput
 from engine.domain.ids import BookingId
 from engine.domain.notifications import EventType
+from engine.domain.wording import counted
 from engine.runtime.clock import SystemClock
 from engine.storage.accounts import Account
 from engine.storage.transaction import Transaction
@@ -107,7 +108,7 @@ def close(
     found = run_command(settings, lifecycle.own_account, account)
     if not yes and found.closed_at is None:
         held = run_command(settings, _limits, found.id, settings.account_limits)["bookingsHeld"]
-        typer.confirm(f"Close {found.name} for good, and end its {held} bookings?", abort=True, err=True)
+        typer.confirm(f"Close {found.name} for good, and end its {counted(held, 'booking')}?", abort=True, err=True)
     # The time is read now: bookings may have been made while the question waited for its answer.
     closed = run_command(settings, closing.close, found.id, clock.now(), with_live_calls=force)
     ended = 0
@@ -117,7 +118,7 @@ def close(
     counts = {"keysRevoked": closed.keys_revoked, "bookingsEnded": ended, "callsEnded": len(closed.live) - left}
     show_one(_shown(closed.account) | counts, as_json=as_json)
     if left:
-        complain(f"{left} calls could not be ended now: the engine ends them as soon as it reaches Asterisk")
+        complain(f"{counted(left, 'call')} could not be ended now: the engine tries again once it reaches Asterisk")
 
 
 def _calls_ended(settings: Settings, live: list[BookingId]) -> int:

@@ -24,6 +24,7 @@ from engine.control.protocol import EngineRefused, EngineSilent
 from engine.control.requests import EndCalls, ShareSeconds
 from engine.domain.ids import BookingId, CallId
 from engine.domain.policy import UsagePlan
+from engine.domain.wording import counted
 from engine.local.data_dir import require_database
 from engine.runtime.clock import SystemClock
 from engine.runtime.ids import new_id
@@ -112,4 +113,4 @@ def delete(booking_id: BookingIdArgument, yes: YesOption = False, as_json: Json 
     left = len(live) if done is None else done.unreached
     show_one({"id": booking_id, "service": owned.booking.service, "callsEnded": len(live) - left}, as_json=as_json)
     if left:
-        complain(f"{left} calls could not be ended now: the engine ends them as soon as it reaches Asterisk")
+        complain(f"{counted(left, 'call')} could not be ended now: the engine tries again once it reaches Asterisk")

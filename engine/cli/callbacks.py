@@ -27,6 +27,7 @@ from engine.domain.ids import AccountId, BookingId
 from engine.domain.masking import masked_text
 from engine.domain.retry import CallbackState
 from engine.domain.times import NO_INSTANT, EpochMs, instant_from
+from engine.domain.wording import counted
 from engine.local.doctor_checks import is_running
 from engine.runtime.clock import SystemClock
 from engine.storage.endpoints import Endpoint
@@ -215,7 +216,7 @@ def _redeliver_all(account: str, state: CallbackState, since: EpochMs, until: Ep
         except TooManyRedeliveries as error:
             if not is_running(settings):
                 raise
-            complain(f"{count} callbacks so far; {error}: waiting, Ctrl-C ends it")
+            complain(f"{counted(count, 'callback')} so far; {error}: waiting, Ctrl-C ends it")
             time.sleep(WAIT_SECONDS)
             continue
         count += done.count

@@ -9,6 +9,7 @@ from engine.cli.database import run_command
 from engine.cli.output import Json, complain, show
 from engine.config.settings import Settings
 from engine.domain.ids import BookingId
+from engine.domain.wording import counted
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Proof that the credit of every booking adds up.")
 
@@ -36,6 +37,6 @@ def verify(as_json: Json = False) -> None:
             break
     if discrepancies or as_json:
         show([asdict(each) for each in discrepancies], as_json=as_json)
-    complain(f"{bookings} bookings verified, {len(discrepancies)} discrepancies")
+    complain(f"{counted(bookings, 'booking')} verified, {counted(len(discrepancies), 'discrepancy')}")
     if discrepancies:
         raise typer.Exit(1)

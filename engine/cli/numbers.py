@@ -28,6 +28,7 @@ from engine.domain.destinations import COUNTRIES
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import NumberState
 from engine.domain.times import DAY_MS, EpochMs
+from engine.domain.wording import counted
 from engine.runtime.clock import SystemClock
 from engine.storage.numbers import Number
 from engine.storage.operator_reads import OperatorReads
@@ -151,7 +152,7 @@ def retire(
     if not dry_run and found.retired:
         stay = f" {found.booked} booked ones stay." if found.booked else ""
         if not yes:
-            typer.confirm(f"Retire {found.retired} numbers?{stay}", abort=True, err=True)
+            typer.confirm(f"Retire {counted(found.retired, 'number')}?{stay}", abort=True, err=True)
         found = chosen(dry_run=False)
     counts = {"retired": found.retired, "alreadyRetired": found.already_retired, "booked": found.booked}
     show_one(counts | {"dryRun": dry_run}, as_json=as_json)

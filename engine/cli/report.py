@@ -21,6 +21,7 @@ from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.ids import AccountId
 from engine.domain.times import DAY_MS, EpochMs, Span, month_from
+from engine.domain.wording import counted
 from engine.privacy.retention import SANDBOX_RECORDS_MS
 from engine.runtime.clock import SystemClock
 from engine.storage.operator_reads import CallSums, OperatorReads
@@ -85,11 +86,11 @@ def _asked(tx: Transaction, account: str | None, now: EpochMs, kept_ms: int) -> 
 
 def _comment(total: CallSums, span: Span, asked: _Asked) -> None:
     """Says on standard error what the lines add up to, and what is missing in them."""
-    complain(f"{total.calls} calls, {total.answered} of them answered, {total.seconds} seconds")
+    complain(f"{counted(total.calls, 'call')}, {total.answered} of them answered, {counted(total.seconds, 'second')}")
     if span.until > asked.now:
         complain("the month is not over yet, and calls that are still up are not included")
     if span.since < asked.now - asked.kept_ms:
-        complain(f"incomplete: call records are deleted after {asked.kept_ms // DAY_MS} days{asked.because}")
+        complain(f"incomplete: call records are deleted after {counted(asked.kept_ms // DAY_MS, 'day')}{asked.because}")
 
 
 async def _write(

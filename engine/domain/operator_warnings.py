@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from engine.domain.dispositions import Disposition
 from engine.domain.times import EpochMs, rfc3339
+from engine.domain.wording import counted
 
 # The pool of a country is low if it has free numbers for fewer days.
 LOW_DAYS = 7
@@ -87,7 +88,7 @@ def pool_warnings(pools: Mapping[str | None, PoolLeft]) -> list[OperatorWarning]
         OperatorWarning(
             WarningKind.POOL,
             country or "no country",
-            f"{left.free} numbers are free, and last for {left.days} days at the pace of the last week"
+            f"free numbers: {left.free}, which last for {counted(left.days, 'day')} at the pace of the last week"
             if left.free
             else "no number is free",
             "import numbers with `rented-numbers numbers import`; `numbers summary` shows all countries",

@@ -23,6 +23,7 @@ from engine.config.types import Profile
 from engine.domain.ids import BookingId
 from engine.domain.numbers import E164
 from engine.domain.times import DAY_MS, EpochMs
+from engine.domain.wording import counted
 from engine.local.data_dir import make_data_dir, require_database
 from engine.local.findings import Finding, Verdict
 from engine.local.ports import refuse_taken_ports
@@ -183,7 +184,7 @@ def ledger(settings: Settings) -> Iterator[Finding]:
         bookings, wrong, after = bookings + page.bookings, wrong + len(page.discrepancies), page.last
         if not after or time.monotonic() > deadline:
             break
-    text = f"{bookings} bookings verified, {wrong} discrepancies"
+    text = f"{counted(bookings, 'booking')} verified, {counted(wrong, 'discrepancy')}"
     if wrong:
         fix = "`rented-numbers ledger verify` lists them; please report this"
         yield Finding("ledger", Verdict.FAILED, text, fix)

@@ -9,6 +9,7 @@ from engine.backup.make import make_backup
 from engine.backup.verify import verify_ledger
 from engine.config.postgres_address import PostgresAddress
 from engine.config.settings import Settings
+from engine.domain.wording import counted
 from engine.runtime import lock
 from engine.storage.migrate import migrate, newest_revision, require_whole, revision_of
 from engine.storage.revocations import RevocationLog
@@ -96,5 +97,7 @@ def _upgrade(settings: Settings, before: str, report: Callable[[str], None]) -> 
     migrate(settings.database)
     bookings = verify_ledger(settings.database)
     RevocationLog(settings.database).begin()
-    report(f"upgraded the database from schema {before} to {newest}; the credit of {bookings} bookings adds up")
+    report(
+        f"upgraded the database from schema {before} to {newest}; the credit of {counted(bookings, 'booking')} adds up"
+    )
     return Upgrade(before, newest, backup, bookings)

@@ -49,17 +49,24 @@ class OwnedRecord(NamedTuple):
 
 
 class OwnedCallback(NamedTuple):
-    """A callback, and the name of its account."""
+    """A callback, the name of its account, and whether that is a sandbox."""
 
     account: str
     callback: CallbackRecord
+    is_sandbox: bool
 
 
 class SeenBooking(NamedTuple):
-    """A booking with the name of its account, and how far the account's clock is ahead of the machine's."""
+    """A booking with the name of its account.
+
+    Attributes:
+        clock_ahead_ms: How far the account's clock is ahead of the machine's.
+        calls_forgotten: Its answered calls whose records retention has deleted.
+    """
 
     owned: OwnedBooking
     clock_ahead_ms: int
+    calls_forgotten: int
 
     def now(self, now: EpochMs) -> EpochMs:
         """Returns the time by the account's clock."""
@@ -225,9 +232,10 @@ class ConsoleReads(OperatorReads):
 
 def _owned_callback(row: Row) -> OwnedCallback:
     columns = dict(row)
-    account = columns.pop("account")
-    return OwnedCallback(account, callback_from_row(columns))
+    account, is_sandbox = columns.pop("account"), columns.pop("is_sandbox")
+    return OwnedCallback(account, callback_from_row(columns), bool(is_sandbox))
 
 
 def _seen_booking(row: Row) -> SeenBooking:
-    return SeenBooking(OwnedBooking(row["account"], booking_from_row(row)), row["clock_ahead_ms"])
+    owned = OwnedBooking(row["account"], booking_from_row(row))
+    return SeenBooking(owned, row["clock_ahead_ms"], row["calls_forgotten"])

@@ -260,7 +260,7 @@ async def test_a_record_that_stands_for_further_refused_calls_says_so(world: Wor
     for number in range(OWN_RECORDS + 2):
         await ring(world, booking, f"c{number}")
     trace = await shown(world, f"c{OWN_RECORDS - 1}")
-    assert trace["message"].endswith("SIP 480. 2 further calls of that minute were refused likewise.")
+    assert trace["message"].endswith("SIP 480. Refused likewise in that minute: 2 further calls.")
     with pytest.raises(NotFound):
         await traced(world, f"c{OWN_RECORDS}")
 

@@ -61,7 +61,7 @@ def test_an_account_is_closed_after_a_question_that_is_not_asked_twice(cli: CliI
     cli.typed = "n\n"
     done = cli("accounts", "close", "ann")
     assert done.returncode == 1
-    assert "Close ann for good, and end its 1 bookings?" in done.stderr
+    assert "Close ann for good, and end its 1 booking?" in done.stderr
     assert cli.json("accounts", "list")[0]["state"] == "ACTIVE"
     closed = cli.json("accounts", "close", "ann", "--yes")
     assert (closed["state"], closed["keysRevoked"], closed["bookingsEnded"]) == ("CLOSED", 2, 1)

@@ -133,7 +133,7 @@ async def test_without_an_engine_the_calls_of_a_deleted_booking_are_left_to_the_
     booking: Booking = await world.book()
     await world.bridge(booking, "c1")
     done = await ran(cli, "bookings", "delete", booking.id, "--yes")
-    assert (done.returncode, "1 calls could not be ended now" in done.stderr) == (0, True)
+    assert (done.returncode, "1 call could not be ended now" in done.stderr) == (0, True)
     world.now = SystemClock().now()
     assert (await world.sweep()).channels == ["c1"]
 

@@ -54,7 +54,7 @@ def test_a_month_is_reported_in_every_form_with_the_same_sums(cli: CliInProcess)
 def test_a_report_says_that_it_is_incomplete(cli: CliInProcess) -> None:
     done = cli("report", "--month", "2026-03", "--json", cdr_retention="P1D")
     assert json.loads(done.stdout)
-    assert "incomplete: call records are deleted after 1 days" in done.stderr
+    assert "incomplete: call records are deleted after 1 day" in done.stderr
     assert "incomplete" not in cli("report", "--month", "2026-03", **KEPT).stderr
 
 

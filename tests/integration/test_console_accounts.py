@@ -40,7 +40,7 @@ async def test_each_action_changes_what_it_says_and_is_logged(console: Console) 
     await send(console, "events", events="booking.expired, call.missed")
     assert (await data(console, path))["events"] == ["call.missed", "booking.expired"]
     closed = await send(console, "close", sure="yes")
-    assert "Closed: 1 keys revoked, 0 bookings ended." in closed.text
+    assert "Closed: 1 key revoked, 0 bookings ended." in closed.text
     shown = await data(console, path)
     assert shown["account"]["state"] == "CLOSED"
     assert all(key["revokedAt"] for key in shown["keys"])

@@ -20,6 +20,7 @@ from engine.domain.ids import AccountId
 from engine.domain.notifications import EventType
 from engine.domain.times import EpochMs, rfc3339
 from engine.domain.web_access import Role
+from engine.domain.wording import counted
 
 PATH = "/accounts"
 ONE = f"{PATH}/{{id}}"
@@ -243,5 +244,5 @@ async def close(visit: Visit, form: Mapping[str, str]) -> Outcome:
         ended += batch
     for booking_id in dict.fromkeys(closed.live):
         await visit.services.operator.end_calls(EndCalls(booking_id))
-    message = f"Closed: {closed.keys_revoked} keys revoked, {ended} bookings ended."
+    message = f"Closed: {counted(closed.keys_revoked, 'key')} revoked, {counted(ended, 'booking')} ended."
     return Outcome(message, {"keysRevoked": closed.keys_revoked, "bookingsEnded": ended}, subject=_id_of(visit))

@@ -142,7 +142,7 @@ async def delete(visit: Visit, form: Mapping[str, str]) -> Outcome:
         lifecycle.cancel, booking.account_id, booking.id, seen.now(visit.now), visit.deps.policy
     )
     left = (await visit.services.operator.end_calls(EndCalls(booking.id))).unreached if live else 0
-    rest = f" {left} calls end as soon as the engine reaches Asterisk." if left else ""
+    rest = f" Calls that end as soon as the engine reaches Asterisk: {left}." if left else ""
     return Outcome(f"Deleted for good.{rest}", {"id": booking.id, "callsEnded": len(live) - left}, subject=booking.id)
 
 

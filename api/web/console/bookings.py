@@ -7,13 +7,15 @@ from api.http.parsing import unacceptable
 from api.schemas.fields import BOOKING_ID
 from api.schemas.operator_rows import booking_record, booking_row, grant_row
 from api.web.console.calls import record_row
-from api.web.console.lists import BEFORE, PAGE, number_of, page_of, place_of, text_of, typed
+from api.web.console.lists import BEFORE, PAGE, number_of, page_of, place_of, text_of, typed, wrong_number
+from api.web.frame.sandbox_clock import sandbox_data
 from api.web.frame.site import Page, Visit
 from engine.cdr.listing import record_page
 from engine.domain.booking import BookingStatus, CallerId
 from engine.domain.errors import NotFound
 from engine.domain.ids import BookingId
 from engine.domain.masking import masked
+from engine.domain.numbers import is_simulated
 from engine.domain.policy import UsagePlan
 from engine.domain.web_access import Role
 from engine.storage.cdrs import WantedRecords
@@ -62,9 +64,9 @@ async def load_list(visit: Visit) -> Mapping[str, Any]:
     if gone not in {"", "yes"}:
         raise unacceptable("gone", "is yes or left out")
     number = number_of(visit, asked)
-    is_wrong = bool(asked) and number is None
-    shown: dict[str, Any] = {"number": asked, "account": account, "gone": gone, "isWrong": is_wrong}
-    if is_wrong:
+    errors = {"number": wrong_number(visit, asked)} if asked and number is None else {}
+    shown: dict[str, Any] = {"number": asked, "account": account, "gone": gone, "errors": errors}
+    if errors:
         return shown | {"bookings": [], "next": None}
     found = await visit.services.reads.newest_bookings(
         number=number,
@@ -79,7 +81,8 @@ async def load_list(visit: Visit) -> Mapping[str, Any]:
 
 def _row(seen: SeenBooking, visit: Visit) -> dict[str, Any]:
     row = booking_row(seen.owned, seen.now(visit.now), visit.deps.policy)
-    return row | {"destination": masked(seen.owned.booking.destination)}
+    booking = seen.owned.booking
+    return row | {"destination": masked(booking.destination), "bySandbox": is_simulated(booking.service)}
 
 
 async def seen_booking(visit: Visit) -> SeenBooking:
@@ -100,6 +103,8 @@ async def load_one(visit: Visit) -> Mapping[str, Any]:
     grants = await reads.grants_of(booking.id, SHOWN_GRANTS)
     return {
         "booking": record | {"destination": masked(booking.destination)},
+        "sandbox": sandbox_data(seen.clock_ahead_ms, visit.now) if is_simulated(booking.service) else None,
+        "callsForgotten": seen.calls_forgotten,
         "isGone": record["status"] == BookingStatus.GONE.value,
         "grants": [grant_row(each) for each in grants],
         "calls": [record_row(each.cdr) for each in calls.records],

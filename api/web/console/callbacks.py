@@ -7,7 +7,8 @@ from api.http.parsing import checked_body, unacceptable
 from api.schemas.callbacks import NewTestEvent
 from api.schemas.fields import CALLBACK_ID
 from api.schemas.operator_rows import attempt_row, callback_row, endpoint_row
-from api.web.console.lists import BEFORE, PAGE, account_names, page_of, place_of, text_of
+from api.web.console.lists import BEFORE, PAGE, page_of, place_of, text_of
+from api.web.frame.sandbox_clock import sandbox_data
 from api.web.frame.site import Action, Outcome, Page, Visit
 from engine.accounts.accounts import account_of
 from engine.callbacks import redelivery
@@ -85,7 +86,9 @@ async def load_list(visit: Visit) -> Mapping[str, Any]:
         "account": account,
         "state": state,
         "states": [each.value for each in CallbackState],
-        "callbacks": [{"account": each.account, **callback_row(each.callback)} for each in callbacks],
+        "callbacks": [
+            {"account": each.account, "bySandbox": each.is_sandbox, **callback_row(each.callback)} for each in callbacks
+        ],
         "next": more_after,
     }
 
@@ -95,9 +98,12 @@ async def load_one(visit: Visit) -> Mapping[str, Any]:
     account_id, record = await _found(visit)
     endpoint = await visit.services.reads.endpoint_of(account_id, record.url)
     attempts = await visit.services.reads.callback_attempts(record.id)
+    account = await visit.services.reads.portal_account(account_id)
+    assert account is not None  # noqa: S101  accounts are never deleted
     return {
+        "sandbox": sandbox_data(account.clock_ahead_ms, visit.now) if account.test_of else None,
         "callback": {
-            "account": (await account_names(visit))[account_id],
+            "account": account.name,
             **callback_row(record),
             "body": masked_text(record.body),
         },

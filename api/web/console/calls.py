@@ -7,13 +7,16 @@ from typing import Any
 from api.http.parsing import unacceptable
 from api.schemas.fields import CDR_ID
 from api.schemas.traces import headline, trace_record
-from api.web.console.lists import BEFORE, PAGE, account_names, caller_named, page_of, place_of, typed
+from api.web.console.lists import BEFORE, PAGE, caller_named, page_of, place_of, typed, wrong_number
+from api.web.frame.sandbox_clock import RECORD_DAYS, sandbox_data
 from api.web.frame.site import Page, Visit
 from engine.calls.reports import CALL_ID
-from engine.cdr.timeline import outcome_of
+from engine.cdr.timeline import caller_got, outcome_of
 from engine.cdr.trace import trace_call
 from engine.domain.dispositions import Disposition
+from engine.domain.errors import NotFound
 from engine.domain.masking import masked
+from engine.domain.numbers import is_simulated
 from engine.domain.times import rfc3339
 from engine.domain.web_access import Role
 from engine.storage.cdrs import Cdr
@@ -22,6 +25,10 @@ from engine.storage.console_reads import OwnedRecord
 PATH = "/calls"
 # The id of a call record has this form as well.
 NAMED = re.compile(CALL_ID)
+NO_CALL = (
+    "no call has this id, or its record is deleted by now: CDR_RETENTION says for how long records are kept. "
+    f"A sandbox keeps them for {RECORD_DAYS} days at most, by its own clock"
+)
 
 
 def calls_pages() -> tuple[Page, ...]:
@@ -57,9 +64,9 @@ async def load_list(visit: Visit) -> Mapping[str, Any]:
     if failed not in {"", "yes"}:
         raise unacceptable("failed", "is yes or left out")
     party = caller_named(visit, asked)
-    is_wrong = bool(asked) and party is None
-    shown: dict[str, Any] = {"number": asked, "failed": failed, "isWrong": is_wrong, "calls": [], "next": None}
-    if is_wrong:
+    errors = {"number": wrong_number(visit, asked, ", or anonymous")} if asked and party is None else {}
+    shown: dict[str, Any] = {"number": asked, "failed": failed, "errors": errors, "calls": [], "next": None}
+    if errors:
         return shown
     found = await visit.services.reads.newest_records(
         party=party, failed=bool(failed), before_id=place_of(visit, CDR_ID), limit=PAGE + 1
@@ -93,17 +100,25 @@ def record_row(cdr: Cdr) -> dict[str, Any]:
         "outcome": outcome_of(cdr),
         "duration": cdr.duration,
         "furtherCalls": cdr.further_calls,
+        "bySandbox": is_simulated(cdr.service),
     }
 
 
 async def load_story(visit: Visit) -> Mapping[str, Any]:
     """Returns all that is known of a call, live or ended. Raises NotFound."""
-    trace = await trace_call(visit.services.reads, visit.request.match_info["id"], visit.deps.policy)
-    names = await account_names(visit)
-    record = trace_record(trace, names[trace.account_id])
+    reads = visit.services.reads
+    try:
+        trace = await trace_call(reads, visit.request.match_info["id"], visit.deps.policy)
+    except NotFound:
+        raise NotFound(NO_CALL) from None
+    account = await reads.portal_account(trace.account_id)
+    assert account is not None  # noqa: S101  accounts are never deleted
+    record = trace_record(trace, account.name)
     hidden = {"kind": "record", "id": trace.cdr.id} if trace.cdr else {"kind": "call", "id": record["callId"]}
     return {
         "call": record,
+        "callerGot": caller_got(trace),
         "hidden": hidden,
+        "sandbox": sandbox_data(account.clock_ahead_ms, visit.now) if account.test_of else None,
         **headline(trace),
     }

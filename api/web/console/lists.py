@@ -1,7 +1,7 @@
 """What lists and searches of the console have in common: pages, and numbers as people type them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from api.http.parsing import unacceptable, with_plus
@@ -14,6 +14,11 @@ T = TypeVar("T")
 # Rows of one page of a list.
 PAGE = 50
 BEFORE = "before"
+NO_COUNTRY = (
+    "Type the country's code before the number, such as +3225551234 for 02 555 12 34: the trunks' settings do not name "
+    "one country in which national numbers are valid."
+)
+_NATIONAL = re.compile("0[1-9][0-9]+")
 _SEPARATORS = re.compile(r"[\s()./-]")
 
 
@@ -58,6 +63,8 @@ def caller_named(visit: Visit, text: str) -> str | None:
     return caller_of(text, typed_plan(visit.deps.policy.trunks)) if SENT.fullmatch(text) else None
 
 
-async def account_names(visit: Visit) -> Mapping[str, str]:
-    """Returns the names of all accounts by their ids. Accounts are few."""
-    return {row["id"]: row["name"] for row in await visit.services.reads.accounts()}
+def wrong_number(visit: Visit, text: str, also: str = "") -> str:
+    """Returns what is wrong with a text that is no number, and what to type. `also`: what else the form takes."""
+    if _NATIONAL.fullmatch(text) and typed_plan(visit.deps.policy.trunks).country is None:
+        return NO_COUNTRY
+    return f"This is not a telephone number, such as +3225551234{also}."

@@ -7,7 +7,17 @@ from api.http.parsing import unacceptable
 from api.schemas.fields import COUNTRY
 from api.schemas.operator_rows import forecast_rows, number_row
 from api.web.console.confirming import check_sure
-from api.web.console.lists import BEFORE, PAGE, number_of, page_of, place_of, text_of, typed, without_separators
+from api.web.console.lists import (
+    BEFORE,
+    PAGE,
+    number_of,
+    page_of,
+    place_of,
+    text_of,
+    typed,
+    without_separators,
+    wrong_number,
+)
 from api.web.frame.site import Action, Outcome, Page, Visit
 from engine.bookings import number_pool
 from engine.bookings.pool_forecast import pool_forecast
@@ -15,6 +25,7 @@ from engine.domain.errors import InvalidInput
 from engine.domain.numbers import E164_PATTERN, NumberState
 from engine.domain.times import DAY_MS, EpochMs
 from engine.domain.web_access import Role
+from engine.domain.wording import counted
 from engine.storage.numbers import Number
 
 PATH = "/numbers"
@@ -69,11 +80,11 @@ async def load(visit: Visit) -> Mapping[str, Any]:
     if country and not COUNTRY.fullmatch(country):
         raise unacceptable("country", "is two capital letters, such as BE")
     reads, quarantine_ms = visit.services.reads, visit.deps.policy.quarantine_ms
-    number = number_of(visit, typed(visit, "number")) if asked else None
-    is_wrong = bool(asked) and number is None
+    number = number_of(visit, typed(visit, "number"))
+    errors = {"number": wrong_number(visit, typed(visit, "number"))} if asked and number is None else {}
     found = (
         []
-        if is_wrong
+        if errors
         else await reads.numbers_after(
             number, place_of(visit, E164_PATTERN), state=state or None, country=country or None, limit=PAGE + 1
         )
@@ -84,7 +95,7 @@ async def load(visit: Visit) -> Mapping[str, Any]:
         "number": asked,
         "state": state,
         "country": country,
-        "isWrong": is_wrong,
+        "errors": errors,
         "states": [each.value for each in NumberState],
         "countries": [
             {"country": name or "none", **{each.value.lower(): counts.get(each, 0) for each in NumberState}}
@@ -107,7 +118,7 @@ async def import_lines(visit: Visit, form: Mapping[str, str]) -> Outcome:
         raise InvalidInput(["--lines has no number: write one on each line"])
     read = number_pool.read_numbers(lines)
     added = await visit.deps.run(number_pool.add_numbers, read, visit.now)
-    return Outcome(f"Imported: {added} numbers.", {"added": added})
+    return Outcome(f"Imported: {counted(added, 'number')}.", {"added": added})
 
 
 async def quarantine(visit: Visit, form: Mapping[str, str]) -> Outcome:
@@ -137,7 +148,8 @@ def _done(number: Number) -> Outcome:
 
 def _number(visit: Visit, form: Mapping[str, str]) -> str:
     """Returns the number that was typed, as the pool has it. Raises InvalidInput."""
-    number = number_of(visit, without_separators(form["number"]))
+    text = without_separators(form["number"])
+    number = number_of(visit, text)
     if number is None:
-        raise InvalidInput(["--number must be a telephone number, such as +3225551234"])
+        raise InvalidInput([f"--number: {wrong_number(visit, text)}"])
     return number

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from api.schemas.explanations import ExplanationBody
 from api.schemas.fields import BOOKING_ID
 from api.web.console.calls import newest_calls
-from api.web.console.lists import caller_named, number_of, typed
+from api.web.console.lists import caller_named, number_of, typed, wrong_number
 from api.web.frame.site import Page, Visit
 from engine.bookings.explain import explain
 from engine.domain.booking import Booking
@@ -22,8 +22,6 @@ from engine.storage.transaction import Transaction
 
 PATH = "/why"
 SHOWN_CALLS = 20
-NOT_A_NUMBER = "This is neither a telephone number, such as +3225551234, nor the id of a booking."
-NOT_A_CALLER = "This is not a telephone number, such as +3225551234, or anonymous."
 # A caller of such a number gets the same answer as for a number that does not exist.
 WITHOUT_BOOKING: Mapping[str, str] = {
     NumberState.FREE: "No booking holds this number: it is free. Callers get SIP 404, and there is no record.",
@@ -67,8 +65,8 @@ async def load(visit: Visit) -> Mapping[str, Any]:
     asked, caller = typed(visit, "number"), typed(visit, "caller")
     named = BookingId(asked) if BOOKING_ID.fullmatch(asked) else number_of(visit, asked)
     source = caller_named(visit, caller or ANONYMOUS)
-    errors = {"number": NOT_A_NUMBER} if asked and named is None else {}
-    errors |= {} if source else {"caller": NOT_A_CALLER}
+    errors = {"number": wrong_number(visit, asked, ", or the id of a booking")} if asked and named is None else {}
+    errors |= {} if source else {"caller": wrong_number(visit, caller, ", or anonymous")}
     shown: dict[str, Any] = {"number": asked, "caller": caller, "errors": errors, "answer": None, "explanation": None}
     shown |= {"bookingId": None, "down": _down(visit), "calls": []}
     if errors:
@@ -82,6 +80,7 @@ async def load(visit: Visit) -> Mapping[str, Any]:
         "answer": explanation["message"] if explanation else _without_booking(named, found),
         "explanation": explanation,
         "bookingId": found.booking and found.booking.id,
+        "bySandbox": is_simulated(service),
         "calls": await newest_calls(visit, party=service, failed=False, limit=SHOWN_CALLS),
     }
 

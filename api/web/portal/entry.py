@@ -12,14 +12,13 @@ from typing import Any
 from aiohttp import web
 
 from api.http.auth import account_suspended
-from api.http.dependencies import ACCOUNT_ID, IS_SUSPENDED, OWN_QUOTA, SANDBOX, now_of
+from api.http.dependencies import ACCOUNT_ID, IS_SUSPENDED, OWN_QUOTA, SANDBOX
 from api.http.rate_limit import count_request
 from api.web.frame.protection import not_signed_in
+from api.web.frame.sandbox_clock import sandbox_data
 from api.web.frame.services import WEB
 from api.web.frame.site import Action, Outcome, Page, Visit
 from engine.domain.ids import AccountId
-from engine.domain.times import DAY_MS, rfc3339
-from engine.privacy.retention import SANDBOX_CALLBACKS_MS, SANDBOX_RECORDS_MS
 from engine.storage.console_reads import PortalAccount
 from engine.storage.sandboxes import Sandbox
 
@@ -60,19 +59,10 @@ def of_account(page: Page) -> Page:
 
 
 def account_shown(visit: Visit) -> dict[str, Any]:
-    """Returns what every page says about the session's account.
-
-    Of a sandbox, that is the time by its clock and by the machine's, and for how many days records and callbacks are
-    kept; the operator's periods can be shorter.
-    """
+    """Returns what every page says about the session's account."""
     account = visit.request[ACCOUNT]
-    sandbox = {
-        "now": rfc3339(now_of(visit.request)),
-        "realNow": rfc3339(visit.now),
-        "recordDays": SANDBOX_RECORDS_MS // DAY_MS,
-        "callbackDays": SANDBOX_CALLBACKS_MS // DAY_MS,
-    }
-    return {"name": account.name, "sandbox": None if account.test_of is None else sandbox}
+    sandbox = None if account.test_of is None else sandbox_data(account.clock_ahead_ms, visit.now)
+    return {"name": account.name, "sandbox": sandbox}
 
 
 def for_account(action: Action) -> Action:

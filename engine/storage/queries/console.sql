@@ -30,14 +30,14 @@ LIMIT :at_most;
 SELECT id FROM cdrs WHERE id < :before_id ORDER BY id DESC LIMIT 1 OFFSET :skipped;
 
 -- name: console_booking^
-SELECT {b.bookings}, a.name AS account, a.clock_ahead_ms
+SELECT {b.bookings}, a.name AS account, a.clock_ahead_ms, b.calls_forgotten
 FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
 WHERE b.id = :id;
 
 -- name: console_bookings
 -- Bookings of all accounts that are older than one and not older than another, newest first. `number`: the rented or
 -- the hidden number. A filter that is NULL lets everything through.
-SELECT {b.bookings}, a.name AS account, a.clock_ahead_ms
+SELECT {b.bookings}, a.name AS account, a.clock_ahead_ms, b.calls_forgotten
 FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
 WHERE b.id < :before_id AND b.id >= :last_id
     AND (CAST(:number AS TEXT) IS NULL OR b.service = :number OR b.destination = :number)
@@ -54,7 +54,7 @@ SELECT id FROM bookings WHERE id < :before_id ORDER BY id DESC LIMIT 1 OFFSET :s
 -- Callbacks of all accounts that are older than one and not older than another, newest first, without their bodies. A
 -- filter that is NULL lets everything through.
 SELECT o.id, o.booking_id, o.url, '' AS body, o.state, o.attempts, o.claimed, o.created_at, o.due_at, o.finished_at,
-    o.last_outcome, a.name AS account
+    o.last_outcome, a.name AS account, a.test_of IS NOT NULL AS is_sandbox
 FROM outbox AS o JOIN accounts AS a ON a.id = o.account_id
 WHERE o.id < :before_id AND o.id >= :last_id
     AND (CAST(:state AS TEXT) IS NULL OR o.state = :state)
