@@ -19,7 +19,7 @@ class TraceStepBody(Outgoing):
     """One step of a call."""
 
     at: Instant | None
-    """`null` if only the order of the steps is known."""
+    """`null` if only the order of the steps is known. In a sandbox by its clock; of callbacks' attempts, by ours."""
     event: TraceEvent
     message: str
     """For people."""

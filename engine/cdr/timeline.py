@@ -9,7 +9,6 @@ from engine.cdr.answers import codes, why_it_failed, why_not_answered
 from engine.cdr.trace import CallTrace, TracedCallback
 from engine.domain.call_ends import Attempt, HungUpBy
 from engine.domain.dispositions import Disposition
-from engine.domain.numbers import is_simulated
 from engine.domain.rejections import REJECTIONS, Reason
 from engine.domain.retry import CallbackState
 from engine.domain.simulation import SIP_OF_CAUSE
@@ -79,6 +78,10 @@ class TraceEvent(StrEnum):
     CALLBACK_WAITS = "callback_waits"
 
 
+# In a sandbox these steps are by the machine's clock, and all others by the sandbox's own.
+REAL_TIME = frozenset({TraceEvent.CALLBACK_ATTEMPT, TraceEvent.CALLBACK_WAITS})
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One line of the timeline. `at` is None where only the order is known."""
@@ -116,8 +119,7 @@ def outcome_of(cdr: Cdr) -> str:
 def timeline_of(trace: CallTrace, *, for_operator: bool) -> list[Step]:
     """Returns the steps of a call, in the order of time.
 
-    The attempts of a callback follow it at once. In a sandbox, where all else is by its own clock, they say that their
-    time is real.
+    The attempts of a callback follow it at once. In a sandbox they are by another clock than the call.
 
     Args:
         trace: The trace.
@@ -127,7 +129,7 @@ def timeline_of(trace: CallTrace, *, for_operator: bool) -> list[Step]:
     for callback in trace.callbacks:
         while to_come and (to_come[0].at is None or to_come[0].at <= callback.record.created_at):
             timeline.append(to_come.popleft())
-        timeline += _steps_of_callback(callback, " (real time)" if is_simulated(trace.service) else "")
+        timeline += _steps_of_callback(callback)
     return [*timeline, *to_come]
 
 
@@ -201,20 +203,18 @@ def _how_it_ended(cdr: Cdr) -> str:
     return f"Not answered: {why_not_answered(cdr) or by}{found}"
 
 
-def _steps_of_callback(callback: TracedCallback, clock: str) -> Iterator[Step]:
+def _steps_of_callback(callback: TracedCallback) -> Iterator[Step]:
     record = callback.record
     yield Step(record.created_at, TraceEvent.CALLBACK, f"Callback {callback.kind} was created: {record.id}.")
     for attempt in callback.attempts:
-        yield Step(
-            attempt.began_at, TraceEvent.CALLBACK_ATTEMPT, f"Attempt {attempt.attempt}: {_outcome(attempt)}{clock}."
-        )
+        yield Step(attempt.began_at, TraceEvent.CALLBACK_ATTEMPT, f"Attempt {attempt.attempt}: {_outcome(attempt)}.")
     if record.state is CallbackState.PENDING:
         at, text = (None, "An attempt is under way") if record.claimed else (record.due_at, "The next attempt is due")
-        yield Step(at, TraceEvent.CALLBACK_WAITS, f"{text}{clock}.")
+        yield Step(at, TraceEvent.CALLBACK_WAITS, f"{text}.")
     elif record.state is not CallbackState.DELIVERED:
         given_up = record.state is CallbackState.FAILED
         text = "It was given up" if given_up else "It is held, because its endpoint is disabled"
-        yield Step(record.finished_at, TraceEvent.CALLBACK_WAITS, f"{text}{clock}.")
+        yield Step(record.finished_at, TraceEvent.CALLBACK_WAITS, f"{text}.")
 
 
 def _outcome(attempt: AttemptRecord) -> str:

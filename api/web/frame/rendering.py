@@ -21,6 +21,7 @@ from api.web.frame.protection import ACCOUNT_PARAMETER, CSRF_FIELD, PageRefused,
 from api.web.frame.services import WEB
 from api.web.frame.site import Page, Result, Site, Visit
 from api.web.frame.streams import TooManyStreams
+from engine.cdr.timeline import REAL_TIME
 from engine.domain.errors import InvalidInput
 from engine.domain.web_access import Role
 
@@ -42,7 +43,12 @@ def set_up_templates(app: web.Application) -> None:
         auto_reload=False,
     )
     environment.filters |= FILTERS
-    environment.globals |= {"CSRF_FIELD": CSRF_FIELD, "Role": Role, "hidden_number": hidden_number}
+    environment.globals |= {
+        "CSRF_FIELD": CSRF_FIELD,
+        "Role": Role,
+        "REAL_TIME": REAL_TIME,
+        "hidden_number": hidden_number,
+    }
 
 
 def hidden_number(site: Site, masked: str, kind: str, named: str) -> Markup:
