@@ -188,7 +188,7 @@ async def test_pages_say_which_times_are_by_a_sandboxs_clock_and_that_it_deletes
     assert "<time" in due
     assert "sandbox clock" not in due
     for path in (story, one, f"callbacks/{callback['id']}"):
-        assert ("2026-03-04 12:00:07</time> now." in await page(path), path) == (True, path)
+        assert ("2026-03-04 12:00:07</time> now;" in await page(path), path) == (True, path)
     await run(advance_clock, sandbox, SANDBOX_RECORDS_MS, at.wall_ms)
     await run(delete_batch, at.wall_ms, RetentionPeriods(400 * DAY_MS, 400 * DAY_MS, 400 * DAY_MS))
     gone = await page(story)
