@@ -92,7 +92,7 @@ function mute(isMuted) {
 async function openMicrophone() {
   if (!window.isSecureContext || !navigator.mediaDevices) {
     return say("Browsers give a page the microphone only in a secure context. Open this page on the engine's own machine as "
-      + `http://localhost:${location.port || 80}/phone.`);
+      + `http://127.0.0.1:${location.port || 80}/phone.`);
   }
   try {
     return await navigator.mediaDevices.getUserMedia({ audio: true });
@@ -106,7 +106,7 @@ async function askForLine() {
     const answer = await fetch(`phone/lines/${role}`, { method: "POST" });
     if (answer.ok) return await answer.json();
     return say("The telephones work only in a browser on the machine that runs the engine, at "
-      + `http://localhost:${location.port || 80}/phone.`);
+      + `http://127.0.0.1:${location.port || 80}/phone.`);
   } catch {
     return say("The engine does not answer. Start the system if it does not run, and switch on again.");
   }
@@ -198,7 +198,7 @@ function choose() {
     element("about").textContent = ROLES[role].about;
   }
   say(window.isSecureContext ? "" : "This page is not in a secure context, so the browser gives it no microphone. Open it on the "
-    + `engine's own machine as http://localhost:${location.port || 80}/phone.`);
+    + `engine's own machine as http://127.0.0.1:${location.port || 80}/phone.`);
   show();
 }
 

@@ -33,8 +33,10 @@ def show(console: Console, settings: Settings, kept: Secrets, down: dict[str, st
         *_down(settings, down),
     ]
     if settings.has_browser_phone:
-        telephone = f"http://localhost:{settings.http_port}/phone"
-        lines += _fact("Telephone", telephone, "a caller and a hidden telephone, in two tabs of a browser here")
+        # At the host of the console's link: a page of another host would have no session there.
+        lines += _fact(
+            "Telephone", f"{settings.http_url}/phone", "a caller and a hidden telephone, in two tabs of a browser here"
+        )
     if settings.manage_asterisk:
         notes = ["calls to hidden numbers go there"]
         if settings.profile is Profile.DEMO:

@@ -247,7 +247,7 @@ async def test_the_page_says_that_its_context_is_not_secure(phones: Telephones) 
     async with tabs(phones.devtools, phones.address) as _, tabs(phones.devtools, phones.address, "caller") as [tab]:
         await tab.open("caller", ELSEWHERE)
         await tab.shows("notice", "not in a secure context")
-        await tab.shows("notice", f"http://localhost:{phones.system.settings.http_port}/phone")
+        await tab.shows("notice", f"http://127.0.0.1:{phones.system.settings.http_port}/phone")
         await tab.click("power")
         await tab.shows("notice", "only in a secure context")
         await tab.shows("line", "switched off")
