@@ -15,7 +15,7 @@ from api.web.frame.site import Page
 from api.web.portal.deliveries import REFRESH_SECONDS
 from engine.domain.web_access import Role
 from tests.integration.callback_receiver import Answer, CallbackReceiver
-from tests.integration.portal_helpers import SITE, Portal, path_of
+from tests.integration.portal_helpers import SITE, Portal, a_tenant, path_of
 from tests.playwright_browser import VIEWS, Watched, running_browser, watched_page
 
 pytest_plugins = ["tests.integration.portal_fixtures"]
@@ -87,6 +87,31 @@ async def test_from_a_portal_link_to_a_verified_test_event_by_keyboard(portal: P
     for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
         assert f"{name}: {request.headers[name]}" in shown, "what is shown is what was sent"
     assert [run(program, each) for each in (secret, "whsec_" + "A" * 43 + "=")] == ["True", "False"]
+
+
+async def test_what_an_action_did_is_on_its_page_at_once(portal: Portal, browser: Browser) -> None:
+    tenant = await portal.storage.run(a_tenant, "acts-here", "+33612345681")
+    secret = (await portal.session(of=tenant)).secret
+    async with watched_page(browser, cookie=(SITE.cookie, secret, f"{portal.url}/portal")) as watched:
+        tab = watched.page
+        at_once = 2_500.0  # long before an open page reads its data again
+        await tab.goto(f"{portal.url}/portal/keys")
+        await tab.get_by_role("button", name="Make a key").click()
+        await tab.get_by_role("button", name="Revoke").nth(1).wait_for(timeout=at_once)
+        await tab.goto(f"{portal.url}/portal/deliveries")
+        await tab.get_by_role("button", name="Enable it").click()
+        await tab.get_by_text("Disabled since").wait_for(state="detached", timeout=at_once)
+        await tab.goto(f"{portal.url}/portal/bookings/{tenant.booking.id}")
+        await tab.get_by_text("Change", exact=True).first.click()
+        await tab.get_by_label("Hidden number").fill("+33612345999")
+        await tab.get_by_role("button", name="Change", exact=True).click()
+        await tab.locator("#live").get_by_text("+33612345999").wait_for(timeout=at_once)
+        await tab.get_by_text("Cancel for good").click()
+        await tab.get_by_role("checkbox", name="I know that the number is lost").check()
+        await tab.get_by_role("button", name="Cancel the booking").click()
+        await tab.locator("#live").get_by_text("active").wait_for(state="detached", timeout=at_once)
+        assert "Cancelled." in await tab.locator("#message").inner_text(), "and not that it cannot be found"
+        assert watched.complaints == []
 
 
 def run(program: str, secret: str) -> str:

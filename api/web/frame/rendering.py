@@ -17,7 +17,14 @@ from api.http.problems import PROBLEMS, problem_of
 from api.web.frame.assets import WEB_FILES, assets
 from api.web.frame.commands import CommandFailed
 from api.web.frame.filters import FILTERS
-from api.web.frame.protection import ACCOUNT_PARAMETER, CSRF_FIELD, PageRefused, account_named, headers_of
+from api.web.frame.protection import (
+    ACCOUNT_PARAMETER,
+    CSRF_FIELD,
+    REFRESH_HEADER,
+    PageRefused,
+    account_named,
+    headers_of,
+)
 from api.web.frame.services import WEB
 from api.web.frame.site import Page, Result, Site, Visit
 from api.web.frame.streams import TooManyStreams
@@ -140,6 +147,9 @@ def refusal_of(request: web.Request, site: Site, error: Exception) -> web.Respon
         body = {"status": refused.status, "title": refused.title, "detail": refused.detail}
         body |= {"errors": dict(refused.errors)} if refused.errors else {}
         return json_of(request, body, status=refused.status)
+    if REFRESH_HEADER in request.headers and refused.status in {404, 410}:
+        # What the page is about is gone. The message of the action that deleted it stays; there is nothing to refresh.
+        return web.Response(text='<div id="live"></div>', content_type="text/html", headers=headers_of(request))
     if is_of_htmx(request):
         return message_of(request, site, f"{refused.title}. {refused.detail}", status=refused.status)
     if refused.status == 401:

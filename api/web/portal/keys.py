@@ -16,6 +16,7 @@ from engine.domain.web_access import Role
 from engine.storage.transaction import Transaction
 
 KEYS, SECRET = "/keys", "/secret"
+REFRESH_SECONDS = 30
 # Valid keys at a time. Revoked ones stay, so this is also how many an account may make here within a day.
 MAX_KEYS = 50
 # How long the old secret also signs, in seconds, by the choices of the form.
@@ -25,7 +26,7 @@ OVERLAPS = {"none": 0, "day": 86_400, "week": 604_800}
 def key_pages() -> tuple[Page, ...]:
     """Returns the pages."""
     return (
-        Page(KEYS, "API keys", Role.CUSTOMER_VIEWER, "portal/keys.html", load_keys),
+        Page(KEYS, "API keys", Role.CUSTOMER_VIEWER, "portal/keys.html", load_keys, refresh_seconds=REFRESH_SECONDS),
         Page(
             SECRET,
             "Webhook secret",
@@ -33,6 +34,7 @@ def key_pages() -> tuple[Page, ...]:
             "portal/secret.html",
             load_secret,
             api="/webhook-secret",
+            refresh_seconds=REFRESH_SECONDS,
         ),
     )
 
