@@ -83,6 +83,9 @@ def route_call(
         call that gives way, then route again.
     """
     asked = asked_for(tx, incoming, at.wall_ms)
+    if asked is None and incoming.sandbox is None:
+        # A number that people still call is not given to anybody else.
+        tx.numbers.lengthen_quarantine(incoming.service, EpochMs(at.wall_ms + policy.quarantine_silence_ms))
     if asked is not None:
         asked = asked_near_limit(tx, asked, incoming, at.wall_ms, policy)
     if asked is not None and asked.call_is_known:

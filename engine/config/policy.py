@@ -31,6 +31,7 @@ def policy_of(settings: Settings) -> Policy:
         },
         grace_ms=milliseconds(settings.grace),
         quarantine_ms=milliseconds(settings.quarantine),
+        quarantine_silence_ms=milliseconds(settings.quarantine_silence),
         longest_call_seconds=int(settings.longest_call.total_seconds()),
         ring_seconds=int(settings.ring_timeout.total_seconds()),
         lost_call_margin_ms=_ms(settings.tuning.lost_call_margin),

@@ -85,6 +85,11 @@ class Settings(DatabaseSettings, AccountSettings):
         timedelta(days=30),
         description="Time in which a number is not given out again after its booking is gone.",
     )
+    quarantine_silence: Duration = Field(
+        timedelta(days=14),
+        description="Time in which nobody must have called a number before its quarantine ends. Each call to it makes "
+        "its quarantine last at least so long from then on.",
+    )
     cdr_retention: Duration = Field(
         timedelta(days=180),
         description="Time for which a call record, and everything else about its call, is kept.",

@@ -118,6 +118,7 @@ class Policy:
         trunks: The trunks, in the order in which they are tried.
         speaks: Whether callers who are refused hear why.
         language: The language of what they hear, where the booking has none of its own.
+        quarantine_silence_ms: How long nobody must have called a number in quarantine before that ends.
     """
 
     plans: Plans
@@ -136,6 +137,7 @@ class Policy:
     trunks: tuple[Trunk, ...] = (Trunk("main"),)
     speaks: bool = False
     language: Language = Language.EN
+    quarantine_silence_ms: int = 14 * DAY_MS
 
     def calls_at_once(self, own: int | None) -> int:
         """Returns how many calls an account may have at once, whose own limit is `own`, if it has one."""

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from engine.domain.ids import AccountId
 from engine.domain.number_choice import NumberPattern
 from engine.domain.numbers import E164, NumberState
-from engine.domain.times import EpochMs
+from engine.domain.times import HOUR_MS, EpochMs
 from engine.storage.table import Table
 
 # Appended to a prefix, it sorts after every number with that prefix.
 LAST_NUMBER = "9" * 15
+
+# The least by which a call to a number lengthens its quarantine.
+QUARANTINE_STEP_MS = HOUR_MS
 
 # Free numbers that are scanned for one with a prefix, see `_longest_idle_with`.
 SCAN_LIMIT = 2_000
@@ -78,6 +81,13 @@ class Numbers(Table):
     def quarantine(self, e164: E164, account_id: AccountId, now: EpochMs, until: EpochMs) -> None:
         """Puts a booked number into quarantine, in which it counts against the account."""
         self._sql.mark_quarantined(self._db, e164=e164, account_id=account_id, idle_since=now, quarantined_until=until)
+
+    def lengthen_quarantine(self, e164: E164, until: EpochMs) -> None:
+        """Lets a number's quarantine, if it is in one, end at `until` instead of earlier.
+
+        A difference below `QUARANTINE_STEP_MS` is ignored, so that not every call of a flood writes.
+        """
+        self._sql.lengthen_quarantine(self._db, e164=e164, until=until, ends_before=until - QUARANTINE_STEP_MS)
 
     def in_quarantine_of(self, account_id: AccountId, now: EpochMs, limit: int) -> int:
         """Counts the numbers that are in quarantine because of the account. Stops counting at `limit`."""

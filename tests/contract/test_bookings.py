@@ -17,7 +17,7 @@ from engine.domain.policy import UsagePlan
 from engine.domain.rejections import ALL_SLOTS_HELD, CREDIT_SPENT, UNKNOWN_NUMBER
 from engine.domain.routing import Bridge
 from engine.domain.times import EpochMs
-from tests.contract.samples import CALLBACK, DAY, HIDDEN, OTHER_HIDDEN, SECOND, START
+from tests.contract.samples import CALLBACK, DAY, HIDDEN, HOUR, OTHER_HIDDEN, SECOND, START
 from tests.contract.world import POOL, World
 
 
@@ -164,6 +164,32 @@ async def test_the_number_that_was_idle_longest_is_assigned_first(world: World) 
         await world.cancel(bookings[index])
     world.now += world.policy.quarantine_ms
     assert [(await world.book()).service for _ in POOL] == [POOL[index] for index in (2, 0, 3, 1)]
+
+
+async def test_a_quarantine_ends_only_when_the_number_has_been_silent(world: World) -> None:
+    booking = await world.book()
+    await world.cancel(booking)
+    silence, over = world.policy.quarantine_silence_ms, START + world.policy.quarantine_ms
+    for called_at, ends in (
+        (START + 10 * DAY, over),
+        (over - silence + HOUR, over),
+        (over - silence + HOUR + 1, over + HOUR + 1),
+        (over - silence + 2 * HOUR, over + HOUR + 1),  # within an hour: no write
+        (over - DAY, over - DAY + silence),
+        (over, over + silence),
+    ):
+        world.now = EpochMs(called_at)
+        assert await world.route(booking.service) == UNKNOWN_NUMBER
+        assert (await world.sweep()).numbers_freed == 0
+        assert state_of(world, booking.service) == ("QUARANTINED", ends)
+    world.now = EpochMs(over + silence - 1)
+    assert (await world.sweep()).numbers_freed == 0
+    world.now += 1
+    assert (await world.sweep()).numbers_freed == 1
+    # Free and unknown numbers are in no quarantine, and a simulated call changes nothing.
+    for number in (booking.service, E164("+3225559999")):
+        assert await world.route(number) == UNKNOWN_NUMBER
+    assert state_of(world, booking.service) == ("FREE", None)
 
 
 async def test_an_imported_number_waits_behind_those_that_were_idle_before(world: World) -> None:

@@ -49,7 +49,9 @@ Log = list[tuple[str, str]]
 @pytest.fixture
 async def pair(world: World, database: Path) -> AsyncIterator[tuple[World, World]]:
     """Two engines on one database."""
-    world.policy = replace(world.policy, longest_call_seconds=100, quarantine_ms=0, horizon_ms=10_000_000 * DAY)
+    world.policy = replace(
+        world.policy, longest_call_seconds=100, quarantine_ms=0, quarantine_silence_ms=0, horizon_ms=10_000_000 * DAY
+    )
     peer = open_storage(database)
     yield world, replace(world, storage=peer)
     await peer.close()

@@ -23,6 +23,7 @@ def short_lived() -> Iterator[System]:
         },
         grace=GRACE,
         quarantine=QUARANTINE,
+        quarantine_silence=QUARANTINE,
     ) as system:
         yield system
 

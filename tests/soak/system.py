@@ -71,6 +71,7 @@ def settings_of(directory: Path, wanted: Wanted, ports: tuple[int, int], ami_por
         calls_at_once=1_000_000,
         grace=life,
         quarantine=life,
+        quarantine_silence=life,
         callback_retention=life,
         cdr_retention=RECORDS_KEPT,
         expiring_soon=life / 2,

@@ -44,7 +44,7 @@ def small(settings: Settings) -> Allowance:
 
 def test_the_defaults_follow_the_contract() -> None:
     policy = policy_of(Settings())
-    assert (policy.grace_ms, policy.quarantine_ms) == (7 * DAY, 30 * DAY)
+    assert (policy.grace_ms, policy.quarantine_ms, policy.quarantine_silence_ms) == (7 * DAY, 30 * DAY, 14 * DAY)
     assert {str(plan): allowance for plan, allowance in policy.plans.items()} == {
         "SMALL": Allowance(30 * 60, 25, 7 * DAY),
         "MEDIUM": Allowance(120 * 60, 100, 30 * DAY),

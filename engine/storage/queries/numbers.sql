@@ -23,6 +23,10 @@ UPDATE numbers SET
     state = 'QUARANTINED', idle_since = :idle_since, quarantined_until = :quarantined_until, quarantined_by = :account_id
 WHERE e164 = :e164 AND state = 'BOOKED';
 
+-- name: lengthen_quarantine!
+UPDATE numbers SET quarantined_until = :until
+WHERE e164 = :e164 AND state = 'QUARANTINED' AND quarantined_until < :ends_before;
+
 -- name: numbers_quarantined_by$
 -- Stops counting at `at_most`.
 SELECT COUNT(*) FROM (
