@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
+from api.web.frame.site import Site
 from tests.browser import FRUGAL, OFFLINE, PROGRAM
 
 AXE = Path(__file__).parent / "vendor" / "axe" / "axe.min.js"
@@ -134,3 +135,8 @@ async def watched_page(browser: Browser, *, cookie: tuple[str, str, str] | None 
     page.on("request", lambda request: watched.hosts.add(urlsplit(request.url).netloc))
     yield watched
     await context.close()
+
+
+def signed_in_page(browser: Browser, site: Site, url: str, secret: str) -> AbstractAsyncContextManager[Watched]:
+    """Opens a page with the cookie of a site's session. `url`: the server's."""
+    return watched_page(browser, cookie=(site.cookie, secret, url + site.prefix))

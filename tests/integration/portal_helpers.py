@@ -3,11 +3,9 @@
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiohttp
-from aiohttp import web
-from yarl import URL
 
 from api.web.frame.site import Action, Page
 from api.web.portal.site import portal_site
@@ -32,6 +30,7 @@ from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 from tests.integration.api_helpers import PEPPER, POLICY
 from tests.integration.callback_sending import failed_callback
+from tests.integration.web_server import Answer, ask_site
 
 SITE = portal_site()
 CLOCK = SystemClock()
@@ -73,7 +72,6 @@ class Portal:
     storage: SqliteStorage
     log: SecurityLog
     client: aiohttp.ClientSession
-    app: web.Application
     ours: Tenant
     theirs: Tenant
 
@@ -119,18 +117,8 @@ def a_tenant(tx: Transaction, name: str, hidden: str) -> Tenant:
     return Tenant(name, account.id, key.secret, booking, ids, marks)
 
 
-class Answer(NamedTuple):
-    status: int
-    text: str
-    headers: Any
-
-
 async def ask(portal: Portal, method: str, path: str, secret: str = "", form: Any = None, **headers: str) -> Answer:
-    if secret:
-        headers["Cookie"] = f"{SITE.cookie}={secret}"
-    url = URL(portal.url + path, encoded=True)
-    async with portal.client.request(method, url, headers=headers, data=form, allow_redirects=False) as answer:
-        return Answer(answer.status, await answer.text(), answer.headers.copy())
+    return await ask_site(SITE, portal.client, method, portal.url + path, secret, form, headers)
 
 
 async def act(

@@ -15,7 +15,8 @@ from engine.accounts.sign_in import csrf_token_of, end_session
 from engine.domain.times import HOUR_MS, MINUTE_MS
 from engine.domain.web_access import IDLE_MS, LINK_MS, Role
 from tests.integration.api_helpers import HIDDEN, PEPPER
-from tests.integration.web_helpers import ACTIONS, CALL, FIELDS, SITE, WAYS, Answer, Console, act, ask
+from tests.integration.web_helpers import ACTIONS, CALL, FIELDS, SITE, WAYS, Console, act, ask
+from tests.integration.web_server import Answer
 
 pytest_plugins = ["tests.integration.web_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -7,7 +7,8 @@ import pytest
 
 from engine.accounts.accounts import account_of
 from engine.domain.web_access import Role
-from tests.integration.web_helpers import Answer, Console, act_by_path, ask, data
+from tests.integration.web_helpers import Console, act_by_path, ask, data
+from tests.integration.web_server import Answer
 
 pytest_plugins = ["tests.integration.web_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")

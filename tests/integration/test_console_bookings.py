@@ -14,7 +14,8 @@ from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.domain.web_access import Role
 from tests.integration.api_helpers import CALLBACK, HIDDEN, OTHER_HIDDEN, POLICY
-from tests.integration.web_helpers import Answer, Console, act_by_path, ask, data
+from tests.integration.web_helpers import Console, act_by_path, ask, data
+from tests.integration.web_server import Answer
 
 pytest_plugins = ["tests.integration.web_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -14,9 +14,9 @@ from engine.domain.ids import CallId
 from engine.domain.web_access import Role
 from tests.integration.api_helpers import HIDDEN
 from tests.integration.web_helpers import CALL, SITE, Console, call_up, path_of
-from tests.playwright_browser import View, Watched, running_browser, watched_page
+from tests.playwright_browser import View, Watched, signed_in_page, watched_page
 
-pytest_plugins = ["tests.integration.web_fixtures"]
+pytest_plugins = ["tests.integration.web_fixtures", "tests.integration.browser_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # CONSOLE_PICTURES=1 renews the pictures of the documents.
@@ -24,16 +24,10 @@ PICTURES = Path(__file__).parents[2] / "docs" / "images" if os.environ.get("CONS
 PICTURED = {"": "console-today.png", "/live": "console-live.png", "/system": "console-system.png"}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with running_browser() as browser:
-        yield browser
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def signed_in(console: Console, browser: Browser) -> AsyncIterator[Watched]:
     secret = (await console.session(Role.ADMIN)).secret
-    async with watched_page(browser, cookie=(SITE.cookie, secret, f"{console.url}/console")) as watched:
+    async with signed_in_page(browser, SITE, console.url, secret) as watched:
         yield watched
 
 
@@ -93,7 +87,7 @@ async def test_a_call_is_followed_shown_and_ended_by_keyboard_from_the_link_on(
 
 async def test_a_viewer_is_not_offered_what_the_role_does_not_permit(console: Console, browser: Browser) -> None:
     secret = (await console.session(Role.VIEWER)).secret
-    async with watched_page(browser, cookie=(SITE.cookie, secret, f"{console.url}/console")) as watched:
+    async with signed_in_page(browser, SITE, console.url, secret) as watched:
         await watched.page.goto(f"{console.url}/console/live")
         button: Any = watched.page.get_by_label(f"Hang up call {CALL}", exact=True)
         await button.wait_for(state="attached")

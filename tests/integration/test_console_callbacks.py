@@ -9,7 +9,8 @@ from engine.domain.pacing import REDELIVERY_COOLDOWN_MS
 from engine.domain.retry import CallbackState
 from engine.domain.web_access import Role
 from tests.integration.api_helpers import CALLBACK, HIDDEN
-from tests.integration.web_helpers import ENDED_CALL, Answer, Console, act_by_path, ask, data
+from tests.integration.web_helpers import ENDED_CALL, Console, act_by_path, ask, data
+from tests.integration.web_server import Answer
 
 pytest_plugins = ["tests.integration.web_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -27,7 +27,7 @@ from tests.contract.world import World
 from tests.integration.api_helpers import CALLBACK, PEPPER
 from tests.integration.database_world import WorldClock, world_on_disk
 from tests.integration.web_helpers import SITE
-from tests.integration.web_server import served_console
+from tests.integration.web_server import served_pages
 from tests.playwright_browser import running_browser, watched_page
 
 BOOKINGS, LIVE_CALLS = (int(each) for each in os.environ.get("CONSOLE_FULL", "120 20").split())
@@ -128,7 +128,7 @@ async def test_the_pages_of_a_full_database_can_be_used_at_once(tmp_path: Path) 
         ends_at = EpochMs(world.now + HOUR_MS)
         opened = await world.storage.run(new_session, Role.OPERATOR, None, ends_at, PEPPER, world.now)
         async with (
-            served_console(tmp_path, world.storage, WorldClock(world), world.database) as (url, _, _),
+            served_pages(tmp_path, world.storage, WorldClock(world), world.database) as (url, _, _),
             running_browser() as browser,
             watched_page(browser, cookie=(SITE.cookie, opened.secret, f"{url}/console")) as watched,
         ):

@@ -27,7 +27,7 @@ from tests.integration.api_helpers import PEPPER
 from tests.integration.database_world import WorldClock, world_on_disk
 from tests.integration.fake_asterisk import FastAgi, fast_agi
 from tests.integration.test_fastagi_attack import calls
-from tests.integration.web_server import served_console
+from tests.integration.web_server import served_pages
 from tests.programs import crowd
 
 CONSOLES, SECONDS, ROUNDS, LIVE_CALLS = os.environ.get("CONSOLE_LOAD", "6 1 1 20").split()
@@ -66,7 +66,7 @@ async def test_calls_are_put_through_while_consoles_are_open(tmp_path: Path) -> 
     async with world_on_disk(tmp_path) as world, fast_agi(world) as agi:
         booking = await world.book(UsagePlan.LARGE)
         await fill(world)
-        async with served_console(tmp_path, world.storage, WorldClock(world), world.database) as (url, _, _):
+        async with served_pages(tmp_path, world.storage, WorldClock(world), world.database) as (url, _, _):
             ends_at = EpochMs(world.now + HOUR_MS)
             opened = [
                 await world.storage.run(new_session, Role.OPERATOR, None, ends_at, PEPPER, world.now)

@@ -7,7 +7,8 @@ import pytest
 
 from engine.domain.numbers import E164
 from engine.domain.web_access import Role
-from tests.integration.web_helpers import NUMBERS, Answer, Console, act_by_path, ask, data
+from tests.integration.web_helpers import NUMBERS, Console, act_by_path, ask, data
+from tests.integration.web_server import Answer
 
 pytest_plugins = ["tests.integration.web_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")

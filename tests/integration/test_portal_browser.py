@@ -16,24 +16,18 @@ from api.web.portal.deliveries import REFRESH_SECONDS
 from engine.domain.web_access import Role
 from tests.integration.callback_receiver import Answer, CallbackReceiver
 from tests.integration.portal_helpers import SITE, Portal, a_tenant, path_of
-from tests.playwright_browser import VIEWS, Watched, running_browser, watched_page
+from tests.playwright_browser import VIEWS, Watched, signed_in_page, watched_page
 
-pytest_plugins = ["tests.integration.portal_fixtures"]
+pytest_plugins = ["tests.integration.portal_fixtures", "tests.integration.browser_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NAMED, OTHER = "https://www.customer.example", "https://www.attacker.example"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with running_browser() as browser:
-        yield browser
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def signed_in(portal: Portal, browser: Browser) -> AsyncIterator[Watched]:
     secret = (await portal.session()).secret
-    async with watched_page(browser, cookie=(SITE.cookie, secret, f"{portal.url}/portal")) as watched:
+    async with signed_in_page(browser, SITE, portal.url, secret) as watched:
         yield watched
 
 
@@ -92,7 +86,7 @@ async def test_from_a_portal_link_to_a_verified_test_event_by_keyboard(portal: P
 async def test_what_an_action_did_is_on_its_page_at_once(portal: Portal, browser: Browser) -> None:
     tenant = await portal.storage.run(a_tenant, "acts-here", "+33612345681")
     secret = (await portal.session(of=tenant)).secret
-    async with watched_page(browser, cookie=(SITE.cookie, secret, f"{portal.url}/portal")) as watched:
+    async with signed_in_page(browser, SITE, portal.url, secret) as watched:
         tab = watched.page
         at_once = 2_500.0  # long before an open page reads its data again
         await tab.goto(f"{portal.url}/portal/keys")
@@ -160,7 +154,7 @@ async def test_only_the_named_page_shows_it_in_a_frame_where_it_works_without_ot
 
 async def test_who_may_only_see_is_offered_nothing_to_do(portal: Portal, browser: Browser) -> None:
     secret = (await portal.session(Role.CUSTOMER_VIEWER)).secret
-    async with watched_page(browser, cookie=(SITE.cookie, secret, f"{portal.url}/portal")) as watched:
+    async with signed_in_page(browser, SITE, portal.url, secret) as watched:
         for page in SITE.pages:
             await watched.page.goto(portal.url + path_of(page, portal.ours.ids))
             buttons = await watched.page.locator("main button").all()

@@ -21,7 +21,7 @@ from tests.integration.web_helpers import (
     end_call,
     fill,
 )
-from tests.integration.web_server import served_console
+from tests.integration.web_server import served_pages
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -32,7 +32,7 @@ async def console(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Con
     storage, clock = SqliteStorage(database), SettableClock()
     account_id, booking, examples = await storage.run(fill)
     async with (
-        served_console(directory, storage, clock, database) as (url, operator, log),
+        served_pages(directory, storage, clock, database) as (url, operator, log),
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as client,
     ):
         console = Console(url, storage, clock, operator, log, booking, client, account_id, examples)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import aiohttp
-from yarl import URL
 
 from api.web.frame.site import Action, Page, Site
 from api.web.served import sites
@@ -33,7 +32,7 @@ from engine.storage.transaction import Transaction
 from engine.storage.webhook_secrets import SigningSecrets
 from tests.contract.samples import ENDS
 from tests.integration.api_helpers import CALLBACK, CALLER, HIDDEN, PEPPER, POLICY, START, SettableClock
-from tests.integration.web_server import FakeOperator
+from tests.integration.web_server import Answer, FakeOperator, ask_site
 
 NUMBERS = tuple(f"+3225550{last:04}" for last in range(300))
 CALL = CallId("rn00000001-1772366400.1")
@@ -116,12 +115,6 @@ async def calls_of_the_day(console: Console) -> None:
 PAGES = [(SITE, page) for page in SITE.pages]
 
 
-class Answer(NamedTuple):
-    status: int
-    text: str
-    headers: Any
-
-
 # What the forms of all actions may hold.
 FIELDS = {
     "call": CALL,
@@ -175,11 +168,8 @@ ACTIONS = [way for way in WAYS if way.method == "POST"]
 
 
 async def ask(console: Console, method: str, path: str, secret: str = "", form: Any = None, **headers: str) -> Answer:
-    if secret:
-        headers["Cookie"] = f"{SITE.cookie}={secret}"
-    url = URL(console.url + path.format_map(console.examples), encoded=True)
-    async with console.client.request(method, url, headers=headers, data=form, allow_redirects=False) as answer:
-        return Answer(answer.status, await answer.text(), answer.headers.copy())
+    url = console.url + path.format_map(console.examples)
+    return await ask_site(SITE, console.client, method, url, secret, form, headers)
 
 
 async def data(console: Console, path: str) -> Any:

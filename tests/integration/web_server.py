@@ -1,16 +1,20 @@
-"""Serves the API with the console over a real database; Asterisk and what commands say are fakes."""
+"""Serves the API with its pages over a real database; Asterisk and what commands say are fakes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from yarl import URL
 
 from api.app import Dependencies, RequestLimits, WebServices, build_app
 from api.http.server import build_runner
 from api.web.frame.commands import CommandResult, CommandRunner
+from api.web.frame.site import Site
 from engine.bookings.adjustments import Adjustment, adjust
 from engine.control.requests import Done, EndCalls, HangUp, ShownTrunk, ShownTrunks, ShowTrunks
 from engine.domain.ids import BookingId, CallId
@@ -78,13 +82,42 @@ class Served(TestServer):
         return build_runner(self.app, shutdown_seconds=1.0)
 
 
+class Answer(NamedTuple):
+    status: int
+    text: str
+    headers: Any
+
+
+async def ask_site(
+    site: Site, client: aiohttp.ClientSession, method: str, url: str, secret: str, form: Any, headers: dict[str, str]
+) -> Answer:
+    """Sends a request, with the cookie of a session if there is a secret. Redirections are not followed."""
+    cookie = {"Cookie": f"{site.cookie}={secret}"} if secret else {}
+    asked = client.request(method, URL(url, encoded=True), headers=headers | cookie, data=form, allow_redirects=False)
+    async with asked as answer:
+        return Answer(answer.status, await answer.text(), answer.headers.copy())
+
+
+class ServedPages(NamedTuple):
+    """The served API with its pages.
+
+    Attributes:
+        operator: What stands for Asterisk.
+        log: The security log.
+    """
+
+    url: str
+    operator: FakeOperator
+    log: SecurityLog
+
+
 @asynccontextmanager
-async def served_console(
-    directory: Path, storage: EngineStorage, clock: Clock, database: Path
-) -> AsyncIterator[tuple[str, FakeOperator, SecurityLog]]:
-    """Serves the API with the console; yields its URL, what stands for Asterisk, and its security log."""
+async def served_pages(
+    directory: Path, storage: EngineStorage, clock: Clock, database: Path, **changes: Any
+) -> AsyncIterator[ServedPages]:
+    """Serves the API with the console and the portal. `changes`: of what the API depends on."""
     operator = FakeOperator(storage, clock)
-    log = SecurityLog(directory / "security.log", {"Console": ("127.0.0.1", 8080)})
+    log = SecurityLog(directory / "security.log", dict.fromkeys(("Console", "Portal"), ("127.0.0.1", 8080)))
 
     async def hang_up(_: object) -> None:
         """Nothing is up."""
@@ -114,7 +147,7 @@ async def served_console(
             tallies=Tallies(["main", "spare"]),
             url="http://127.0.0.1:8080",
         )
-        server = Served(build_app(deps, services))
+        server = Served(build_app(replace(deps, **changes), services))
         await server.start_server()
-        yield str(server.make_url("")).rstrip("/"), operator, log
+        yield ServedPages(str(server.make_url("")).rstrip("/"), operator, log)
         await server.close()
