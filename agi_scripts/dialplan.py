@@ -4,7 +4,8 @@ The AGI path, its arguments in order, and the channel variables that carry the a
 this file. What the dialplan reports afterwards is in engine/calls/reports.py.
 """
 
-from engine.asterisk.limit_keeper import BRIDGE, SECONDS, VERDICT
+from engine.asterisk.call_variables import BRIDGE, NOT_TAKEN, SECONDS, TAKEN, VERDICT
+from engine.domain.booking import Booking
 from engine.domain.policy import Policy
 from engine.domain.prompts import Language, Prompt, sound_of
 from engine.domain.routing import Bridge, RouteDecision
@@ -29,6 +30,9 @@ RING_SECONDS = "RN_RING"
 CAUSE = "RN_CAUSE"
 # What the caller hears if the call is rejected, or if no trunk takes it after BRIDGE; empty for nothing.
 PROMPT = "RN_PROMPT"
+# Set with BRIDGE, and with TAKEN, for calls that are announced to the hidden number's side: the key that it must press,
+# or nothing, then - and the sounds that it hears, joined by &.
+ANNOUNCE = "RN_ANNOUNCE"
 
 
 def verdict(decision: RouteDecision, policy: Policy) -> list[tuple[str, str]]:
@@ -46,6 +50,7 @@ def verdict(decision: RouteDecision, policy: Policy) -> list[tuple[str, str]]:
             (SECONDS, str(decision.seconds)),
             (RING_SECONDS, str(decision.ring_seconds)),
             (PROMPT, _sound(Prompt.UNREACHABLE, decision.booking.language, policy)),
+            *_announcement(decision.booking, policy),
             (VERDICT, BRIDGE),
         ]
     sound = _sound(decision.prompt, decision.language, policy)
@@ -54,6 +59,17 @@ def verdict(decision: RouteDecision, policy: Policy) -> list[tuple[str, str]]:
 
 def _sound(prompt: Prompt | None, language: Language | None, policy: Policy) -> str:
     return sound_of(prompt, language or policy.language) if prompt and policy.speaks else ""
+
+
+def _announcement(booking: Booking, policy: Policy) -> list[tuple[str, str]]:
+    """Returns the variables of a call that is announced to the hidden number's side; none for other calls.
+
+    Without prompts, a booking that demands a key still does: nobody is charged for a voicemail box.
+    """
+    key = booking.screening.key
+    prompts = [*([Prompt.WHISPER] if booking.whisper else []), *([Prompt.PRESS1] if key else [])]
+    sounds = [_sound(prompt, booking.language, policy) for prompt in prompts if policy.speaks]
+    return [(ANNOUNCE, f"{key or ''}-{'&'.join(sounds)}"), (TAKEN, NOT_TAKEN)] if sounds or key else []
 
 
 def _route(route: TrunkRoute) -> str:

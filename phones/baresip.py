@@ -171,6 +171,10 @@ class Baresip:
         """Answers the ringing call."""
         self._ask_for_call("accept")
 
+    def press(self, keys: str) -> None:
+        """Presses telephone keys in the call (RFC 4733)."""
+        self._ask_for_call("sndcode", keys)
+
     def hangup(self) -> None:
         """Ends the call, cancels dialling, or refuses the ringing call (with 486)."""
         self._ask_for_call("hangup")

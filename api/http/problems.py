@@ -62,6 +62,7 @@ PROBLEMS: dict[str, Kind] = {
     "invalid_request": Kind(422, "The request's body is invalid"),
     "invalid_destination": Kind(422, "The destination is not a valid telephone number"),
     "destination_not_allowed": Kind(422, "Calls to this kind of destination are not allowed"),
+    "voice_is_off": Kind(422, "The operator has switched off what is spoken in calls"),
     "destination_is_ours": Kind(422, "The destination is itself a rented number"),
     "unknown_plan": Kind(422, "Unknown usage plan"),
     "callback_not_acceptable": Kind(422, "The callback is not an acceptable URL"),

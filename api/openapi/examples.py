@@ -63,6 +63,7 @@ from engine.domain.policy import UsagePlan
 from engine.domain.prompts import Language
 from engine.domain.rejections import Reason
 from engine.domain.retry import WhyDisabled
+from engine.domain.screening import Screening
 from engine.domain.times import EpochMs, rfc3339
 from engine.domain.web_access import Scope
 from engine.storage.webhook_secrets import SigningSecrets
@@ -103,6 +104,8 @@ BOOKING = BookingBody(
     label="Order 1871",
     metadata={"order": "1871"},
     language=Language.EN,
+    whisper=False,
+    screening=Screening.NONE,
 )
 BLOCKED = BlockedCallerBody(caller=CALLER, created_at=BOOKED_AT)
 CDR = CdrBody(

@@ -52,6 +52,8 @@ async def create(request: web.Request) -> web.Response:
         body.wanted,
         body.language,
         None if body.start_time is None else instant_from(body.start_time),
+        body.whisper,
+        body.screening,
     )
 
     def book(tx: Transaction) -> KeptAnswer:
@@ -133,6 +135,8 @@ def _changes(body: BookingPatchBody) -> dict[str, Any]:
         "label": body.label_sent(),
         "metadata": body.metadata,
         "language": body.language,
+        "whisper": body.whisper,
+        "screening": body.screening,
     }
 
 
@@ -186,6 +190,7 @@ ROUTES = (
             problems=(
                 "destination_not_allowed",
                 "destination_is_ours",
+                "voice_is_off",
                 "quota_reached",
                 "too_many_new_bookings",
                 "booking_too_long",
@@ -231,7 +236,7 @@ ROUTES = (
             TAG,
             "Renew or change a booking",
             answers={200: BookingBody},
-            problems=("gone", "destination_not_allowed", "destination_is_ours", "booking_too_long"),
+            problems=("gone", "destination_not_allowed", "destination_is_ours", "voice_is_off", "booking_too_long"),
             detail="Every `PUT` renews: it adds the plan's seconds and calls to what is left, moves `endTime` by "
             "the plan's days, and makes an expired booking active again. Without an `Idempotency-Key`, a repeated "
             "request adds the plan twice.",
@@ -249,7 +254,7 @@ ROUTES = (
             TAG,
             "Change a booking without renewing it",
             answers={200: BookingBody},
-            problems=("gone", "destination_not_allowed", "destination_is_ours"),
+            problems=("gone", "destination_not_allowed", "destination_is_ours", "voice_is_off"),
             detail="Only the fields that are sent change. No credit is added, and an expired booking stays expired. "
             "While `paused` is `true`, new calls are refused; live calls go on, and so does the booking's time.",
         ),

@@ -30,6 +30,7 @@ from api.schemas.fields import (
     SpokenLanguage,
     Url,
     WantedCountry,
+    WantedScreening,
     described,
 )
 from engine.domain.booking import Booking, BookingStatus, CallerId, status_at
@@ -44,6 +45,7 @@ from engine.domain.policy import (
     UsagePlan,
 )
 from engine.domain.prompts import Language
+from engine.domain.screening import Screening
 from engine.domain.times import EpochMs, rfc3339
 from engine.storage.blocked_callers import BlockedCaller
 
@@ -121,7 +123,13 @@ class NewBooking(NumberWish, LimitFields):
     metadata: Metadata = Field(default_factory=dict)
     """Your own notes. Callbacks repeat them."""
     language: Kept[SpokenLanguage] = None
-    """The language in which callers hear why they are refused. Without it, the operator's language."""
+    """The language of what is spoken in the booking's calls. Without it, the operator's language."""
+    whisper: bool = False
+    """`true`: before the two are connected, the hidden number's side hears that the call comes through its rented
+    number. The caller hears ringing meanwhile, and nothing is charged."""
+    screening: WantedScreening = Screening.NONE
+    """`press1`: the hidden number's side must press 1 before the two are connected. A voicemail box cannot, so it gets
+    no call and costs nothing: seconds count from the key on."""
     start_time: Kept[InstantSent] = None
     """When the booking begins: its plan's days count from then, and calls before are refused. It holds its number from
     now on. At most a year ahead; a time that has passed means now."""
@@ -145,7 +153,11 @@ class BookingPatchBody(LimitFields):
     metadata: Kept[Metadata] = None
     """Your own notes. They replace all earlier ones."""
     language: Kept[SpokenLanguage] = None
-    """The language in which callers hear from now on why they are refused."""
+    """The language of what is spoken in the booking's calls from now on."""
+    whisper: Kept[bool] = None
+    """Whether the hidden number's side hears from now on that a call comes through its rented number."""
+    screening: Kept[WantedScreening] = None
+    """What the hidden number's side must do from now on before the two are connected."""
 
     def label_sent(self) -> str | None:
         """The label; None if the body has none, empty if it removes the label, as `BookingPatch` has it."""
@@ -202,7 +214,12 @@ class BookingBody(Outgoing):
     label: str | None
     metadata: dict[str, str]
     language: Language
-    """The language in which callers hear why they are refused, if the operator has switched that on."""
+    """The language of what is spoken in the booking's calls, if the operator has switched that on."""
+    whisper: bool
+    """Whether the hidden number's side hears, before the two are connected, that the call comes through its rented
+    number."""
+    screening: Screening
+    """What the hidden number's side must do before the two are connected. Nothing is charged until then."""
 
     @classmethod
     def of(cls, booking: Booking, now: EpochMs, policy: Policy) -> "BookingBody":
@@ -231,6 +248,8 @@ class BookingBody(Outgoing):
             label=booking.label or None,
             metadata=dict(booking.metadata),
             language=booking.language or policy.language,
+            whisper=booking.whisper,
+            screening=booking.screening,
         )
 
 

@@ -20,6 +20,7 @@ from engine.domain.number_choice import ANY_COUNTRY, AREA
 from engine.domain.numbers import ANONYMOUS, E164, E164_PATTERN, ERASED, PREFIX, SENT, is_e164
 from engine.domain.policy import UsagePlan
 from engine.domain.prompts import Language
+from engine.domain.screening import Screening
 from engine.domain.times import NO_INSTANT, instant_from
 
 BOOKING_ID = re.compile(r"bkg_[0-9a-f]{32}")
@@ -209,6 +210,7 @@ WHOLE = BeforeValidator(_whole)
 # Not strict: in strict mode pydantic accepts only the enum's own members, not their JSON strings.
 Plan = Annotated[UsagePlan, Field(strict=False)]
 ShownCaller = Annotated[CallerId, Field(strict=False)]
+WantedScreening = Annotated[Screening, Field(strict=False)]
 SpokenLanguage = Annotated[Language, Field(strict=False)]
 # For answers: None means that the field is left out; it is never `null`.
 LeftOut = Annotated[T | None, Field(json_schema_extra=_without_null)]

@@ -59,6 +59,8 @@ def booking_record(owned: OwnedBooking, now: EpochMs, policy: Policy) -> dict[st
         "callerId": booking.caller_id.value,
         "refuseAnonymous": booking.refuse_anonymous,
         "language": booking.language or policy.language,
+        "whisper": booking.whisper,
+        "screening": booking.screening.value,
         "maxConcurrentCalls": booking.limits.max_concurrent_calls,
         "maxCallsPerCallerPerHour": booking.limits.max_calls_per_caller_per_hour,
         "maxCallSeconds": booking.limits.max_call_seconds,

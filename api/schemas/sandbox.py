@@ -53,6 +53,9 @@ class NewSimulatedCall(Incoming):
     seconds: Annotated[int, Field(ge=1, le=MAX_CALL_SECONDS), WHOLE] | None = Field(default=None, validate_default=True)
     """How long the call lasts unless a limit ends it earlier. Required with `answered`, refused with other outcomes."""
 
+    key: Annotated[str, Field(pattern=r"^[0-9*#]$")] | None = "1"
+    """The telephone key that whoever answers presses if the booking has `screening`; `null`: none, as voicemail."""
+
     @field_validator("seconds")
     @classmethod
     def _goes_with_answered(cls, seconds: int | None, info: ValidationInfo) -> int | None:

@@ -6,6 +6,7 @@ detect a peer that no longer answers. A wrong secret and missing rights are logg
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from typing import Never
 
@@ -13,6 +14,7 @@ import structlog
 from panoramisk.message import Message
 
 from engine.asterisk.ami_connection import AmiConnection, AmiLimits
+from engine.asterisk.call_variables import DIALED_PEER, NOT_TAKEN, TAKEN
 from engine.asterisk.errors import AmiError, AmiRefused, AmiUnavailable
 from engine.domain.call_ends import NORMAL_CLEARING
 from engine.runtime.backoff import with_jitter
@@ -105,6 +107,20 @@ class AmiLink:
             AmiRefused: There is no such channel (any more).
         """
         await self.action("Hangup", Channel=channel, Cause=str(cause))
+        with suppress(AmiError):  # nearly always there is no such channel any more
+            await self._end_announcement(channel)
+
+    async def _end_announcement(self, caller: str) -> None:
+        """Ends the announcement to a callee whose caller has been hung up.
+
+        Dial() would not notice that the caller is gone until the announcement is over. Raises AmiUnavailable and
+        AmiRefused.
+        """
+        taken = await self.action("Getvar", Channel=caller, Variable=TAKEN)
+        if taken.value == NOT_TAKEN:
+            peer = await self.action("Getvar", Channel=caller, Variable=DIALED_PEER)
+            if peer.value:
+                await self.action("Hangup", Channel=peer.value)
 
     async def action(self, name: str, **fields: str) -> Message:
         """Sends one action and waits for its answer. Raises AmiUnavailable and AmiRefused."""

@@ -14,9 +14,10 @@ from weakref import WeakValueDictionary
 import structlog
 
 from engine.asterisk.ami_link import AmiLink
+from engine.asterisk.call_variables import BRIDGE, DIALED_PEER, NOT_TAKEN, SECONDS, TAKEN, VERDICT
 from engine.asterisk.errors import AmiError, AmiRefused, AmiUnavailable
 from engine.asterisk.pending_routes import PendingRoutes
-from engine.asterisk.ringing_ends import DIALED_PEER, RingingEnds
+from engine.asterisk.ringing_ends import RingingEnds
 from engine.bookings.adjustments import Adjustment, adjust_live
 from engine.calls.lease_rebalancing import (
     TalkLimit,
@@ -46,9 +47,6 @@ SHORTEST_LIMIT_MS = 10
 LONGEST_WAIT_SECONDS = 1.0
 # Asterisk receives a route, and reports an answer, well within this time.
 LONGEST_DELAY_SECONDS = 1.0
-# Variables of the caller's channel, see asterisk_conf/drop_in/extensions_rented_numbers.conf.
-VERDICT, BRIDGE = "RN_VERDICT", "BRIDGE"
-SECONDS = "RN_SECONDS"
 
 
 class LimitKeeper:
@@ -246,21 +244,23 @@ class LimitKeeper:
     async def _set_ringing(self, booking_id: BookingId, limit: TalkLimit) -> bool:
         """Changes the lease that the dialplan will read at the answer. Returns whether it surely will read this one.
 
-        Asterisk carries out the three actions in this order. The dialplan sets VERDICT after the lease, and Dial()
-        sets DIALED_PEER before the dialplan reads the lease.
+        Asterisk carries out the actions in this order. The dialplan sets VERDICT after the lease, and reads the lease
+        after Dial() has set DIALED_PEER; where the callee hears something first, after it has set TAKEN as well.
         """
         await self._routes.until_sent(limit.call_id, LONGEST_DELAY_SECONDS)
         caller = limit.call_id
-        verdict, _, peer = await asyncio.gather(
+        verdict, _, peer, taken = await asyncio.gather(
             self._link.action("Getvar", Channel=caller, Variable=VERDICT),
             self._link.action("Setvar", Channel=caller, Variable=SECONDS, Value=str(limit.leased)),
             self._link.action("Getvar", Channel=caller, Variable=DIALED_PEER),
+            self._link.action("Getvar", Channel=caller, Variable=TAKEN),
         )
-        if verdict.value == BRIDGE and not peer.value:
+        is_connected = bool(peer.value) and taken.value != NOT_TAKEN
+        if verdict.value == BRIDGE and not is_connected:
             return True
         # It was answered just now, perhaps with the old lease: once that is reported, its limit can be lowered. Or the
         # route is still on its way to Asterisk, from an engine that has ended meanwhile.
-        answered = await self._when_reported(limit) if peer.value else None
+        answered = await self._when_reported(limit) if is_connected else None
         if answered is None or answered.channel is None:
             self._unsure.add(booking_id)
             return False

@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from engine.asterisk.ami_link import AmiLink
+from engine.asterisk.call_variables import DIALED_PEER, NOT_TAKEN, TAKEN
 from engine.asterisk.errors import AmiError
 from engine.domain.call_ends import GIVES_WAY
 from engine.domain.ids import CallId
@@ -12,8 +13,6 @@ from engine.runtime.periodic import wait_for
 
 log = structlog.get_logger(__name__)
 
-# Dial() sets it when the callee answers.
-DIALED_PEER = "DIALEDPEERNAME"
 # After a hang-up command Asterisk reports the call's end well within this time. The newcomer waits for the report.
 LONGEST_WAIT_SECONDS = 1.0
 
@@ -44,8 +43,10 @@ class RingingEnds:
             return
         settled = self._awaited[call_id] = asyncio.Event()
         try:
-            peer = await self._link.action("Getvar", Channel=call_id, Variable=DIALED_PEER)
-            if peer.value:
+            peer, taken = await asyncio.gather(
+                *(self._link.action("Getvar", Channel=call_id, Variable=each) for each in (DIALED_PEER, TAKEN))
+            )
+            if peer.value and taken.value != NOT_TAKEN:
                 return
             await self._link.hang_up(call_id, GIVES_WAY)
             log.info("ringing_call_gave_way", call=call_id)

@@ -21,6 +21,7 @@ from engine.domain.numbers import E164, is_simulated
 from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
 from engine.domain.prompts import Language
 from engine.domain.schedule import first_span
+from engine.domain.screening import Screening, check_can_speak
 from engine.domain.times import EpochMs, Timestamp
 from engine.runtime.ids import new_id
 from engine.storage.bookings import Grant
@@ -31,7 +32,9 @@ from engine.storage.transaction import Transaction
 SWEEP_LIMIT = 200
 UNBLOCK_LIMIT = 10_000
 # Fields of a patch that are copied to the booking without a check.
-COPIED_FIELDS = ("callback", "caller_id", "refuse_anonymous", "paused", "label", "metadata", "language")
+COPIED_FIELDS = (
+    "callback", "caller_id", "refuse_anonymous", "paused", "label", "metadata", "language", "whisper", "screening"
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class BookingRequest:
     wanted: NumberRequest = NO_WISH
     language: Language | None = None
     start_at: EpochMs | None = None
+    whisper: bool = False
+    screening: Screening = Screening.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +80,8 @@ class BookingPatch:
     label: str | None = None
     metadata: Metadata | None = None
     language: Language | None = None
+    whisper: bool | None = None
+    screening: Screening | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         InvalidDestination: The destination is not a telephone number.
         DestinationNotAllowed: The operator does not allow the destination.
         DestinationIsOurs: The destination is a rented number.
+        VoiceIsOff: The hidden number's side is to hear something, and the operator has switched that off.
         AccountSuspended: The account is suspended or closed.
         QuotaReached: The account has as many bookings and numbers in quarantine as it may have.
         TooManyNewBookings: The account has made as many bookings within 24 hours as it may.
@@ -118,6 +126,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
     tx.accounts.lock(request.account_id)  # two bookings at once must not pass the quota together
     check_active(tx, request.account_id)  # a request may have begun before the account was suspended
     destination = _checked_destination(tx, request.destination, policy)
+    check_can_speak(policy, whisper=request.whisper, screening=request.screening)
     check_quota(tx, request.account_id, now, policy)
     allowance = policy.plans[request.usage_plan]
     start_at, end_at = first_span(allowance, request.start_at, now, policy)
@@ -142,6 +151,8 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         metadata=request.metadata,
         language=request.language,
         start_at=start_at,
+        whisper=request.whisper,
+        screening=request.screening,
     )
     tx.bookings.insert(booking)
     _grant(tx, booking, allowance, now)
@@ -176,6 +187,7 @@ def change(
         InvalidDestination: The destination is not a telephone number.
         DestinationNotAllowed: The operator does not allow the destination.
         DestinationIsOurs: The destination is a rented number.
+        VoiceIsOff: The hidden number's side is to hear something, and the operator has switched that off.
     """
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
     changed = _changed(tx, booking, changes, policy)
@@ -184,6 +196,7 @@ def change(
 
 
 def _changed(tx: Transaction, booking: Booking, changes: BookingPatch, policy: Policy) -> Booking:
+    check_can_speak(policy, whisper=changes.whisper, screening=changes.screening)
     fields = {name: getattr(changes, name) for name in COPIED_FIELDS}
     if changes.destination is not None:
         fields["destination"] = _checked_destination(tx, changes.destination, policy)

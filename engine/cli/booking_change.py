@@ -24,6 +24,7 @@ from engine.domain.errors import InvalidInput
 from engine.domain.ids import BookingId
 from engine.domain.policy import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, BookingLimits
 from engine.domain.prompts import Language
+from engine.domain.screening import Screening
 from engine.runtime.clock import SystemClock
 from engine.storage.overview import OwnedBooking
 from engine.storage.transaction import Transaction
@@ -40,6 +41,10 @@ NewMetadata = Annotated[
 Anonymous = Annotated[
     bool | None,
     typer.Option("--refuse-anonymous/--take-anonymous", help="Refuse or take callers who withhold their number."),
+]
+Whisper = Annotated[
+    bool | None,
+    typer.Option("--whisper/--no-whisper", help="Tell the destination that calls come through the rented number."),
 ]
 ConcurrentCalls = Annotated[
     int | None, typer.Option(min=0, max=MAX_CONCURRENT_CALLS, help="The most calls at once; 0: the general limit.")
@@ -74,7 +79,11 @@ def change(
     paused: Annotated[bool | None, typer.Option("--paused/--resumed", help="Refuse calls, or take them again.")] = None,
     caller_id: Annotated[CallerId | None, typer.Option(help="What the destination sees of callers.")] = None,
     refuse_anonymous: Anonymous = None,
-    language: Annotated[Language | None, typer.Option(help="The language of what refused callers hear.")] = None,
+    language: Annotated[Language | None, typer.Option(help="The language of what is spoken in calls.")] = None,
+    whisper: Whisper = None,
+    screening: Annotated[
+        Screening | None, typer.Option(help="What the destination must do before a call is connected and charged.")
+    ] = None,
     max_concurrent_calls: ConcurrentCalls = None,
     max_calls_per_caller_per_hour: CallsPerCaller = None,
     max_call_seconds: CallSeconds = None,
@@ -95,6 +104,8 @@ def change(
         label=label,
         metadata=_metadata(label, metadata or [], removed=no_metadata),
         language=language,
+        whisper=whisper,
+        screening=screening,
     )
     if patch == BookingPatch():
         raise InvalidInput(["nothing to change: `bookings change --help` shows what can be changed"])

@@ -27,6 +27,7 @@ from engine.domain.policy import (
     UsagePlan,
 )
 from engine.domain.prompts import Language
+from engine.domain.screening import Screening
 from engine.domain.times import NO_INSTANT, instant_from
 from engine.runtime.clock import SystemClock
 from engine.storage.overview import OwnedBooking
@@ -80,11 +81,17 @@ def create(
         bool, typer.Option("--refuse-anonymous", help="Refuse callers who withhold their number.")
     ] = False,
     language: Annotated[
-        Language | None, typer.Option(help="The language of what refused callers hear; without it, the general one.")
+        Language | None, typer.Option(help="The language of what is spoken in calls; without it, the general one.")
     ] = None,
     start: Annotated[
         str | None, typer.Option(help="When it begins (RFC 3339); its plan's days count from then. Without it: now.")
     ] = None,
+    whisper: Annotated[
+        bool, typer.Option("--whisper", help="Tell the destination that the call comes through the rented number.")
+    ] = False,
+    screening: Annotated[
+        Screening, typer.Option(help="What the destination must do before a call is connected and charged.")
+    ] = Screening.NONE,
     max_concurrent_calls: ConcurrentCalls = None,
     max_calls_per_caller_per_hour: CallsPerCaller = None,
     max_call_seconds: CallSeconds = None,
@@ -118,6 +125,8 @@ def create(
         number,
         language,
         start_at,
+        whisper,
+        screening,
     )
     show_one(_book(settings, request, owner.name), as_json=as_json)
 

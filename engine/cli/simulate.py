@@ -38,14 +38,15 @@ def call(
     source: Annotated[str, typer.Option(help="The caller's number, or anonymous.")],
     outcome: Annotated[Outcome, typer.Option(help="How the call ends, if it is put through.")],
     seconds: Annotated[int | None, typer.Option(help="How long the call lasts; with `answered` only.")] = None,
+    key: Annotated[str, typer.Option(help="The key that whoever answers presses for `screening`; empty: none.")] = "1",
     as_json: Json = False,
 ) -> None:
     """Simulate a call as POST /test/calls does. A running engine delivers its callback within seconds."""
     try:
-        wanted = NewSimulatedCall(service=service, source=source, outcome=outcome, seconds=seconds)
+        wanted = NewSimulatedCall(service=service, source=source, outcome=outcome, seconds=seconds, key=key or None)
     except ValidationError as error:
         raise InvalidInput([f"--{problem['loc'][0]}: {problem['msg']}" for problem in error.errors()]) from None
-    asked = SimulatedCall(E164(service), caller_of(source), wanted.outcome, seconds or 0)
+    asked = SimulatedCall(E164(service), caller_of(source), wanted.outcome, seconds or 0, wanted.key)
     settings = Settings()
     policy = policy_of(settings)
     simulation = run_command(settings, _simulate, account, asked, SystemClock().timestamp(), policy)

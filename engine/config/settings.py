@@ -160,12 +160,12 @@ class Settings(DatabaseSettings, AccountSettings):
     )
     voice: bool | None = Field(
         None,
-        description="Whether a caller who is refused hears why, before the SIP answer and free of charge. "
-        "Unset: only in the profile `demo`.",
+        description="Whether something is spoken in calls: a refused caller hears why, before the SIP answer and free "
+        "of charge, and bookings can have `whisper` and `screening`. Unset: only in the profile `demo`.",
     )
     language: Language = Field(
         Language.EN,
-        description="Language of what callers hear, for a booking that has none of its own: "
+        description="Language of what is spoken in calls, for a booking that has none of its own: "
         + ", ".join(f"`{each}`" for each in Language)
         + ".",
         examples=["en", "fr", "nl", "de"],
@@ -279,7 +279,7 @@ class Settings(DatabaseSettings, AccountSettings):
 
     @property
     def speaks(self) -> bool:
-        """Whether callers who are refused hear why, see `voice`."""
+        """Whether something is spoken in calls, see `voice`."""
         return self.profile is Profile.DEMO if self.voice is None else self.voice
 
     @property

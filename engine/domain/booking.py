@@ -22,6 +22,7 @@ from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
 from engine.domain.prompts import Language
 from engine.domain.schedule import within_horizon
+from engine.domain.screening import Screening
 from engine.domain.times import EpochMs
 
 
@@ -87,8 +88,11 @@ class Booking:
             and its time goes on.
         label: The customer's label; empty if there is none.
         metadata: The customer's metadata.
-        language: The language of the sentences that its callers hear; None for the operator's.
+        language: The language of the sentences that are spoken in its calls; None for the operator's.
         start_at: When it begins to take calls; None if that is when it was booked.
+        whisper: Whether the hidden number's side hears, before the two are connected, that the call comes through the
+            rented number.
+        screening: What the hidden number's side must do before the two are connected.
     """
 
     id: BookingId
@@ -111,6 +115,8 @@ class Booking:
     metadata: Metadata = field(default_factory=dict, hash=False)
     language: Language | None = None
     start_at: EpochMs | None = None
+    whisper: bool = False
+    screening: Screening = Screening.NONE
 
     @property
     def begins_at(self) -> EpochMs:
@@ -271,6 +277,8 @@ def _with_credit(booking: Booking, seconds: Credit, calls: Credit) -> Booking:
         booking.metadata,
         booking.language,
         booking.start_at,
+        booking.whisper,
+        booking.screening,
     )
 
 

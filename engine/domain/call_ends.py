@@ -13,7 +13,7 @@ UNANSWERED: Mapping[str, Disposition] = {
     "BUSY": Disposition.BUSY,
     "NOANSWER": Disposition.NO_ANSWER,
     "CANCEL": Disposition.CANCELLED,
-    # The callee picked up, but the caller hung up before the two could talk.
+    # The callee's side picked up, and the caller hung up before the two could talk. `_who_gave_up` knows other cases.
     "ANSWER": Disposition.CANCELLED,
 }
 
@@ -53,6 +53,7 @@ NORMAL_CLEARING = 16
 # The cause with which the engine ends a call that rings, so that another takes its place. Its caller gets 486, as when
 # the line is busy. Every other call that the engine ends has NORMAL_CLEARING.
 GIVES_WAY = Cause.USER_BUSY
+ENGINE_CAUSES = frozenset({NORMAL_CLEARING, GIVES_WAY})
 # Asterisk cuts a call at its limit, but measures it as a few milliseconds shorter or longer.
 LIMIT_TOLERANCE_MS = 500
 
@@ -248,16 +249,14 @@ def answered_end(end: DialplanEnd, *, reached_limit: bool) -> CallEnd:
         by = HungUpBy.LIMIT
     else:
         # GIVES_WAY: it was answered just when it was to give way.
-        by = HungUpBy.ENGINE if end.cause in {NORMAL_CLEARING, GIVES_WAY} else HungUpBy.UNKNOWN
+        by = HungUpBy.ENGINE if end.cause in ENGINE_CAUSES else HungUpBy.UNKNOWN
     return CallEnd(end.trunk, 200, end.cause, by)
 
 
 def unanswered_end(end: DialplanEnd) -> CallEnd:
     """Returns the end of a call that was not answered."""
     if end.source == "caller" or end.dial_status in {"CANCEL", "ANSWER", ""}:
-        # Without a source, Asterisk itself ended a call that rang: the engine made it do so.
-        cancelled = HungUpBy.ENGINE if end.dial_status == "CANCEL" else HungUpBy.UNKNOWN
-        return CallEnd(end.trunk, hung_up_by=HungUpBy(end.source.upper()) if end.source else cancelled)
+        return CallEnd(end.trunk, hung_up_by=HungUpBy(end.source.upper()) if end.source else _who_gave_up(end))
     attempt = end.failed_last
     sip_code = attempt.sip_code if attempt else None
     if sip_code is not None:
@@ -267,12 +266,28 @@ def unanswered_end(end: DialplanEnd) -> CallEnd:
     return CallEnd(end.trunk, sip_code, attempt.cause if attempt else None, by)
 
 
+def _who_gave_up(end: DialplanEnd) -> HungUpBy:
+    """Returns who ended a call before the two could talk, where Asterisk names no side.
+
+    Asterisk itself ends a call that rings, or whose callee listens to an announcement, only if the engine makes it do
+    so. Where the callee's side hangs up as soon as it has answered, or during the announcement, the dialplan gives the
+    caller the cause of a call that nobody answers.
+    """
+    if end.dial_status == "ANSWER" and end.cause == Cause.NO_ANSWER:
+        return HungUpBy.CALLEE
+    is_engine = end.dial_status == "CANCEL" or (end.dial_status == "ANSWER" and end.cause in ENGINE_CAUSES)
+    return HungUpBy.ENGINE if is_engine else HungUpBy.UNKNOWN
+
+
 def unanswered_disposition(end: DialplanEnd) -> Disposition:
     """Returns the disposition of a call that was not answered."""
     if end.source == "caller":
         return Disposition.CANCELLED
-    if end.dial_status == "CANCEL" and not end.source and end.cause == GIVES_WAY:
-        return Disposition.GAVE_WAY
+    if not end.source and end.dial_status in {"CANCEL", "ANSWER"}:
+        if end.cause == GIVES_WAY:
+            return Disposition.GAVE_WAY
+        if _who_gave_up(end) is HungUpBy.CALLEE:
+            return Disposition.NO_ANSWER
     return _disposition(end.dial_status, end.failed_last)
 
 

@@ -5,6 +5,7 @@ RentedNumbersError
 │   ├── InvalidDestination
 │   ├── DestinationNotAllowed
 │   ├── DestinationIsOurs
+│   ├── VoiceIsOff
 │   ├── UnknownPlan
 │   ├── CallbackNotAcceptable
 │   ├── AccountSuspended
@@ -62,6 +63,12 @@ class DestinationIsOurs(Refusal):
     """The destination is itself a rented number: calls would loop."""
 
     code = "destination_is_ours"
+
+
+class VoiceIsOff(Refusal):
+    """The operator's system speaks to nobody, so it can announce no call."""
+
+    code = "voice_is_off"
 
 
 class UnknownPlan(Refusal):

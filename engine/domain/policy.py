@@ -116,7 +116,7 @@ class Policy:
         destinations: Which numbers a booking may hide.
         notifications: When customers are notified.
         trunks: The trunks, in the order in which they are tried.
-        speaks: Whether callers who are refused hear why.
+        speaks: Whether something is spoken in calls: refused callers hear why, and callees what a booking wants.
         language: The language of what they hear, where the booking has none of its own.
         quarantine_silence_ms: How long nobody must have called a number in quarantine before that ends.
     """

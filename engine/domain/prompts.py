@@ -1,4 +1,4 @@
-"""What callers hear: the prompts, and the languages that they are spoken in.
+"""What is spoken in calls: the prompts, and the languages that they are spoken in.
 
 deploy/prompts/sentences.toml has the sentences.
 """
@@ -16,7 +16,11 @@ class Language(StrEnum):
 
 
 class Prompt(StrEnum):
-    """A sentence that a caller hears instead of being put through. The values are the names of the sound files."""
+    """A sentence that somebody hears in a call. The values are the names of the sound files.
+
+    A caller hears those up to UNREACHABLE instead of being put through. The hidden number's side hears the others
+    before the two are connected.
+    """
 
     UNKNOWN = "unknown"
     EXPIRED = "expired"
@@ -26,6 +30,8 @@ class Prompt(StrEnum):
     LINES = "lines"
     ANONYMOUS = "anonymous"
     UNREACHABLE = "unreachable"
+    WHISPER = "whisper"
+    PRESS1 = "press1"
 
 
 def sound_of(prompt: Prompt, language: Language) -> str:

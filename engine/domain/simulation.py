@@ -1,6 +1,6 @@
 """Simulated calls of the sandbox: what a customer chooses, and what the caller's telephone would get."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from engine.domain.call_ends import Attempt, DialplanEnd
@@ -9,6 +9,7 @@ from engine.domain.numbers import E164
 from engine.domain.policy import Policy
 from engine.domain.prompts import Prompt
 from engine.domain.routing import Bridge, RouteDecision
+from engine.domain.screening import Screening
 
 
 class Outcome(StrEnum):
@@ -29,12 +30,20 @@ class SimulatedCall:
         source: The caller: E.164, as sent, or "anonymous".
         outcome: What happens if the call is put through.
         seconds: How long the two would talk without a limit; 0 unless `outcome` is ANSWERED.
+        key: The telephone key that whoever answers presses, if the booking asks for one; None for none.
     """
 
     service: E164
     source: str
     outcome: Outcome
     seconds: int
+    key: str | None = "1"
+
+    def screened(self, screening: Screening) -> "SimulatedCall":
+        """Returns the call as it goes on where an answer needs a key: without that, nobody gets it."""
+        if screening.key in {None, self.key} or self.outcome is not Outcome.ANSWERED:
+            return self
+        return replace(self, outcome=Outcome.NO_ANSWER, seconds=0)
 
 
 # What the dialplan would report for each outcome, and the final SIP status. An answered call is ended by its caller,

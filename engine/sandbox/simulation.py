@@ -79,6 +79,7 @@ def simulate_call(
     if isinstance(decision, Preparation):
         raise InvariantBroken("a sandbox has no live calls that could make room")
     if isinstance(decision, Bridge):
+        call = call.screened(decision.booking.screening)
         sandbox = _ring_and_talk(tx, sandbox, incoming.call_id, call, decision, began, policy)
     now = sandbox.now(at.wall_ms)
     sweep_sandbox(tx, sandbox, now, policy)

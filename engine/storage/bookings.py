@@ -11,6 +11,7 @@ from engine.domain.notes import as_text, digests
 from engine.domain.numbers import E164, is_simulated
 from engine.domain.policy import BookingLimits, UsagePlan
 from engine.domain.prompts import Language
+from engine.domain.screening import Screening
 from engine.domain.times import EpochMs
 from engine.storage.table import Row, Table, fields_of
 
@@ -19,6 +20,7 @@ NO_METADATA = as_text({})
 # Looking a member up by its value in an enumeration itself takes several times as long.
 _PLANS = {plan.value: plan for plan in UsagePlan}
 _CALLER_IDS = {caller_id.value: caller_id for caller_id in CallerId}
+_SCREENINGS = {screening.value: screening for screening in Screening}
 _LANGUAGES: dict[str | None, Language | None] = {None: None, **{each.value: each for each in Language}}
 
 
@@ -175,7 +177,7 @@ def booking_from_row(row: Row) -> Booking:
     """Builds a booking from a row that begins with the columns `{bookings}`."""
     booking_id, account_id, service, destination, usage_plan, callback = row[:6]
     created_at, end_at, exhausted_at, gone_at = row[6:10]
-    caller_id, refuse_anonymous, paused, label, metadata, language, start_at = row[21:28]
+    caller_id, refuse_anonymous, paused, label, metadata, language, start_at, whisper, screening = row[21:30]
     return Booking(
         booking_id,
         account_id,
@@ -197,6 +199,8 @@ def booking_from_row(row: Row) -> Booking:
         {} if metadata == NO_METADATA else json.loads(metadata),
         _LANGUAGES[language],
         start_at,
+        bool(whisper),
+        _SCREENINGS[screening],
     )
 
 
@@ -204,7 +208,7 @@ def booking_to_row(booking: Booking) -> dict[str, Any]:
     """Returns the columns of `bookings`, by name."""
     row = fields_of(booking)
     row |= fields_of(row.pop("limits"))
-    row |= {"refuse_anonymous": int(booking.refuse_anonymous), "paused": int(booking.paused)}
+    row |= {name: int(row[name]) for name in ("refuse_anonymous", "paused", "whisper")}
     row["metadata"] = as_text(booking.metadata)
     for unit in ("seconds", "calls"):
         row |= {f"{unit}_{part}": amount for part, amount in fields_of(row.pop(unit)).items()}

@@ -38,6 +38,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "metadata",
         "language",
         "start_at",
+        "whisper",
+        "screening",
     ),
     "calls": (
         "call_id",

@@ -26,6 +26,7 @@ from engine.domain.metering import CallState
 from engine.domain.notifications import EventType
 from engine.domain.numbers import E164
 from engine.domain.policy import Allowance, BookingLimits, Policy, UsagePlan
+from engine.domain.screening import Screening
 from engine.domain.trunks import Trunk
 from engine.storage.calls import Call
 from tests.contract.model_asterisk import Asterisk
@@ -66,6 +67,7 @@ def policy_of_the_machine(lines: int) -> Policy:
         account_limits=AccountLimits(calls_at_once=lines + 1),
         max_ringing_calls_per_caller=2,
         trunks=TRUNKS,
+        speaks=True,
     )
 
 
@@ -126,8 +128,9 @@ class Machine(RuleBasedStateMachine):
 
     # The API answers while the engine runs.
 
-    def book(self, plan: UsagePlan) -> None:
-        request = BookingRequest(self._account, E164(self._a_hidden_number()), plan, CALLBACK)
+    def book(self, plan: UsagePlan, screening: Screening = Screening.NONE, *, whisper: bool = False) -> None:
+        hidden = E164(self._a_hidden_number())
+        request = BookingRequest(self._account, hidden, plan, CALLBACK, whisper=whisper, screening=screening)
         try:
             booking = self.books.run(bookings.book, request, self.clocks.now, self.policy)
         except NoNumberFree:
@@ -182,7 +185,7 @@ class Machine(RuleBasedStateMachine):
         if self.asterisk.ami is Ami.UP:
             for leg in self.asterisk.in_phase(*CALLED):
                 if leg.call_id in channels:
-                    self.asterisk.hang_up(leg)
+                    self.asterisk.engine_hangs_up(leg)
 
     def _a_hidden_number(self) -> str:
         return f"+324701{next(self._names):05}"
@@ -207,6 +210,9 @@ class Machine(RuleBasedStateMachine):
         for leg in self.come_in(booking, calls):
             if leg.phase is Phase.RINGING:
                 self.pick_up(leg)
+        self.turn()
+        for leg in self.asterisk.in_phase(Phase.ANNOUNCED):
+            self.asterisk.press(leg, "1")
         self.turn()
 
     def call_of(self, leg: Leg) -> Call | None:

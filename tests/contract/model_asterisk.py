@@ -4,7 +4,6 @@ Its calls carry out the real dialplan. The state machine can hold a call whereve
 """
 
 import asyncio
-import re
 from collections.abc import Coroutine
 from contextlib import suppress
 from itertools import count
@@ -17,8 +16,9 @@ from engine.runtime.authentication import is_authentic
 from tests.contract import model_dialplan as dialplan
 from tests.contract.model_agi import Conversation
 from tests.contract.model_clocks import Clocks, Gate
-from tests.contract.model_dialplan import TOKEN, Channel, HungUp, Line, TimedOut
+from tests.contract.model_dialplan import TOKEN, Channel, HungUp, TimedOut
 from tests.contract.model_leg import Ami, Events, Leg, Phase
+from tests.contract.model_steps import Steps
 from tests.contract.samples import CALLER, SECOND
 
 # Who calls, by turns: the number, and whether it may be shown.
@@ -27,10 +27,8 @@ CALLERS = ((CALLER, "allowed_not_screened"), ("+14155550199", "allowed"), (CALLE
 ENGINE_MS = int(dialplan.ENGINE_SECONDS * SECOND)
 # The model's part of the dialplan begins here: what comes before only filters what callers can write.
 FIRST = "CHANNEL(hangup_handler_push)="
-# Before each of these a call can be held.
-OBSERVED = ("RN_SECONDS=", "TIMEOUT(absolute)=${", "RN_REPORT=", "RentedNumbers,", "PJSIP/", "/prompts/")
-# Of the calls that the model has at once, few are refused at the same time.
-SPEAKING = "1"
+# How long the callee's side hears an announcement and can press a key.
+ANNOUNCEMENT_MS = 8 * SECOND
 
 
 class Listener(Protocol):
@@ -153,6 +151,30 @@ class Asterisk:
             leg.phase = Phase.OVER
             leg.over.set_result(None)
 
+    def caller_leaves(self, leg: Leg) -> None:
+        leg.caller.variables["CHANNEL(hangupsource)"] = leg.caller.name
+        self.hang_up(leg)
+
+    def engine_hangs_up(self, leg: Leg) -> None:
+        self.hang_up(leg)
+        if leg.phase is Phase.ANNOUNCED:
+            self.callee_leaves(leg)
+
+    def callee_leaves(self, leg: Leg) -> None:
+        """The callee hangs up in the announcement."""
+        leg.callee.hung_up = True
+        self.press(leg, "")
+
+    def press(self, leg: Leg, key: str) -> None:
+        if leg.pressed is not None and not leg.pressed.done():
+            leg.pressed.set_result(key)
+
+    def new_key(self, leg: Leg) -> "asyncio.Future[str]":
+        """Begins an announcement."""
+        leg.phase, leg.announced_until = Phase.ANNOUNCED, self.clocks.ticks + ANNOUNCEMENT_MS
+        leg.pressed = self._loop.create_future()
+        return leg.pressed
+
     def trunk_fails(self, leg: Leg, status: str) -> None:
         """The trunk that is tried refuses the call before anything has rung."""
         if leg.phase is Phase.RINGING and not leg.dialled.done():
@@ -167,6 +189,9 @@ class Asterisk:
         for leg in self.in_phase(Phase.RINGING):
             if leg.ring_until <= self.clocks.ticks:
                 self.hang_up(leg, "NOANSWER")
+        for leg in self.in_phase(Phase.ANNOUNCED):
+            if leg.announced_until <= self.clocks.ticks:
+                self.press(leg, "")
         for leg in self.in_phase(Phase.ASKED):
             if leg.asked_at + ENGINE_MS <= self.clocks.ticks and leg.conversation is not None:
                 leg.timed_out = True
@@ -186,94 +211,10 @@ class Asterisk:
 
     def limit_ms(self, leg: Leg) -> int:
         """Returns how long they will have talked when they are cut; what a call that rings would get."""
-        if leg.callee.cut_at is None:
+        if leg.callee.cut_at is None or leg.limit_set_at is None:
             return int(leg.callee.variables.get("RN_SECONDS", leg.caller.variables["RN_SECONDS"])) * SECOND
         since = leg.began.boot_ms if leg.began else leg.limit_set_at
-        assert since is not None
         return leg.callee.cut_at - self.clocks.now + self.clocks.ticks - since
 
     def talked_so_far(self, leg: Leg) -> int:
         return self.clocks.ticks - leg.began.boot_ms if leg.phase is Phase.TALKING and leg.began else leg.talked_ms
-
-
-class Steps:
-    """What the applications and functions do for one call."""
-
-    def __init__(self, asterisk: Asterisk, leg: Leg) -> None:
-        self._asterisk = asterisk
-        self._leg = leg
-
-    async def before(self, channel: Channel, line: Line) -> None:
-        if line.data.startswith(OBSERVED):
-            await self._asterisk.gate.passed()
-        if channel.hung_up:
-            raise HungUp
-
-    async def run(self, channel: Channel, application: str, data: str) -> None:
-        match application:
-            case "AGI":
-                _, *question, mac = data.split(",")
-                await self._asterisk.ask(self._leg, question, mac)
-            case "Dial":
-                await self._dial(data)
-            case "UserEvent":
-                self._asterisk.emit(data.removeprefix("RentedNumbers,Report: "))
-            case "Hangup":
-                raise HungUp
-            case _:
-                assert application in {"Progress", "Playback", "HangupCauseClear"}, application
-
-    async def _dial(self, data: str) -> None:
-        leg = self._leg
-        target, ring_seconds, options = data.split(",")
-        leg.trunks.append(target.rpartition("@")[2])
-        if leg.dialled.done():
-            leg.dialled = self._asterisk.new_attempt()
-        leg.refused_with = None
-        leg.phase, leg.ring_until = Phase.RINGING, self._asterisk.clocks.ticks + int(ring_seconds) * SECOND
-        variables = leg.caller.variables
-        variables["DIALSTATUS"] = await leg.dialled
-        variables["RINGTIME_MS"] = leg.ringtime
-        if variables["DIALSTATUS"] == "ANSWER":
-            await self._answer(*re.findall(r"[^^()]+", options)[1:])
-
-    async def _answer(self, context: str, *arguments: str) -> None:
-        leg, clocks = self._leg, self._asterisk.clocks
-        leg.phase = Phase.PICKED_UP
-        leg.caller.variables["DIALEDPEERNAME"] = leg.callee.name
-        leg.callee.variables |= {f"ARG{number}": each for number, each in enumerate(arguments, 1)}
-        await dialplan.run(leg.callee, context, self)
-        expired = leg.callee.cut_at is not None and leg.callee.cut_at <= clocks.now
-        if leg.caller.hung_up or expired or leg.callee.variables["GOSUB_RESULT"]:
-            return
-        leg.phase, leg.began = Phase.TALKING, clocks.timestamp()
-        await leg.over
-        leg.caller.variables["ANSWEREDTIME_MS"] = str(leg.measured_ms)
-        raise HungUp
-
-    def assign(self, channel: Channel, function: str, argument: str, value: str) -> None:
-        if (function, argument) == ("TIMEOUT", "absolute") and channel is self._leg.callee:
-            channel.cut_at = self._asterisk.clocks.now + int(value) * SECOND if int(value or 0) else None
-            self._leg.limit_set_at = self._asterisk.clocks.ticks
-        elif function == "FILE":
-            self._asterisk.write_end(value)
-        else:
-            assert function in {"TIMEOUT", "CHANNEL", "GROUP", "CALLERID"}, function
-
-    def function(self, channel: Channel, name: str, argument: str) -> str:
-        if name == "IMPORT":
-            other, variable = argument.split(",")
-            assert other == self._leg.caller.name
-            return self._leg.caller.variables.get(variable, "")
-        if name == "STRFTIME":
-            if channel is self._leg.callee and self._leg.limit_set_at is not None:
-                self._leg.reported_after_ms = self._asterisk.clocks.ticks - self._leg.limit_set_at
-            return self._asterisk.clocks.in_utc
-        if (name, argument) == ("CHANNEL", "pjsip,call-id"):
-            return f"sip-{channel.unique_id}"
-        if name == "EPOCH":
-            return str(self._asterisk.clocks.now // SECOND)
-        if name == "HANGUPCAUSE":
-            return f"SIP {self._leg.refused_with} refused" if self._leg.refused_with else ""
-        assert name in {"CHANNEL", "GLOBAL", "GROUP_COUNT", "HANGUPCAUSE_KEYS"}, name
-        return SPEAKING if name == "GROUP_COUNT" else ""

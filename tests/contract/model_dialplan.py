@@ -162,6 +162,9 @@ def _value(channel: Channel, name: str, argument: str | None, applications: Appl
     if name == "CUT":
         variable, _, cut = argument.partition(",")
         return _piece(channel.variables.get(variable, ""), *cut.split(","))
+    if name == "STRREPLACE":
+        variable, old, new = argument.split(",")
+        return channel.variables[variable].replace(old, new)
     if name in TEXT_FUNCTIONS:
         return TEXT_FUNCTIONS[name](argument)
     return applications.function(channel, name, argument)

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, cast
 
 from agi_scripts.errors import AgiError
@@ -76,9 +75,7 @@ class Engine:
         self._reconciler = Reconciler(storage, link, clock, policy, self.keeper, self._spool, 5.0)
         self._watch = ClockWatch(link, clock, self.keeper)
         trunks = TrunkStates(link, clock, {})
-        self._context = CallContext(
-            storage, clock, replace(policy, speaks=True), trunks, self.keeper, SilentTrunks(link)
-        )
+        self._context = CallContext(storage, clock, policy, trunks, self.keeper, SilentTrunks(link))
         self._scripts: dict[asyncio.Task[None], Conversation] = {}
         self._rounds: set[asyncio.Task[None]] = set()
         self._one_round = asyncio.Lock()

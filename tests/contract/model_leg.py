@@ -12,13 +12,14 @@ from tests.contract.model_dialplan import Channel
 class Phase(Enum):
     ASKED = auto()  # the engine is asked for the destination
     RINGING = auto()
+    ANNOUNCED = auto()  # the callee hears what comes before the connection
     PICKED_UP = auto()  # the limit is set
     TALKING = auto()
     OVER = auto()
 
 
-UP = (Phase.ASKED, Phase.RINGING, Phase.PICKED_UP, Phase.TALKING)
-CALLED = (Phase.RINGING, Phase.PICKED_UP, Phase.TALKING)
+CALLED = (Phase.RINGING, Phase.ANNOUNCED, Phase.PICKED_UP, Phase.TALKING)
+UP = (Phase.ASKED, *CALLED)
 
 
 class Events(Enum):
@@ -54,10 +55,14 @@ class Leg:
     # The engine that is asked has not answered in time.
     timed_out: bool = False
     ring_until: int = 0
+    # The key that the callee presses, empty for none; and when it can no more.
+    pressed: "asyncio.Future[str] | None" = None
+    announced_until: int = 0
     # The SIP status with which the last trunk refused the call before it rang, empty if it did not answer; else None.
     refused_with: str | None = None
     # The trunks that were tried, by Asterisk's names.
     trunks: list[str] = field(default_factory=list)
+    # When the limit was set that its lease gives it.
     limit_set_at: int | None = None
     # How long after that the dialplan read the time that it reports.
     reported_after_ms: int = 0

@@ -78,7 +78,7 @@ class Link:
             found = [leg for leg in self._asterisk.in_phase(*UP) if leg.call_id == call_id]
             for leg in found:
                 leg.caller.variables["HANGUPCAUSE"] = str(cause)
-                self._asterisk.hang_up(leg)
+                self._asterisk.engine_hangs_up(leg)
         await self._answer()
         if not found:
             raise AmiRefused("no such channel")

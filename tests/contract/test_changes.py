@@ -9,12 +9,13 @@ import pytest
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingPatch, BookingRequest
 from engine.domain.booking import Booking, CallerId
-from engine.domain.errors import BookingGone, DestinationIsOurs, InvalidDestination, NotFound
+from engine.domain.errors import BookingGone, DestinationIsOurs, InvalidDestination, NotFound, VoiceIsOff
 from engine.domain.ids import AccountId, CallId
 from engine.domain.policy import BookingLimits, UsagePlan
 from engine.domain.prompts import Language
 from engine.domain.rejections import BOOKING_EXPIRED, BOOKING_PAUSED
 from engine.domain.routing import Bridge
+from engine.domain.screening import Screening
 from tests.contract.samples import CALLBACK, DAY, HIDDEN, OTHER_HIDDEN, SECOND
 from tests.contract.world import POOL, World
 
@@ -36,6 +37,7 @@ async def book(world: World, **fields: Any) -> Booking:
 async def test_a_change_affects_only_the_fields_sent(world: World) -> None:
     booking = await book(world, limits=BookingLimits(max_call_seconds=9), label="old", metadata={"a": "b"})
     world.now += DAY
+    world.policy = replace(world.policy, speaks=True)
     everything: dict[str, Any] = {
         "destination": OTHER_HIDDEN,
         "callback": "https://customer.example/2",
@@ -45,12 +47,30 @@ async def test_a_change_affects_only_the_fields_sent(world: World) -> None:
         "label": "new",
         "metadata": NOTES,
         "language": Language.NL,
+        "whisper": True,
+        "screening": Screening.PRESS1,
     }
     changed = await change(world, booking, **everything, limits={"max_call_seconds": None, "max_concurrent_calls": 2})
     assert changed == replace(booking, **everything, limits=BookingLimits(max_concurrent_calls=2))
     assert await world.stored(booking) == changed
     assert await change(world, booking) == changed
     assert len(world.rows("SELECT id FROM grants")) == 1
+
+
+@pytest.mark.parametrize("spoken", [{"whisper": True}, {"screening": Screening.PRESS1}])
+async def test_what_nobody_would_hear_is_refused_and_can_be_switched_off(world: World, spoken: dict[str, Any]) -> None:
+    booking = await book(world)
+    with pytest.raises(VoiceIsOff):
+        await book(world, **spoken)
+    with pytest.raises(VoiceIsOff):
+        await change(world, booking, **spoken)
+    assert await world.stored(booking) == booking
+    silent, world.policy = world.policy, replace(world.policy, speaks=True)
+    announced = await change(world, booking, **spoken)
+    world.policy = silent
+    assert (await change(world, announced, label="kept")) == replace(announced, label="kept")
+    off = await change(world, announced, whisper=False, screening=Screening.NONE, label="")
+    assert off == booking
 
 
 async def test_an_expired_booking_is_changed_in_its_grace_and_stays_expired(world: World) -> None:

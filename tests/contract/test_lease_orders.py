@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from panoramisk.message import Message
 
-from engine.asterisk.limit_keeper import BRIDGE, VERDICT, LimitKeeper
-from engine.asterisk.ringing_ends import DIALED_PEER
+from engine.asterisk.call_variables import BRIDGE, DIALED_PEER, VERDICT
+from engine.asterisk.limit_keeper import LimitKeeper
 from engine.calls import report_intake
 from engine.calls.lifecycle import call_ended
 from engine.domain.booking import move_leases

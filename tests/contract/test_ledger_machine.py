@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from engine.domain.policy import UsagePlan
+from engine.domain.screening import Screening
 from tests.contract.ledger_audit import Audited
 from tests.contract.ledger_machine import policy_of_the_machine
 from tests.contract.model_leg import UP, Ami, Events, Phase
@@ -29,7 +30,9 @@ pytestmark = pytest.mark.sqlite_only
 
 EXAMPLES = int(os.environ.get("LEDGER_EXAMPLES", "0"))
 
+NONE = Screening.NONE
 plans = st.sampled_from(UsagePlan)
+screenings = st.sampled_from([NONE, NONE, Screening.PRESS1])
 which = st.integers(0, 6)
 # Usually short times, because otherwise nearly every call would end before anything happened to it.
 STEPS = [*[1, 40, 700, SECOND, 3 * SECOND] * 10, *[9 * SECOND, 30 * SECOND] * 4, HOUR, DAY, 8 * DAY, 30 * DAY]
@@ -38,11 +41,19 @@ STEPS = [*[1, 40, 700, SECOND, 3 * SECOND] * 10, *[9 * SECOND, 30 * SECOND] * 4,
 class Ledger(Audited):
     """The possible operations. `Audited` has what must be true after each of them."""
 
-    @initialize(plan=plans, calls=st.integers(0, 4), held=st.booleans(), lines=st.sampled_from([1, 2, 4, 6]))
-    def a_booking_and_its_first_calls(self, plan: UsagePlan, calls: int, *, held: bool = False, lines: int = 4) -> None:
+    @initialize(
+        plan=plans,
+        calls=st.integers(0, 4),
+        held=st.booleans(),
+        lines=st.sampled_from([1, 2, 4, 6]),
+        screening=screenings,
+    )
+    def a_booking_and_its_first_calls(
+        self, plan: UsagePlan, calls: int, screening: Screening = NONE, *, held: bool = False, lines: int = 4
+    ) -> None:
         self.policy = policy_of_the_machine(lines)
         self.start()
-        self.book(plan)
+        self.book(plan, screening)
         self.people_talk(self.held[0], calls)
         self.gate.held = held
 
@@ -52,9 +63,9 @@ class Ledger(Audited):
         self.people_talk(self.held[turn % len(self.held)], calls)
 
     @precondition(lambda self: self.engine)
-    @rule(plan=plans)
-    def somebody_books(self, plan: UsagePlan) -> None:
-        self.book(plan)
+    @rule(plan=plans, screening=screenings, whisper=st.booleans())
+    def somebody_books(self, plan: UsagePlan, screening: Screening, *, whisper: bool) -> None:
+        self.book(plan, screening, whisper=whisper)
 
     @precondition(lambda self: self.engine and self.held)
     @rule(turn=which, plan=plans, moved=st.booleans())
@@ -110,7 +121,19 @@ class Ledger(Audited):
     @precondition(lambda self: self.asterisk.in_phase(*UP))
     @rule(turn=which)
     def a_caller_leaves(self, turn: int) -> None:
-        self.asterisk.hang_up(self.pick(turn, *UP))
+        self.asterisk.caller_leaves(self.pick(turn, *UP))
+        self.turn()
+
+    @precondition(lambda self: self.asterisk.in_phase(Phase.ANNOUNCED))
+    @rule(turn=which, key=st.sampled_from(["1", "1", "1", "5", ""]))
+    def a_callee_presses(self, turn: int, key: str) -> None:
+        self.asterisk.press(self.pick(turn, Phase.ANNOUNCED), key)
+        self.turn()
+
+    @precondition(lambda self: self.asterisk.in_phase(Phase.ANNOUNCED))
+    @rule(turn=which)
+    def a_callee_hangs_up_instead(self, turn: int) -> None:
+        self.asterisk.callee_leaves(self.pick(turn, Phase.ANNOUNCED))
         self.turn()
 
     @precondition(lambda self: self.asterisk.late)

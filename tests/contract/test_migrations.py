@@ -153,6 +153,8 @@ INCONSISTENT: list[tuple[str, dict[str, Any]]] = [
     ("bookings", {"paused": 2}),
     ("bookings", {"start_at": START}),
     ("bookings", {"start_at": START + DAY}),
+    ("bookings", {"whisper": 2}),
+    ("bookings", {"screening": "press2"}),
     ("numbers", {"state": "SOLD"}),
     ("numbers", {"state": "QUARANTINED"}),
     ("numbers", {"quarantined_until": START}),

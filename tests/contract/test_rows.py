@@ -17,6 +17,7 @@ from engine.domain.numbers import E164
 from engine.domain.policy import BookingLimits, UsagePlan
 from engine.domain.prompts import Language
 from engine.domain.rejections import Reason
+from engine.domain.screening import Screening
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage import queries
 from engine.storage.bookings import Grant
@@ -51,6 +52,8 @@ def full_booking(world: World) -> Booking:
         label="label",
         metadata={"key": "value"},
         language=Language.DE,
+        whisper=True,
+        screening=Screening.PRESS1,
     )
 
 

@@ -1,7 +1,5 @@
 """Callers who are refused hear why, before the same SIP answer as without a voice, and pay nothing for it."""
 
-import subprocess
-from array import array
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from engine.asterisk.config_files import SPEAKING_PART, TOOLS
+from engine.asterisk.config_files import SPEAKING_PART
 from engine.asterisk.prompts import DIRECTORY, SOUNDS
 from phones import messages, speech, tone
 from phones.baresip import Baresip
 from phones.errors import CallEndedError
 from tests.e2e.booking import Booking
 from tests.e2e.calls import SOURCE, Caller, Outcome
+from tests.e2e.prompts import decoded
 from tests.e2e.system import System
 
 # The operator's own recording of one prompt.
@@ -55,13 +54,7 @@ def caller(system: System) -> Caller:
 @pytest.fixture(scope="module")
 def prompts() -> dict[str, list[float]]:
     """The loudness of all prompts, by their names."""
-    return {sound: speech.loudness(_decoded(sound), tone.RATE) for sound in SOUNDS}
-
-
-def _decoded(sound: str) -> "array[int]":
-    made = (TOOLS / "prompts" / f"{sound}.gsm").read_bytes()
-    decoder = [str(TOOLS / "bin/toast"), "-d", "-l", "-c"]
-    return array("h", subprocess.run(decoder, input=made, check=True, stdout=subprocess.PIPE).stdout)
+    return {sound: speech.loudness(decoded(sound), tone.RATE) for sound in SOUNDS}
 
 
 def _book(system: System, plan: str = "LARGE", **fields: Any) -> Booking:

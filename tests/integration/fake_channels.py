@@ -35,6 +35,7 @@ class UpCall:
         talks: Whether the dialplan has read the lease and set the limit.
         verdict: The caller's RN_VERDICT.
         peer: The caller's DIALEDPEERNAME, which Dial() sets when the callee answers.
+        taken: The caller's RN_TAKEN, which is `no` while its callee hears an announcement.
     """
 
     call_id: str
@@ -42,6 +43,12 @@ class UpCall:
     talks: bool = False
     verdict: str = "BRIDGE"
     peer: str = ""
+    taken: str = ""
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The variables of the caller's channel."""
+        return {"RN_VERDICT": self.verdict, "DIALEDPEERNAME": self.peer, "RN_TAKEN": self.taken}
 
     @property
     def callee(self) -> str:
@@ -128,7 +135,7 @@ class FakeChannels(FakeAmi):
         if name == "Getvar" and action["Variable"] == "TIMEOUT(absolute)" and callee:
             return f"Response: Success\r\nVariable: TIMEOUT(absolute)\r\nValue: {callee.limit:.3f}"
         if name == "Getvar" and caller:
-            value = {"RN_VERDICT": caller.verdict, "DIALEDPEERNAME": caller.peer}[action["Variable"]]
+            value = caller.values[action["Variable"]]
             return f"Response: Success\r\nVariable: {action['Variable']}\r\nValue: {value}"
         if name == "Setvar" and caller:
             assert action["Variable"] == "RN_SECONDS"

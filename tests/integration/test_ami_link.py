@@ -62,6 +62,17 @@ async def test_excessive_rights_cause_a_warning_and_the_link_comes_up(ami: FakeA
     assert warning["actions"] == ["Originate"]
 
 
+async def test_a_callee_who_hears_an_announcement_is_hung_up_after_its_caller(ami: FakeAmi) -> None:
+    """Getvar has the same answer for both variables: `no` is the callee's name as well."""
+    ami.answer["Getvar"] = "Response: Success\r\nVariable: x\r\nValue: no"
+    async with linked(ami) as link:
+        await link.hang_up(CHANNEL, 17)
+        ami.answer["Getvar"] = "Response: Success\r\nVariable: x\r\nValue: yes"
+        await link.hang_up(CHANNEL)
+    hung_up = [(action["Channel"], action.get("Cause")) for action in ami.named("Hangup")]
+    assert hung_up == [(CHANNEL, "17"), ("no", None), (CHANNEL, "16")]
+
+
 async def test_a_refused_action_gives_the_reason_and_the_link_stays_up(ami: FakeAmi) -> None:
     ami.answer["Hangup"] = "Response: Error\r\nMessage: No such channel"
     async with linked(ami) as link:
@@ -89,7 +100,8 @@ async def test_a_value_that_would_inject_an_action_is_refused_before_it_is_sent(
         with pytest.raises(AmiRefused):
             await link.action("Hangup", **{f"Channel{value}": CHANNEL})
         await link.hang_up(CHANNEL)
-        assert [action["Channel"] for action in ami.received[before:]] == [CHANNEL]
+        named = [(action["Action"], action["Channel"]) for action in ami.received[before:]]
+        assert named == [("Hangup", CHANNEL), ("Getvar", CHANNEL)]
 
 
 @given(st.text(max_size=2 * MAX_VALUE))

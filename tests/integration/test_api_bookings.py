@@ -54,6 +54,8 @@ async def test_a_new_booking_has_every_field_of_the_contract(api: Api) -> None:
         "label": None,
         "metadata": {},
         "language": "en",
+        "whisper": False,
+        "screening": "none",
     }
 
 

@@ -64,7 +64,12 @@ async def test_a_caller_option_is_stored_shown_and_kept_by_a_put_without_it(api:
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 @pytest.mark.parametrize(
     ("field", "bad"),
-    [*product(["callerId"], NO_CHOICES), *product(["refuseAnonymous"], NO_FLAGS), *product(["language"], NO_LANGUAGES)],
+    [
+        *product(["callerId"], NO_CHOICES),
+        *product(["refuseAnonymous", "whisper"], NO_FLAGS),
+        *product(["language"], NO_LANGUAGES),
+        *product(["screening"], ["", "PRESS1", "press2", None, 1, True]),
+    ],
     ids=repr,
 )
 async def test_a_bad_caller_option_is_refused_and_its_field_named(api: Api, method: str, field: str, bad: Any) -> None:

@@ -31,6 +31,8 @@ async def test_a_patch_changes_the_given_fields_and_adds_no_credit(api: Api) -> 
         "label": "new",
         "metadata": NOTES,
         "language": "nl",
+        "whisper": True,
+        "screening": "press1",
     }
     answer = await patch(api, booking, **changes)
     assert (answer.status, answer.body) == (200, booking | changes)

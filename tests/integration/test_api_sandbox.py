@@ -132,6 +132,18 @@ async def test_a_sandbox_refuses_what_a_live_account_refuses(api: Api) -> None:
     await api.book(account="ours")  # each has its own counter
 
 
+@pytest.mark.parametrize(
+    ("key", "record", "status"), [({}, ("ANSWERED", 12), 200), ({"key": None}, ("NO_ANSWER", 0), 480)]
+)
+async def test_a_simulated_screened_call_is_charged_only_with_the_key(
+    api: Api, key: dict[str, Any], record: tuple[str, int], status: int
+) -> None:
+    booking = await api.book(account=TESTED, screening="press1")
+    body = (await simulate(api, booking["service"], seconds=12, **key)).body
+    assert ((body["cdr"]["disposition"], body["cdr"]["duration"]), body["sipStatus"]) == (record, status)
+    assert body["booking"]["secondsRemaining"] == booking["secondsRemaining"] - record[1]
+
+
 async def test_a_simulated_call_returns_its_outcome(api: Api) -> None:
     booking = await api.book(account=TESTED)
     answer = await simulate(api, booking["service"], seconds=12)

@@ -57,7 +57,7 @@ async def test_the_first_call_is_shortened_before_the_second_gets_its_lease(
 
 
 async def test_the_lease_of_a_ringing_call_is_lowered_between_two_checks(exchange: Exchange) -> None:
-    """Asterisk carries out the three actions in this order, which the proof of the limit needs."""
+    """Asterisk carries out the four actions in this order, which the proof of the limit needs."""
     await exchange.incoming("c1")
     await exchange.incoming("c2")
     asked = [action for action in exchange.ami.received if action["Action"] in {"Getvar", "Setvar"}]
@@ -65,6 +65,7 @@ async def test_the_lease_of_a_ringing_call_is_lowered_between_two_checks(exchang
         ("Getvar", "c1", "RN_VERDICT"),
         ("Setvar", "c1", "RN_SECONDS"),
         ("Getvar", "c1", "DIALEDPEERNAME"),
+        ("Getvar", "c1", "RN_TAKEN"),
     ]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from agi_scripts.dialplan import BOOKING, CAUSE, ROUTE
 from agi_scripts.request_auth import request_mac
 from bench.system import BenchSystem
-from engine.asterisk.limit_keeper import SECONDS, VERDICT
+from engine.asterisk.call_variables import SECONDS, VERDICT
 from tests.integration import fake_reports
 from tests.integration.fake_asterisk import ALLOWED, AgiCall, Channel
 from tests.integration.fake_channels import FakeChannels, UpCall

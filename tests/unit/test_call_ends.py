@@ -73,6 +73,7 @@ def test_the_sip_status_of_the_last_attempt_decides_and_is_kept(
     assert tried[1].failed == (disposition is Disposition.UNREACHABLE)
 
 
+NO_ANSWER = Disposition.NO_ANSWER
 FAILED = (Attempt("first", "CONGESTION", 503, 34),)
 
 
@@ -86,6 +87,11 @@ FAILED = (Attempt("first", "CONGESTION", 503, 34),)
         (DialplanEnd("CANCEL", "main", FAILED, "caller", 17), Disposition.CANCELLED, HungUpBy.CALLER),
         # The callee hung up as it answered.
         (DialplanEnd("ANSWER", "main", FAILED, "callee"), Disposition.CANCELLED, HungUpBy.CALLEE),
+        (DialplanEnd("ANSWER", "main", (Attempt("main", "ANSWER", None, 16),), "", 19), NO_ANSWER, HungUpBy.CALLEE),
+        # In the announcement the caller hung up, or the booking was deleted, or the call gave way to another one.
+        (DialplanEnd("ANSWER", "main", (), "caller", 127), Disposition.CANCELLED, HungUpBy.CALLER),
+        (DialplanEnd("ANSWER", "main", (), "", 16), Disposition.CANCELLED, HungUpBy.ENGINE),
+        (DialplanEnd("ANSWER", "main", (), "", 17), Disposition.GAVE_WAY, HungUpBy.ENGINE),
         # The caller was faster than Dial().
         (DialplanEnd("", None, (), "caller"), Disposition.CANCELLED, HungUpBy.CALLER),
         (DialplanEnd("NOANSWER", "main", (), "", 19), Disposition.NO_ANSWER, HungUpBy.LIMIT),

@@ -5,10 +5,9 @@ import re
 import pytest
 
 from agi_scripts import dialplan
+from engine.asterisk.call_variables import DIALED_PEER, SECONDS, VERDICT
 from engine.asterisk.config_files import TEMPLATES, render
-from engine.asterisk.exposures import NEEDED_MODULES
-from engine.asterisk.limit_keeper import SECONDS, VERDICT
-from engine.asterisk.ringing_ends import DIALED_PEER
+from engine.asterisk.exposures import NEEDED_MODULES, VOICE_MODULES
 from engine.asterisk.silent_trunks import CONTEXT, EXTENSION, LABEL, TRIED
 from engine.domain.failover import FINAL_ANSWERS, NOT_FINAL, ends_search, final_answers_pattern
 from engine.domain.rejections import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER
@@ -17,13 +16,11 @@ from tests.contract.samples import BOOKING, CALLER, POLICY
 from tests.unit.dialplan_text import (
     AGIS,
     DIAL,
-    REPORT_WITH_MAC,
     STEPS,
     Parsed,
     arguments_of,
     position,
     set_name,
-    steps_of,
     uses,
     value_of,
 )
@@ -50,6 +47,7 @@ MODULES = {
     "Dial": "app_dial",
     "HangupCauseClear": "func_hangupcause",
     "Playback": "app_playback",
+    "Read": "app_read",
     "Return": "app_stack",
     "UserEvent": "app_userevent",
     "CALLERID": "func_callerid",
@@ -65,11 +63,13 @@ MODULES = {
     "IF": "func_logic",
     "IMPORT": "func_logic",
     "LEN": "func_strings",
+    "MASTER_CHANNEL": "func_channel",
     "PJSIP_HEADER": "res_pjsip_header_funcs",
     "PJSIP_HEADERS": "res_pjsip_header_funcs",
     "REGEX": "func_strings",
     "SHA1": "func_sha1",
     "STRFTIME": "func_strings",
+    "STRREPLACE": "func_strings",
     "TIMEOUT": "func_timeout",
     "TOLOWER": "func_strings",
     "URIENCODE": "func_uri",
@@ -94,11 +94,22 @@ def test_every_variable_that_the_engine_sets_is_read() -> None:
 
 def test_every_variable_that_is_read_is_set_by_the_engine_or_the_dialplan() -> None:
     read = {use.name for step in STEPS for use in uses(step.data) if use.name.startswith("RN_")}
-    assert read - FROM_THE_ENGINE == {set_name(step) for step in STEPS if set_name(step) in read} - FROM_THE_ENGINE
+    pressed = {arguments_of(step.data)[0] for step in STEPS if step.app == "Read"}
+    assert (
+        read - FROM_THE_ENGINE - pressed
+        == {set_name(step) for step in STEPS if set_name(step) in read} - FROM_THE_ENGINE
+    )
 
 
 @pytest.mark.parametrize(
-    "decision", [Bridge(BOOKING, 60, 30, CALLER), UNKNOWN_NUMBER, BOOKING_EXPIRED, ALL_SLOTS_HELD, FORBIDDEN]
+    "decision",
+    [
+        Bridge(BOOKING, 60, 30, CALLER),
+        UNKNOWN_NUMBER,
+        BOOKING_EXPIRED,
+        ALL_SLOTS_HELD,
+        FORBIDDEN,
+    ],
 )
 def test_the_verdict_is_known_to_the_dialplan_and_set_last(decision: Bridge) -> None:
     names = [name for name, _ in dialplan.verdict(decision, POLICY)]
@@ -142,7 +153,8 @@ def test_dial_has_every_option_that_closes_a_leak_and_allows_no_transfer() -> No
     plain, _, gosub = DIAL[2].partition("U(")
     assert set("iIr") <= set(plain)
     assert not set("tTgG") & set(plain)
-    assert gosub == "rented-numbers-answered^${CHANNEL}^${UNIQUEID}^${RN_BOOKING})${RN_WITHHELD}"
+    arguments = r"^${CHANNEL}^${UNIQUEID}^${RN_BOOKING}^${FILTER(a-z0-9/&\x2D,${RN_ANNOUNCE})}"
+    assert gosub == f"rented-numbers-answered{arguments})${{RN_WITHHELD}}"
 
 
 def test_dial_uses_neither_the_dialled_number_nor_the_caller_id() -> None:
@@ -157,13 +169,14 @@ def test_only_the_way_to_dial_reads_the_hidden_number() -> None:
 
 def test_outside_input_is_filtered_before_it_is_used() -> None:
     """Reading only its length, or comparing it in quotes with a word, is harmless."""
-    filtered = {"RN_ENGINES"}  # a setting
+    filtered = {"RN_ENGINES", "ARG4"}  # a setting, and what Dial() filters
     for step in STEPS:
         harmless = re.sub(r'"\$\{\w+\}"', "", step.data) if step.app == "GotoIf" else step.data
         for use in uses(harmless):
             safe = "FILTER" in use.inside or "LEN" in use.inside or use.name in filtered
             # Names of channels, which Asterisk makes.
             safe = safe or (use.name == "CHANNEL" and use.argument in {"", "hangupsource"})
+            safe = safe or (use.name == "IMPORT" and use.argument.endswith(",CHANNEL(hangupsource)"))
             safe = safe or (use.name == "CUT" and use.argument.split(",")[0] in filtered)
             assert safe or use.name not in FROM_OUTSIDE, f"{use.name} in {step.data}"
         # A part of what was filtered is filtered.
@@ -204,6 +217,7 @@ def test_filters_remove_every_character_with_a_meaning_to_asterisk() -> None:
         r"a-z\x2D\x2C",
         "a-z_",
         "a-z/",
+        r"a-z0-9/&\x2D",
     }
 
 
@@ -220,24 +234,6 @@ def test_no_argument_of_the_question_can_swallow_the_next_one() -> None:
         ]
         assert filters, argument
         assert not [each for each in filters if re.search(r"[(\[\"']|x28|x5B|x22", each.replace("!*'", ""))], argument
-
-
-def test_no_call_talks_without_a_limit() -> None:
-    """The bridge is denied first and allowed last, so that whatever ends the Gosub before denies it.
-
-    TIMEOUT(absolute)=0 means no limit, so that value and an empty one must have been refused before. No Hangup: Dial()
-    bridges after it for a moment.
-    """
-    steps = steps_of("rented-numbers-answered")
-    assert [(step.label, step.app, step.data) for step in steps if set_name(step) != "RN_REPORT"] == [
-        ("", "Set", "GOSUB_RESULT=CONTINUE"),
-        ("", "Set", f"{SECONDS}=${{FILTER(0-9,${{IMPORT(${{ARG1}},{SECONDS})}})}}"),
-        ("", "GotoIf", f"$[0${{{SECONDS}}} = 0]?over"),
-        ("", "Set", f"TIMEOUT(absolute)=${{{SECONDS}}}"),
-        ("", "UserEvent", f"RentedNumbers,Report: {REPORT_WITH_MAC}"),
-        ("", "Set", "GOSUB_RESULT="),
-        ("over", "Return", ""),
-    ]
 
 
 def test_the_lease_is_read_when_the_peer_is_known_and_told_before_the_verdict() -> None:
@@ -294,6 +290,6 @@ def test_every_application_and_function_of_the_dialplan_has_its_module_loaded() 
     # An Asterisk that is there already is checked for the same ones.
     # The engine reads the state of trunks with func_devstate.
     assert set(NEEDED_MODULES) == {
-        *MODULES.values(),
+        *(module for module in MODULES.values() if module not in VOICE_MODULES),
         *("chan_pjsip", "func_devstate", "res_pjsip_sips_contact", "res_pjsip_t38"),
     }

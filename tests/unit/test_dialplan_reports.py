@@ -3,8 +3,8 @@
 import pytest
 
 from engine.asterisk import ami_connection
+from engine.asterisk.call_variables import BRIDGE, VERDICT
 from engine.asterisk.config_files import TEMPLATES
-from engine.asterisk.limit_keeper import BRIDGE, VERDICT
 from engine.calls import reports
 from engine.calls.reports import AnswerReport, EndReport, ReportReader
 from engine.domain.call_ends import DialplanEnd

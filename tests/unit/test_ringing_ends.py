@@ -12,22 +12,22 @@ from engine.asterisk.errors import AmiRefused, AmiUnavailable
 from engine.asterisk.ringing_ends import RingingEnds
 from engine.domain.ids import CallId
 
-CALL = CallId("c1")
+CALL, PEER = CallId("c1"), "PJSIP/trunk-main-1"
 
 
 class Link:
     """The link to an Asterisk with one call. `fails` is raised by the action of that name."""
 
-    def __init__(self, peer: str = "", fails: dict[str, Exception] | None = None) -> None:
-        self.peer = peer
+    def __init__(self, peer: str = "", taken: str = "", fails: dict[str, Exception] | None = None) -> None:
+        self.values = {"DIALEDPEERNAME": peer, "RN_TAKEN": taken}
         self.fails = fails or {}
         self.ended: list[tuple[str, int]] = []
 
     async def action(self, name: str, **fields: str) -> Message:
-        assert fields == {"Channel": CALL, "Variable": "DIALEDPEERNAME"}
+        assert fields["Channel"] == CALL
         if name in self.fails:
             raise self.fails[name]
-        return Message({"Response": "Success", "Value": self.peer})
+        return Message({"Response": "Success", "Value": self.values[fields["Variable"]]})
 
     async def hang_up(self, channel: str, cause: int) -> None:
         if "Hangup" in self.fails:
@@ -40,8 +40,9 @@ def ends(link: Link) -> RingingEnds:
 
 
 @pytest.mark.parametrize("newcomers", [1, 2])
-async def test_a_newcomer_waits_until_the_call_that_gives_way_is_settled(newcomers: int) -> None:
-    link = Link()
+@pytest.mark.parametrize("link", [Link(), Link(PEER, "no")], ids=["rings", "is announced"])
+async def test_a_newcomer_waits_until_the_call_that_gives_way_is_settled(link: Link, newcomers: int) -> None:
+    link.ended.clear()
     ending = ends(link)
     waiting = [asyncio.create_task(ending.end(CALL)) for _ in range(newcomers)]
     await asyncio.sleep(0.01)
@@ -59,13 +60,14 @@ async def test_a_newcomer_waits_until_the_call_that_gives_way_is_settled(newcome
 @pytest.mark.parametrize(
     "link",
     [
-        Link(peer="PJSIP/trunk-main-1"),
+        Link(PEER),
+        Link(PEER, "yes"),
         Link(fails={"Getvar": AmiUnavailable("no link")}),
         Link(fails={"Getvar": AmiRefused("no such channel")}),
         Link(fails={"Hangup": AmiRefused("no such channel")}),
         Link(fails={"Hangup": AmiUnavailable("lost")}),
     ],
-    ids=["answered", "no link", "ended", "ends just now", "link lost"],
+    ids=["answered", "key pressed", "no link", "ended", "ends just now", "link lost"],
 )
 async def test_a_call_that_rings_no_more_is_left_alone_and_nobody_waits(link: Link) -> None:
     ending = ends(link)

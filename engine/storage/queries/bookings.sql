@@ -30,7 +30,8 @@ UPDATE bookings SET
     calls_leased = :calls_leased, calls_settled = :calls_settled,
     max_concurrent_calls = :max_concurrent_calls, max_calls_per_caller_per_hour = :max_calls_per_caller_per_hour,
     max_call_seconds = :max_call_seconds, caller_id = :caller_id, refuse_anonymous = :refuse_anonymous,
-    paused = :paused, label = :label, metadata = :metadata, language = :language
+    paused = :paused, label = :label, metadata = :metadata, language = :language,
+    whisper = :whisper, screening = :screening
 WHERE id = :id;
 
 -- name: set_service!

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 
 from phones.messages import Message
-from phones.peer import Body, Dialog, Media, Reply, media_of, sdp, user_of
+from phones.peer import Address, Body, Dialog, Media, Reply, media_of, sdp, user_of
 from tests.e2e.leaks.search import Secret, national
 from tests.e2e.leaks.table import Cell, Column, Request
 
@@ -90,6 +90,8 @@ class CalleeScript:
         self.part.rung.set()
         if self.part.cell.talks:
             await self.talk()
+        elif self.column is Column.UNSCREENED:
+            await self.listen()
         elif self.column is Column.SPOKEN:
             await self.refuse(503)
         elif self.column in (Column.REFUSED, Column.ENGINE_LOST):
@@ -119,6 +121,9 @@ class CalleeScript:
             # Asterisk has the callee's answer, the caller not yet. Over TCP the order would be unknown.
             await self.say("answering", 3)
         await self.dialog.requested("ACK")
+        if self.column is Column.SCREENED:
+            await self.show_unheard()
+            await self.media.press("1", self.asterisks_media)
         await self.part.until(self.part.answered)
         await self.part.until(self.part.go)
         await self.ask()
@@ -132,6 +137,24 @@ class CalleeScript:
             await self.dialog.answered(self.dialog.request("BYE", self.fill(tuple(lines))))
         else:
             await self.dialog.requested("BYE")
+
+    async def listen(self) -> None:
+        """Answers as a voicemail box does: it speaks, and presses no key."""
+        self.dialog.answer(self.reply(200, self.sound))
+        await self.dialog.requested("ACK")
+        await self.show_unheard()
+        self.part.played.set()
+        await self.dialog.requested("BYE")
+
+    async def show_unheard(self) -> None:
+        """Shows everything while Asterisk has the callee's answer, and the caller has none."""
+        await self.ask()
+        await self.say("unheard", 10)
+
+    @property
+    def asterisks_media(self) -> Address:
+        assert self.towards is not None
+        return self.towards
 
     async def refuse(self, status: int) -> None:
         self.dialog.answer(self.reply(status))

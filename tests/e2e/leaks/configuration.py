@@ -24,9 +24,12 @@ PROTECTING = {
 NEEDED = frozenset("iIr")
 # U and b run steps of our own on the callee's channel.
 ALLOWED = NEEDED | frozenset("Ub")
+# What keeps a callee from a call that it has not taken: the bridge is denied first, and only its key allows it.
+ANSWERS = ("Set(GOSUB_RESULT=CONTINUE)", '$["${RN_PRESSED}" = "${RN_KEY}"]?taken')
 TARGET = "PJSIP/${RN_DIAL}"
 OPTION = re.compile(r"^ (\w+) +: (.*?) *$", re.MULTILINE)
 DIAL = re.compile(r"Dial\((.*)\) +\[\w+\.conf:\d+\]$", re.MULTILINE)
+RUN = re.compile(r"U\(([\w-]+)\^")
 INNERMOST = re.compile(r"\([^()]*\)|\$\{[^{}]*\}")
 
 
@@ -43,6 +46,9 @@ def unprotected_dialplan(system: System, context: str) -> set[str]:
     dials = DIAL.findall(shown)
     if [dial.partition(",")[0] for dial in dials] != [TARGET]:
         wrong.add("target")
+    for run in RUN.findall("".join(dials)):
+        answers = system.asterisk_console(f"dialplan show {run}")
+        wrong |= {each for each in ANSWERS if each not in answers}
     return wrong | {f"flags {_flags(dial)}" for dial in dials if not NEEDED <= set(_flags(dial)) <= ALLOWED}
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from engine.asterisk.prompts import DIRECTORY
+from engine.domain.prompts import Language, Prompt, sound_of
 from tests.e2e.leaks.run import LeakSystem
 
 # Modules that an existing Asterisk may have loaded.
@@ -32,6 +34,7 @@ class Mutant:
     Attributes:
         options: Changed options of both endpoints.
         dialplan: Replacements in the dialplan of a call.
+        answers: Replacements in what runs when the callee answers.
         transfers: Whether a transfer may work, so that REFER and telephone keys are tried too.
         media: Whether fax or video may pass, so that offers of them are tried too.
         tries: How often each of its calls is made.
@@ -41,6 +44,7 @@ class Mutant:
     seen: Seen
     options: Mapping[str, str] = field(default_factory=dict)
     dialplan: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[str, str] = field(default_factory=dict)
     transfers: bool = False
     media: bool = False
     tries: int = 1
@@ -55,7 +59,7 @@ def option(
 def dial(flags: str, seen: Seen, options: Mapping[str, str] | None = None, *, transfers: bool = False) -> Mutant:
     """A mutant whose Dial has other flags than iIr."""
     name = "".join(f"{each}={value}, " for each, value in (options or {}).items())
-    return Mutant(f"{name}Dial {flags}", seen, options or {}, {",iIrU(": f",{flags}U("}, transfers)
+    return Mutant(f"{name}Dial {flags}", seen, options or {}, {",iIrU(": f",{flags}U("}, transfers=transfers)
 
 
 AS_EXTEN = {"Dial": "Goto"}
@@ -84,6 +88,8 @@ MUTANTS = (
     dial("iIrt", WAY, transfers=True),
     dial("iIrT", WAY, transfers=True),
     Mutant("destination as EXTEN", CONFIGURATION, {}, AS_EXTEN),
+    Mutant("bridge not denied first", WAY, answers={"Set(GOSUB_RESULT=CONTINUE)": "Set(GOSUB_RESULT=)"}),
+    Mutant("any key or none", WAY, answers={'$["${RN_PRESSED}" = "${RN_KEY}"]?taken': "1?taken"}),
     # All protections removed that cover for each other.
     dial("ir", LEAK, {"send_pai": "yes", **TRUST}),
     dial("ir", LEAK, {"send_rpid": "yes", **TRUST}),
@@ -101,15 +107,14 @@ def address(mutant: Mutant) -> str:
 
 
 class MutantSystem(LeakSystem):
-    # A prompt of ours would hide what sound a mutant lets through.
-    has_voice = False
-
     def stop(self) -> None:
         # For mutants that forward, Asterisk logs the number that it could not forward to.
         self.hidden.clear()
         super().stop()
 
     def alter(self, etc: Path) -> None:
+        # A prompt of ours for callers would hide what sound a mutant lets through.
+        (etc.parent / DIRECTORY / f"{sound_of(Prompt.UNREACHABLE, Language.EN)}.wav").unlink()
         pjsip, dialplan = (etc / f"{name}_rented_numbers.conf" for name in ("pjsip", "extensions"))
         sip, calls = pjsip.read_text(), dialplan.read_text()
         with pjsip.open("a") as more_sip, dialplan.open("a") as more_calls:
@@ -137,6 +142,12 @@ def _way(calls: str, number: int, mutant: Mutant) -> str:
     way = way.replace("[rented-numbers]", f"[rented-numbers-m{number}]").replace(
         "@trunk-${RN_TRUNK}", f"@trunk-m{number}"
     )
+    if mutant.answers:
+        answers = calls[calls.index("\n[rented-numbers-answered]") : calls.index("\n[rented-numbers-withheld]")]
+        for old, new in mutant.answers.items():
+            assert old in answers, old
+            answers = answers.replace(old, new)
+        way = (way + answers).replace("rented-numbers-answered", f"rented-numbers-m{number}-answered")
     for old, new in mutant.dialplan.items():
         if old != "Dial":
             assert old in way, old

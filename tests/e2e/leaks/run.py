@@ -34,7 +34,6 @@ class LeakSystem(System):
     """A system whose trunk has an address of its own, so that a caller who receives this address shows a leak."""
 
     rtp_ports = 800
-    has_voice = True
 
     def __init__(self, *, rtp_timeout: float = 30, rtp_hold_timeout: float = 1800) -> None:
         self.trunk, self.second = (callee.HOST, free_port()), (callee.HOST, free_port())
@@ -50,7 +49,7 @@ class LeakSystem(System):
             ring_timeout=RING_SECONDS,
             rtp_timeout=rtp_timeout,
             rtp_hold_timeout=rtp_hold_timeout,
-            voice=self.has_voice,
+            voice=True,
         )
         for prompt in Prompt:
             recording = self.data_dir / "prompts" / f"{sound_of(prompt, Language.EN)}.wav"
@@ -69,12 +68,12 @@ class LeakSystem(System):
     def asterisk(self) -> tuple[str, int]:
         return ("127.0.0.1", self.settings.sip_port)
 
-    def hide(self, plan: str = "LARGE") -> "Hidden":
+    def hide(self, plan: str = "LARGE", **fields: object) -> "Hidden":
         """Makes a booking with a hidden number that no other booking has."""
-        return self.hide_number(next(self._hidden), plan)
+        return self.hide_number(next(self._hidden), plan, **fields)
 
-    def hide_number(self, number: str, plan: str = "LARGE") -> "Hidden":
-        body = {"destination": number, "usagePlan": plan, "callback": "http://127.0.0.1:9/"}
+    def hide_number(self, number: str, plan: str = "LARGE", **fields: object) -> "Hidden":
+        body = {"destination": number, "usagePlan": plan, "callback": "http://127.0.0.1:9/", **fields}
         answer = self.request("POST", "/bookings", body)
         assert answer.status == 201, answer
         self.hidden.add(number)
@@ -127,7 +126,8 @@ class Run:
         lost = [part for part in self._parts if part.cell.column is Column.ENGINE_LOST]
         others = [part for part in self._parts if part.cell.column is not Column.ENGINE_LOST]
         # They take longest and mostly wait.
-        others.sort(key=lambda part: part.cell.column not in (Column.UNANSWERED, Column.LIMIT))
+        slow = (Column.UNANSWERED, Column.UNSCREENED, Column.LIMIT)
+        others.sort(key=lambda part: part.cell.column not in slow)
         with Stage() as stage:
             trunk = stage.run(Peer.open(*self._system.trunk, self._callees.play_first))
             second = stage.run(Peer.open(*self._system.second, self._callees.play_second))
@@ -154,7 +154,8 @@ class Run:
             self._system.wait_ready()
 
     def _prepare(self, cell: Cell, host: str) -> tuple[Part, tuple[Hidden, str]]:
-        hidden = self._system.hide("SMALL" if cell.column is Column.LIMIT else "LARGE")
+        announced = {"screening": "press1", "whisper": True} if cell.column.is_screened else {}
+        hidden = self._system.hide("SMALL" if cell.column is Column.LIMIT else "LARGE", **announced)
         part = Part(cell, Secret(hidden.number, (hidden.service, SOURCE), self._system.trunk))
         if cell.column is not Column.ENGINE_LOST:
             part.go.set()

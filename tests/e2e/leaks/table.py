@@ -23,18 +23,27 @@ class Column(Enum):
     DELETED = "deleted in mid-call"
     ENGINE_LOST = "engine lost in mid-call"
     SECOND_TRUNK = "refused by the first trunk, bridged by the second"
+    SCREENED = "bridged once the callee has pressed the key"
+    UNSCREENED = "answered, and no key pressed"
 
     @property
     def talks(self) -> bool:
-        return self not in (Column.REFUSED, Column.SPOKEN, Column.UNANSWERED, Column.CANCELLED)
+        return self not in WITHOUT_TALK
 
     @property
     def caller_ends(self) -> bool:
-        return self in (Column.CALLER_ENDS, Column.SECOND_TRUNK)
+        return self in (Column.CALLER_ENDS, Column.SECOND_TRUNK, Column.SCREENED)
+
+    @property
+    def is_screened(self) -> bool:
+        return self in (Column.SCREENED, Column.UNSCREENED)
 
     @property
     def callee_ends(self) -> bool:
         return self in (Column.CALLEE_ENDS, Column.ENGINE_LOST)
+
+
+WITHOUT_TALK = frozenset({Column.REFUSED, Column.SPOKEN, Column.UNANSWERED, Column.CANCELLED, Column.UNSCREENED})
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,13 @@ class Cell:
 
 UNREACHABLE = 503
 # The caller's answer for a call that was not answered,
-WITHOUT_ANSWER = {Column.SPOKEN: UNREACHABLE, Column.UNANSWERED: 480, Column.CANCELLED: 487, Column.DELETED: 603}
+WITHOUT_ANSWER = {
+    Column.SPOKEN: UNREACHABLE,
+    Column.UNANSWERED: 480,
+    Column.UNSCREENED: 480,
+    Column.CANCELLED: 487,
+    Column.DELETED: 603,
+}
 # … and for one that the callee refused.
 REFUSALS = {302: 486, 305: 486, 404: UNREACHABLE, 480: 480, 486: 486, 500: UNREACHABLE, 603: 486}
 
@@ -208,7 +223,9 @@ def makes_sense(row: Row, column: Column) -> bool:
     - A row with a BYE of the callee needs a call that the callee ends.
     """
     if row.refuses is not None:
-        return not (column.caller_ends or column in (Column.CALLEE_ENDS, Column.LIMIT, Column.SPOKEN))
+        return not (
+            column.caller_ends or column in (Column.CALLEE_ENDS, Column.LIMIT, Column.SPOKEN, Column.UNSCREENED)
+        )
     if row.bye:
         return column.callee_ends
     return True

@@ -51,7 +51,7 @@ def mutant_system() -> Iterator[MutantSystem]:
 @pytest.fixture(scope="module")
 def verdicts(mutant_system: MutantSystem) -> dict[str, Verdict]:
     found = {address(mutant): Verdict() for mutant in MUTANTS}
-    calls = [(cell, address(mutant)) for mutant in MUTANTS for cell in CELLS for _ in range(mutant.tries)]
+    calls = [(cell, address(mutant)) for mutant in MUTANTS for cell in _cells(mutant) for _ in range(mutant.tries)]
     run = Run(mutant_system, [cell for cell, _ in calls], [host for _, host in calls])
     for played in run.play():
         verdict, cell, outcome = found[played.host], played.cell, played.outcome
@@ -68,6 +68,12 @@ def verdicts(mutant_system: MutantSystem) -> dict[str, Verdict]:
         for mutant, options in zip(MUTANTS, wrong, strict=True):
             found[address(mutant)].configuration = options
     return {mutant.name: found[address(mutant)] for mutant in MUTANTS}
+
+
+def _cells(mutant: Mutant) -> Iterator[Cell]:
+    yield from CELLS
+    if mutant.answers or mutant.seen is Seen.NOWHERE:
+        yield Cell(EVERYTHING, Column.UNSCREENED)
 
 
 def _configuration(system: MutantSystem, number: int) -> set[str]:

@@ -1,0 +1,38 @@
+"""What the hidden number's side hears, and must do, between its answer and the conversation."""
+
+from enum import StrEnum
+
+from engine.domain.errors import VoiceIsOff
+from engine.domain.policy import Policy
+
+
+class Screening(StrEnum):
+    """What the hidden number's side must do before a call is connected, and charged.
+
+    Attributes:
+        NONE: Nothing: whoever answers gets the call, a voicemail box too.
+        PRESS1: Press the key 1 after an announcement.
+    """
+
+    NONE = "none"
+    PRESS1 = "press1"
+
+    @property
+    def key(self) -> str | None:
+        """The telephone key that connects the call; None if there is no need for one."""
+        return "1" if self is Screening.PRESS1 else None
+
+
+def check_can_speak(policy: Policy, *, whisper: bool | None, screening: Screening | None) -> None:
+    """Refuses an announcement that nobody would hear: a callee who hears nothing presses no key.
+
+    Args:
+        policy: The operator's choices.
+        whisper: Whether calls are to be announced; None if that does not change.
+        screening: What is to be demanded of the callee; None if that does not change.
+
+    Raises:
+        VoiceIsOff: The operator has switched off what is spoken in calls.
+    """
+    if not policy.speaks and (whisper or screening not in {None, Screening.NONE}):
+        raise VoiceIsOff("whisper and screening need the prompts that the operator has switched off (VOICE)")

@@ -1,0 +1,211 @@
+"""Bookings whose callee hears what the call is, and must press 1: nothing is charged before, and nothing is heard."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from phones import speech, tone
+from phones.baresip import Baresip
+from phones.peer import Dialog, Media, Peer, Reply, Stage, media_of, sdp, user_of
+from tests.e2e.booking import Booking
+from tests.e2e.prompts import decoded
+from tests.e2e.system import System
+
+SOURCE = "+33199007777"
+CALLER_HZ, CALLEE_HZ = 440, 620
+# The operator's own recordings are short, so that nobody who presses no key takes long.
+OWN_HZ, OWN_SECONDS = 880, 0.3
+PLAN = {"seconds": 120, "calls": 25, "valid_for": 3600}
+TALK_SECONDS = 2.2
+# A prompt fits its recording better than 0.99.
+FITS = 0.95
+# Between two prompts, in blocks of loudness.
+SLACK = 12
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[System]:
+    speaking = System(voice=True, language="en", plans={"LARGE": PLAN}, longest_call=60)
+    for name in ("whisper", "press1"):
+        recording = speaking.data_dir / "prompts" / "en" / f"{name}.wav"
+        recording.parent.mkdir(parents=True, exist_ok=True)
+        tone.write(recording, OWN_HZ, OWN_SECONDS)
+    with speaking:
+        yield speaking
+
+
+def _book(system: System, **fields: Any) -> Booking:
+    booked = system.book("LARGE")
+    assert system.request("PATCH", f"/bookings/{booked.id}", fields).status == 200
+    return booked
+
+
+def _callee(system: System, booked: Booking, record: Path | None = None) -> Baresip:
+    """The hidden number's telephone, or its voicemail box: it answers at once and speaks."""
+    return Baresip(
+        "network",
+        numbers=[booked.destination],
+        port=system.trunk_port,
+        answer="auto",
+        tone=CALLEE_HZ,
+        record=record,
+    )
+
+
+def _credit(booked: Booking) -> tuple[int, int]:
+    now = booked.now
+    return now["secondsRemaining"], now["callsRemaining"]
+
+
+def test_the_callee_hears_the_announcement_and_seconds_count_from_the_key(system: System, tmp_path: Path) -> None:
+    booked = _book(system, whisper=True, screening="press1", language="nl")
+    seconds, calls = _credit(booked)
+    heard = {who: tmp_path / f"{who}.wav" for who in ("callee", "caller")}
+    said = [decoded(f"nl/{name}") for name in ("whisper", "press1")]
+    with (
+        _callee(system, booked, heard["callee"]) as callee,
+        Baresip(SOURCE, server=system.sip, tone=CALLER_HZ, record=heard["caller"]) as caller,
+    ):
+        caller.dial(booked.service)
+        callee.wait_established()
+        time.sleep(sum(map(len, said)) / tone.RATE + 0.5)
+        callee.press("1")
+        caller.wait_established()
+        time.sleep(TALK_SECONDS)
+        caller.hangup()
+        caller.wait_closed()
+        callee.wait_closed()
+    [record] = booked.wait_settled()
+    assert (record["disposition"], record["hungUpBy"], record["duration"]) == ("ANSWERED", "CALLER", 3)
+    assert _credit(booked) == (seconds - 3, calls - 1)
+    # The callee heard both sentences, and the caller no longer than the talk; the caller heard nothing but the talk.
+    samples, rate = tone.read(heard["callee"])
+    loud, begin = speech.loudness(samples, rate), 0
+    for sentence in said:
+        prompt = speech.loudness(sentence, tone.RATE)
+        places = range(begin, begin + SLACK)
+        fit, place = max((speech.find(loud[at : at + len(prompt)], prompt, 0.02)[0], at) for at in places)
+        assert fit > FITS, (fit, place)
+        begin = place + len(prompt)
+    for who, hz in (("callee", CALLER_HZ), ("caller", CALLEE_HZ)):
+        assert TALK_SECONDS - 0.5 < tone.seconds_of(heard[who], hz) < TALK_SECONDS + 0.3, who
+    assert tone.duration(heard["caller"]) < TALK_SECONDS + 0.5
+
+
+@dataclass
+class Case:
+    """A call whose callee answers at once.
+
+    Attributes:
+        keys: What the callee presses.
+        leaves: Who ends the call in the announcement: `callee`, `caller` or `DELETE`; empty for nobody.
+        wanted: SIP status, disposition and who hung up.
+    """
+
+    wanted: tuple[int, str, str]
+    keys: str = ""
+    leaves: str = ""
+    is_up: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+CASES = {
+    "a voicemail box": Case((480, "NO_ANSWER", "LIMIT")),
+    "other keys": Case((480, "NO_ANSWER", "LIMIT"), keys="57"),
+    "the callee hangs up": Case((480, "NO_ANSWER", "CALLEE"), leaves="callee"),
+    "the caller hangs up": Case((487, "CANCELLED", "CALLER"), leaves="caller"),
+    "the booking is deleted": Case((603, "CANCELLED", "ENGINE"), leaves="DELETE"),
+}
+MOMENT = 0.5
+
+
+async def _take(dialog: Dialog, case: Case) -> None:
+    assert dialog.invite is not None
+    media, towards = Media.open("127.0.0.1"), media_of(dialog.invite)
+    assert towards is not None
+    dialog.answer(Reply(180))
+    dialog.answer(Reply(200, body=sdp(media.local)))
+    await dialog.requested("ACK")
+    case.is_up.set()
+    await media.press(case.keys, towards)
+    if case.leaves == "callee":
+        await asyncio.sleep(MOMENT)
+        await dialog.answered(dialog.request("BYE"))
+    else:
+        await dialog.requested("BYE")
+    media.close()
+
+
+async def _call(system: System, carrier: Peer, booked: Booking, case: Case) -> int:
+    asterisk, media = ("127.0.0.1", system.settings.sip_port), Media.open("127.0.0.1")
+    dialog = await carrier.dialog(booked.service, asterisk, source=SOURCE)
+    number = dialog.request("INVITE", body=sdp(media.local))
+    if case.leaves in {"caller", "DELETE"}:
+        await case.is_up.wait()
+        await asyncio.sleep(MOMENT)
+        if case.leaves == "caller":
+            dialog.cancel()
+        else:
+            await asyncio.to_thread(system.request, "DELETE", f"/bookings/{booked.id}")
+    final = await dialog.answered(number)
+    assert media.received == []
+    media.close()
+    return final.status or 0
+
+
+async def _all_calls(system: System, bookings: dict[str, Booking]) -> dict[str, int]:
+    called = {booked.destination: CASES[name] for name, booked in bookings.items()}
+
+    async def take(dialog: Dialog) -> None:
+        assert dialog.invite is not None
+        await _take(dialog, called[user_of(dialog.invite.start_line.split()[1])])
+
+    trunk, carrier = await Peer.open("127.0.0.1", system.trunk_port, take), await Peer.open("127.0.0.1")
+    try:
+        calls = [_call(system, carrier, booked, CASES[name]) for name, booked in bookings.items()]
+        return dict(zip(bookings, await asyncio.gather(*calls), strict=True))
+    finally:
+        await carrier.close()
+        await trunk.close()
+
+
+def test_without_the_key_nobody_is_connected_and_nothing_is_charged(system: System) -> None:
+    bookings = {name: _book(system, screening="press1") for name in CASES}
+    with Stage() as stage:
+        statuses = stage.run(_all_calls(system, bookings))
+    got = {}
+    for name, booked in bookings.items():
+        [record] = booked.wait_settled()
+        assert record["duration"] == 0, name
+        got[name] = (statuses[name], record["disposition"], record["hungUpBy"])
+        if name != "the booking is deleted":
+            assert _credit(booked) == (PLAN["seconds"], PLAN["calls"]), name
+    assert got == {name: case.wanted for name, case in CASES.items()}
+    assert system.command("ledger", "verify", "--json") == []
+
+
+def test_a_key_while_the_engine_is_down_is_charged_from_the_end_spool(system: System) -> None:
+    booked = _book(system, screening="press1")
+    with _callee(system, booked) as callee, Baresip(SOURCE, server=system.sip) as caller:
+        caller.dial(booked.service)
+        callee.wait_established()
+        system.kill_engine()
+        try:
+            time.sleep(MOMENT)
+            callee.press("1")
+            caller.wait_established()
+            time.sleep(1.2)
+            caller.hangup()
+            caller.wait_closed()
+            callee.wait_closed()
+        finally:
+            system.start_engine()
+            system.wait_ready()
+    [record] = booked.wait_settled()
+    assert (record["disposition"], record["duration"]) == ("ANSWERED", 2)
+    assert _credit(booked) == (PLAN["seconds"] - 2, PLAN["calls"] - 1)
+    assert system.command("ledger", "verify", "--json") == []

@@ -1,0 +1,69 @@
+"""What the dialplan does when the callee answers: the limit, and before it perhaps an announcement and a key."""
+
+from dataclasses import replace
+
+import pytest
+
+from agi_scripts import dialplan
+from engine.asterisk.call_variables import SECONDS, VERDICT
+from engine.domain.booking import Booking
+from engine.domain.prompts import Language
+from engine.domain.routing import Bridge
+from engine.domain.screening import Screening
+from tests.contract.samples import BOOKING, CALLER, POLICY
+from tests.unit.dialplan_text import REPORT_WITH_MAC, set_name, steps_of
+
+NOT_YET = ("RN_TAKEN", "no")
+ANNOUNCED = replace(BOOKING, whisper=True, screening=Screening.PRESS1)
+
+
+@pytest.mark.parametrize(
+    ("booking", "speaks", "announced"),
+    [
+        (BOOKING, True, []),
+        (replace(BOOKING, whisper=True), True, [("RN_ANNOUNCE", "-en/whisper"), NOT_YET]),
+        (ANNOUNCED, True, [("RN_ANNOUNCE", "1-en/whisper&en/press1"), NOT_YET]),
+        (replace(ANNOUNCED, language=Language.NL), True, [("RN_ANNOUNCE", "1-nl/whisper&nl/press1"), NOT_YET]),
+        # The operator has switched the prompts off since the booking was made: the key is still demanded.
+        (ANNOUNCED, False, [("RN_ANNOUNCE", "1-"), NOT_YET]),
+        (replace(BOOKING, whisper=True), False, []),
+    ],
+)
+def test_an_announced_call_has_two_more_variables_and_no_other_call(
+    booking: Booking, speaks: bool, announced: list[tuple[str, str]]
+) -> None:
+    told = dialplan.verdict(Bridge(booking, 60, 30, CALLER), replace(POLICY, speaks=speaks))
+    assert told[6:] == [*announced, (VERDICT, "BRIDGE")]
+
+
+def test_no_call_talks_without_a_limit() -> None:
+    """The bridge is denied first and allowed last, so that whatever ends the Gosub before denies it.
+
+    TIMEOUT(absolute)=0 means no limit, so that value and an empty one must have been refused before. No Hangup: Dial()
+    bridges after it for a moment.
+    """
+    steps = [step for step in steps_of("rented-numbers-answered") if set_name(step) != "RN_REPORT"]
+    assert [(step.label, step.app, step.data) for step in steps[:8]] == [
+        ("", "Set", "GOSUB_RESULT=CONTINUE"),
+        ("", "GotoIf", '$["${ARG4}" != ""]?announced'),
+        ("connect", "Set", f"{SECONDS}=${{FILTER(0-9,${{IMPORT(${{ARG1}},{SECONDS})}})}}"),
+        ("", "GotoIf", f"$[0${{{SECONDS}}} = 0]?over"),
+        ("", "Set", f"TIMEOUT(absolute)=${{{SECONDS}}}"),
+        ("", "UserEvent", f"RentedNumbers,Report: {REPORT_WITH_MAC}"),
+        ("", "Set", "GOSUB_RESULT="),
+        ("over", "Return", ""),
+    ]
+    # An announced call has a limit, too. Only the right key leads to the connection, after a look for the caller.
+    announced = [(step.label, step.app, step.data) for step in steps[8:]]
+    assert announced[0] == ("announced", "Set", "TIMEOUT(absolute)=20")
+    heard = next(at for at, (label, _, _) in enumerate(announced) if label == "heard")
+    assert announced[heard:] == [
+        ("heard", "GotoIf", '$["${IMPORT(${ARG1},CHANNEL(hangupsource))}" != ""]?over'),
+        ("", "GotoIf", '$["${RN_PRESSED}" = "${RN_KEY}"]?taken'),
+        ("", "GotoIf", '$["${RN_ASKED}" != "11"]?ask'),
+        ("", "Set", "MASTER_CHANNEL(RN_TAKEN)=refused"),
+        ("", "Return", ""),
+        ("taken", "Set", "MASTER_CHANNEL(RN_TAKEN)=yes"),
+        ("", "Goto", "connect"),
+    ]
+    assert not [each for each in announced[:heard] if each[2] in {"taken", "connect"}]
