@@ -61,7 +61,7 @@ SCHEMA_NAMES = """
     CallbackTest CallerId Cdr CdrPage Clock ClockChange Country Disposition Endpoint EndpointPage EventType
     ExpiredCall Explanation FieldError Health HungUpBy Language LimitedBy NewBlockedCaller NewBooking
     NewPortalLink NewSimulatedCall NewTestEvent NewWebhookSecret NumberWish Numbers OpenApiDocument Outcome Plan
-    Plans PortalLink Problem Prompt Reason Redelivered Redelivery Scope SimulatedCall Status Trace TraceEvent
+    Plans PortalLink Problem Prompt Reason Redelivered Redelivery Scope Screening SimulatedCall Status Trace TraceEvent
     TraceState TraceStep TracedCallback Trouble Usage UsageLine UsagePlan WebhookSecret WhyDisabled WhyGone
 """
 
