@@ -9,7 +9,7 @@ from api.schemas.traces import trace_record
 from engine.cdr.trace import trace_call
 from engine.cli.database import open_database, run_command
 from engine.cli.options import AccountFilter
-from engine.cli.output import Json, console, show, show_one
+from engine.cli.output import Json, complain, console, show, show_one
 from engine.cli.record_search import accounts_wanted, newest_records
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
@@ -122,3 +122,5 @@ def _show(record: dict[str, Any], *, as_json: bool) -> None:
         return
     show_one({name: value for name, value in record.items() if name not in IN_TIMELINE}, as_json=False)
     show(record["timeline"], as_json=False)
+    if is_simulated(record["service"]):
+        complain("times are by the sandbox's clock, but for those of attempts to deliver callbacks")

@@ -98,6 +98,8 @@ def test_the_cli_simulates_a_call_without_showing_the_destination_and_moves_the_
     shown = cli("simulate", "call", *where, *CALL, "busy").stdout
     assert "486" in shown
     assert HIDDEN[-6:] not in shown + str(told)
+    traced = cli("calls", "trace", cli.rows("SELECT id FROM cdrs LIMIT 1")[0][0])
+    assert "times are by the sandbox's clock" in traced.stderr
     a_year_on = rfc3339(EpochMs(SystemClock().now() + 31_536_000_000))
     after = cli.json("simulate", "clock", "--account", "Acme (test)", "--advance", "31536000")["now"]
     assert (

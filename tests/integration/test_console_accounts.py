@@ -62,6 +62,7 @@ async def test_keys_and_secrets_are_shown_once_on_purpose(console: Console) -> N
     assert (opened.status, json.loads(opened.text)["id"]) == (200, account_id)
     sandbox = await act_by_path(console, f"{path}/key", admin, {"to": "test"})
     assert "rn_test_" in sandbox.text
+    assert {each["opensSandbox"] for each in (await data(console, path))["keys"]} == {False, True}
     foreign = await act_by_path(console, f"{path}/revoke", admin, {"key": console.examples["key"]})
     assert foreign.status == 422
     assert (await act_by_path(console, f"{path}/revoke", admin, {"key": found["id"]})).status == 200

@@ -131,7 +131,7 @@ async def load_one(visit: Visit) -> Mapping[str, Any]:
         raise NotFound("there is no such account")
     seen = await reads.account(account_id, visit.deps.policy.account_limits, visit.now)
     sandbox = next((row["id"] for row in rows.values() if row["test_of"] == account_id), None)
-    own = await reads.keys_of(account_id)
+    own, tried = await reads.keys_of(account_id), await reads.keys_of(sandbox) if sandbox else []
     return {
         "account": _row(rows[account_id]) | {"sandbox": sandbox},
         "limits": {to_camel(name): limit for name, limit in asdict(seen.limits).items()},
@@ -141,16 +141,16 @@ async def load_one(visit: Visit) -> Mapping[str, Any]:
             "newBookingsLastDay": seen.new_bookings,
             "callsUp": seen.calls_up,
         },
-        "keys": [_key_row(key) for key in own]
-        + [_key_row(key) for key in (await reads.keys_of(sandbox) if sandbox else [])],
+        "keys": [_key_row(key) for key in own] + [_key_row(key, opens_sandbox=True) for key in tried],
         "events": [kind.value for kind in seen.events],
         "allEvents": [kind.value for kind in EventType],
     }
 
 
-def _key_row(key: Mapping[str, Any]) -> dict[str, Any]:
+def _key_row(key: Mapping[str, Any], *, opens_sandbox: bool = False) -> dict[str, Any]:
     return {
         "id": key["id"],
+        "opensSandbox": opens_sandbox,
         "endsWith": key["hint"],
         "createdAt": rfc3339(key["created_at"]),
         "lastUsedAt": _time(key["last_used_at"]),
