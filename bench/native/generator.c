@@ -36,7 +36,6 @@
 
 #define MAX_SLOTS 4096
 #define BUFFER 8192
-#define DEFAULT_LIMIT 1800
 static const char OK[] = "200 result=1\n";
 /* The end of the command that sets RN_VERDICT, alone or as the last of several variables. */
 static const char BRIDGE[] = "BRIDGE\"";
@@ -91,7 +90,7 @@ static void begin_call(struct slot *slot) {
     slot->due = now_played.rate > 0 ? next_due() : 0;
     slot->call = now_played.first + now_played.next++;
     slot->step = slot->bridged = 0;
-    slot->limit = DEFAULT_LIMIT;
+    slot->limit = 0;
     call_states[slot->call] = ASKING;
     begin_step(slot);
 }
@@ -107,12 +106,26 @@ static void send_lines(struct slot *slot) {
     }
 }
 
-/* Notes the verdict if this command has it, and RN_SECONDS, which stands two fields before it. */
+/* Returns the value that `SET VARIABLE ARRAY(NAME,...) "VALUE,..."` gives to a name. No value has a comma. */
+static const char *value_of(const char *name, const char *from, const char *end) {
+    size_t length = strlen(name);
+    const char *at = memchr(from, '(', (size_t)(end - from));
+    int before = 0;
+    for (; at && *at != ')' && end - at > (long)length + 1; before++) {
+        if (!memcmp(++at, name, length) && (at[length] == ',' || at[length] == ')')) break;
+        while (at < end && *at != ',' && *at != ')') at++;
+    }
+    if (at && (at = memchr(at, '"', (size_t)(end - at)))) at++;
+    while (at && before--) if ((at = memchr(at, ',', (size_t)(end - at)))) at++;
+    if (!at) { fprintf(stderr, "the verdict does not set %s: %.*s\n", name, (int)(end - from), from); exit(1); }
+    return at;
+}
+
+/* Notes the verdict if this command has it, and how long the call may last. */
 static void read_command(struct slot *slot, const char *from, const char *end) {
     if (end - from < (long)sizeof BRIDGE - 1 || memcmp(end - (sizeof BRIDGE - 1), BRIDGE, sizeof BRIDGE - 1)) return;
     slot->bridged = 1;
-    int commas = 0;
-    for (const char *at = end; at > from; at--) if (*at == ',' && ++commas == 3) { slot->limit = atoi(at + 1); return; }
+    if (reports_calls) slot->limit = atoi(value_of("RN_SECONDS", from, end));
 }
 
 /* Answers every complete line in the buffer. */
