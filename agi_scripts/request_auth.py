@@ -21,9 +21,9 @@ def request_mac(token: str, unique_id: str, script: str, arguments: Iterable[str
     return authentication.mac_of(token, ",".join((unique_id, script, *arguments)))
 
 
-def is_authentic(tokens: Collection[str], mac: str, unique_id: str, script: str, arguments: Collection[str]) -> bool:
-    """Returns whether `mac` was computed with one of the tokens, in a time that does not depend on the answer."""
+def token_of(tokens: Collection[str], mac: str, unique_id: str, script: str, arguments: Collection[str]) -> str | None:
+    """Returns the token that `mac` was computed with, in a time that does not depend on the answer; None if no one."""
     parts = (unique_id, script, *arguments)
     if any("," in each for each in parts):
-        return False  # with a comma inside a part, two different requests would have the same text and MAC
-    return authentication.is_authentic(tokens, ",".join(parts), mac)
+        return None  # with a comma inside a part, two different requests would have the same text and MAC
+    return authentication.token_of(tokens, ",".join(parts), mac)

@@ -154,6 +154,7 @@ async def _decide(context: CallContext, session: Session, question: _Question) -
         sip_call_id=sip_call_id_from(call.argument(8)),
         dead_trunks=context.trunks.dead,
         trunk=None if trunk is None else trunk.name,
+        asterisk=call.asterisk,
     )
     decision = await _route(context, incoming, question)
     for attempt in range(1, ROOM_ATTEMPTS + 1):

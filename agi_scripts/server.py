@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from socket import socket
 
@@ -20,7 +21,7 @@ from agi_scripts.admission import (
 )
 from agi_scripts.errors import AgiError, BadPeer, NotAuthenticated
 from agi_scripts.protocol import AgiProtocol
-from agi_scripts.request_auth import is_authentic
+from agi_scripts.request_auth import token_of
 from agi_scripts.route import route
 from agi_scripts.session import CallContext, Environment, Session, parse_environment
 from engine.domain.errors import RentedNumbersError
@@ -47,6 +48,7 @@ class FastAgiServer:
         script_seconds: float,
         *,
         tokens: Collection[str],
+        asterisks: Mapping[str, str] | None = None,
         peers: Collection[Network] = LOOPBACK,
         refused: ReportRefusal = log_refusal,
         read_seconds: float = READ_SECONDS,
@@ -59,6 +61,7 @@ class FastAgiServer:
             scripts: The script for each AGI path.
             script_seconds: Time limit for one script; its connection closes then.
             tokens: The tokens that our Asterisks share with us.
+            asterisks: The name of each token's Asterisk, where several engines work on the database.
             peers: The networks from which they connect.
             refused: Reports peers that were refused.
             read_seconds: Time limit for the environment.
@@ -68,6 +71,7 @@ class FastAgiServer:
         self._scripts = scripts
         self._script_seconds = script_seconds
         self._tokens = tuple(tokens)
+        self._asterisks = dict(asterisks or {})
         self._admission = Admission(peers, refused, AdmissionLimits(pending=max_pending))
         self._read_seconds = read_seconds
         self._max_conversations = max_conversations
@@ -137,12 +141,13 @@ class FastAgiServer:
         task.add_done_callback(self._conversations.discard)
 
     def _authenticated(self, environment: Environment) -> Environment:
-        """Returns the environment if its MAC is right. Raises NotAuthenticated."""
-        if not is_authentic(
+        """Returns the environment, with its Asterisk's name, if its MAC is right. Raises NotAuthenticated."""
+        token = token_of(
             self._tokens, environment.mac, environment.unique_id, environment.script, environment.arguments
-        ):
+        )
+        if token is None:
             raise NotAuthenticated("the request's MAC is missing or wrong")
-        return environment
+        return replace(environment, asterisk=self._asterisks[token]) if self._asterisks else environment
 
     async def _converse(self, connection: AgiProtocol, environment: Environment) -> None:
         """Runs the script of one connection. Any failure ends this connection and no other."""

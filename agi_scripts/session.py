@@ -41,6 +41,7 @@ class Environment:
         unique_id: The unique id of the channel.
         arguments: The arguments of the dialplan's AGI(), without the last one.
         mac: The last argument, which authenticates the request; see request_auth.py.
+        asterisk: The name of the Asterisk that asks; empty where one engine works alone on the database.
     """
 
     script: str
@@ -48,6 +49,7 @@ class Environment:
     unique_id: str
     arguments: tuple[str, ...]
     mac: str = ""
+    asterisk: str = ""
 
     def argument(self, index: int) -> str:
         """Returns the argument at `index`, counted from 0, or an empty string if there is none."""

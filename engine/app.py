@@ -26,7 +26,9 @@ from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.browser_phones import browser_phones
 from engine.asterisk.config_files import AMI_USER
 from engine.asterisk.hang_up import hang_up
+from engine.asterisk.keepership import engine_id
 from engine.asterisk.limit_keeper import LimitKeeper
+from engine.asterisk.node import Node, shared_node
 from engine.asterisk.reconciler import Reconciler
 from engine.asterisk.silent_trunks import SilentTrunks
 from engine.asterisk.trunk_states import TrunkStates
@@ -49,7 +51,6 @@ from engine.metrics.database_figures import DatabaseReader
 from engine.metrics.exposition import build_metrics_app
 from engine.metrics.tallies import Tallies
 from engine.runtime import lock
-from engine.runtime.clock import SystemClock
 from engine.runtime.data_files import check_data_dir, check_files
 from engine.runtime.diagnostics import LoopWatch
 from engine.runtime.listening import listen
@@ -58,10 +59,11 @@ from engine.runtime.service_manager import ServiceManager
 from engine.runtime.shutdown import Shutdown
 from engine.runtime.watchdog import watched
 from engine.storage.console_reads import ConsoleReads
-from engine.storage.database import open_storage, require_usable
+from engine.storage.database import clock_of, open_storage, require_usable
 from engine.storage.files import database_files
 from engine.storage.gauges import GaugeReads
 from engine.storage.interface import EngineStorage
+from engine.storage.keepers import Keeper
 from engine.storage.operator_reads import OperatorReads
 from engine.storage.probe import StorageProbe
 from engine.storage.reads import STATEMENT_SECONDS
@@ -80,7 +82,6 @@ async def serve(settings: Settings) -> None:
         DataDirInUse: Another engine runs on the data directory.
         DatabaseUnusable: The database was replaced by hand or half restored, or has another version's schema.
         CannotListen: An address is taken.
-        DatabaseInUse: Another engine works on the database.
         StorageUnavailable: The database cannot be opened.
     """
     directory = settings.data_dir / "secrets"
@@ -106,7 +107,6 @@ async def _serve(settings: Settings, kept: secrets.Secrets, agi_tokens: Collecti
     shutdown.on_signals()
     storage = open_storage(settings.books)
     try:
-        await storage.claim()
         async with OperatorReads(settings.books, STATEMENT_SECONDS) as reads, watched():
             await Engine(settings, kept, agi_tokens, storage, reads, shutdown).run(http, fastagi, metrics)
     finally:
@@ -139,7 +139,7 @@ class Engine:
         self._storage = storage
         self._reads = reads
         self._shutdown = shutdown
-        self._clock = SystemClock()
+        self._clock = clock_of(settings.books)
         self._policy = policy_of(settings)
         trunks = settings.trunks_in_use
         self._tallies = Tallies(each.name for each in trunks)
@@ -152,7 +152,11 @@ class Engine:
             secret=kept.ami_secret,
             reported=self._take_report,
         )
-        self._limits = LimitKeeper(storage, self._ami, self._clock, self._policy)
+        self._names = {} if settings.database_url is None else secrets.asterisk_names(agi_tokens)
+        self._node = self._build_node(kept)
+        self._limits = LimitKeeper(
+            storage, self._ami, self._clock, self._policy, self._node.keepership, self._node.elsewhere
+        )
         self._silent_trunks = SilentTrunks(self._ami, {each.name for each in trunks if each.connects_slowly})
         self._trunks = TrunkStates(self._ami, self._clock, {each.name: each.qualify for each in trunks})
         self._reports = ReportIntake(
@@ -167,13 +171,20 @@ class Engine:
         self._spool = EndSpool(settings.journal, self._reports)
         self._reconciler = self._build_reconciler()
         self._watch = LoopWatch() if diagnostics_enabled() else None
-        self._operator = Operator(storage, self._ami, self._limits, self._trunks)
+        self._operator = Operator(storage, self._ami, self._limits, self._trunks, self._node.elsewhere)
         self._control = self._build_control_server()
-        self._probe = StorageProbe(settings.books, storage, reads, shutdown.stop.set)
+        self._probe = StorageProbe(settings.books, storage, reads)
         self._key_use = KeyUse(storage, self._clock)
         self._security_log = SecurityLog(settings.security_log, settings.security_listeners)
         self._api = build_app(self._build_api_dependencies(kept), self._build_web_services())
         self._fastagi = self._build_fastagi_server()
+
+    def _build_node(self, kept: secrets.Secrets) -> Node:
+        """Returns what this engine shares with others: nothing on a SQLite file."""
+        if not self._names:
+            return Node()
+        keeper = Keeper(self._names[kept.agi_token], engine_id(self._settings.data_dir))
+        return shared_node(self._storage, self._clock, keeper)
 
     def _build_callback_worker(self) -> CallbackWorker:
         worker = CallbackWorker(self._storage, self._clock, delivery_rules_of(self._settings))
@@ -190,6 +201,7 @@ class Engine:
             self._limits,
             self._spool,
             self._settings.tuning.reconcile_interval,
+            self._node.keepership,
         )
 
     def _build_control_server(self) -> ControlServer:
@@ -207,7 +219,7 @@ class Engine:
             policy=self._policy,
             pepper=kept.key_pepper,
             check_callback=partial(check_callback, rules=callback_rules_of(settings)),
-            hang_up=partial(hang_up, self._ami),
+            hang_up=partial(self._node.hang_up, self._ami),
             renewed=self._limits.changed,
             health=self.health,
             last_commit=lambda: self._storage.last_commit,
@@ -245,6 +257,7 @@ class Engine:
             scripts(context),
             self._settings.call_deadline_seconds,
             tokens=self._agi_tokens,
+            asterisks=self._names,
             peers=self._settings.agi_peers,
             refused=self._security_log.refused,
         )
@@ -264,6 +277,7 @@ class Engine:
             tasks.create_task(self._ami.run(stop))
             tasks.create_task(self._reports.run(stop))
             tasks.create_task(self._limits.run(stop))
+            tasks.create_task(self._node.run(self._storage, self._clock, self._ami, self._limits, stop))
             tasks.create_task(self._trunks.run(stop))
             tasks.create_task(self._silent_trunks.run(stop))
             tasks.create_task(ClockWatch(self._ami, self._clock, self._limits).run(stop))
@@ -278,6 +292,7 @@ class Engine:
                 tasks.create_task(self._watch.run(stop))
             tasks.create_task(ServiceManager().run(stop))
             log.info("engine_up", http=self._settings.http_port, fastagi=self._settings.fastagi_port)
+        await self._node.keepership.leave()
         log.info("engine_down")
 
     async def _serve_calls(self, listener: socket.socket) -> None:
@@ -286,7 +301,8 @@ class Engine:
 
     def _take_report(self, line: str) -> None:
         # The link is built before the intake, which needs the limits, which need the link.
-        self._reports.take(line)
+        if self._node.keepership.is_ours:
+            self._reports.take(line)
 
     def health(self) -> dict[str, str]:
         """Returns the state of each part: "up", or what is wrong with it."""
@@ -321,4 +337,5 @@ class Engine:
             self._reconciler,
             partial(hang_up, self._ami),
             self._settings.tuning.sweep_interval,
+            self._node.keepership,
         )

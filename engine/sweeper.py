@@ -6,11 +6,13 @@ from dataclasses import asdict
 
 import structlog
 
+from engine.asterisk.keepership import Keepership
 from engine.asterisk.reconciler import Reconciler
 from engine.bookings.closing import end_bookings_of_closed
-from engine.bookings.lifecycle import sweep
+from engine.bookings.lifecycle import SWEEP_LIMIT, sweep
 from engine.callbacks.notifications import notify_all_due
 from engine.calls.end_spool import EndSpool
+from engine.calls.reconciliation import settle_overdue
 from engine.domain.policy import Policy, RetentionPeriods
 from engine.privacy.retention import delete_expired
 from engine.runtime.clock import Clock
@@ -38,6 +40,7 @@ class Sweeper:
         reconciler: Knows whether Asterisk has listed the calls that are up.
         hang_up: Ends the calls of these channels.
         interval: Seconds between two sweeps.
+        keepership: Where several engines work on the database, the keeper of an Asterisk sweeps.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Sweeper:
         reconciler: Reconciler,
         hang_up: Callable[[Sequence[str]], Awaitable[None]],
         interval: float,
+        keepership: Keepership | None = None,
     ) -> None:
         self._storage = storage
         self._clock = clock
@@ -59,13 +63,15 @@ class Sweeper:
         self._reconciler = reconciler
         self._hang_up = hang_up
         self._interval = interval
+        self._keepership = keepership or Keepership()
         self._started_ms = clock.timestamp().boot_ms
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweeps until `stop` is set."""
         while not stop.is_set():
             try:
-                await self.sweep()
+                if self._keepership.is_ours:
+                    await self.sweep()
             except StorageError as error:
                 log.error("sweep_failed", reason=str(error))
             await wait_for(stop, self._interval)
@@ -78,7 +84,12 @@ class Sweeper:
         await self._storage.run(end_bookings_of_closed, self._clock.now(), self._policy)
         at = self._clock.timestamp()
         settle_lost = self._reconciler.has_compared or at.boot_ms - self._started_ms >= WAIT_FOR_ASTERISK_MS
-        swept = await self._storage.run(sweep, at, self._policy, settle_lost=settle_lost)
+        asterisk = self._keepership.keeper.asterisk
+        swept = await self._storage.run(sweep, at, self._policy, settle_lost=settle_lost, asterisk=asterisk)
+        for lost in await self._keepership.lost_asterisks():
+            settled = await self._storage.run(settle_overdue, at, self._policy, SWEEP_LIMIT, lost)
+            if settled:
+                log.warning("calls_of_lost_asterisk_settled", asterisk=lost, calls=len(settled))
         await sweep_sandboxes(self._storage, self._clock.now(), self._policy)
         if swept.bookings_gone or swept.numbers_freed or swept.calls_lost:
             log.info(

@@ -4,6 +4,9 @@ A limit is decided in the database and then set in Asterisk. Between these two m
 same booking: a stale, larger limit that arrives late would let a call overspend. So only one task at a time works on a
 booking. Leases shrink in Asterisk first and in the database second, and grow in the opposite order: whatever fails in
 between, the lease in the database is at least the limit in Asterisk.
+
+Where several engines work on the database, only the keeper of an Asterisk does that (keepership.py), and asks the other
+keepers for the seconds of their calls (errands.py).
 """
 
 import asyncio
@@ -14,9 +17,16 @@ from weakref import WeakValueDictionary
 import structlog
 
 from engine.asterisk.ami_link import AmiLink
+<<<<<<< HEAD
 from engine.asterisk.call_variables import BRIDGE, DIALED_PEER, NOT_TAKEN, SECONDS, TAKEN, VERDICT
 from engine.asterisk.errors import AmiError, AmiRefused, AmiUnavailable
 from engine.asterisk.pending_routes import PendingRoutes
+=======
+from engine.asterisk.errands import Elsewhere
+from engine.asterisk.errors import AmiRefused, AmiUnavailable
+from engine.asterisk.keepership import Keepership
+from engine.asterisk.live_limits import LiveLimits, Outcome
+>>>>>>> 4b4c8b8 (Several engines work on one PostgreSQL database: each Asterisk has a keeper, and engines do errands for each other)
 from engine.asterisk.ringing_ends import RingingEnds
 from engine.bookings.adjustments import Adjustment, adjust_live
 from engine.calls.lease_rebalancing import (
@@ -25,7 +35,6 @@ from engine.calls.lease_rebalancing import (
     bookings_overrun,
     bookings_to_share,
     bookings_with_talk,
-    limit_if_answered,
     limits_on,
     plan_shrinks,
 )
@@ -35,26 +44,38 @@ from engine.domain.ids import BookingId, CallId
 from engine.domain.policy import Policy
 from engine.runtime import failpoints
 from engine.runtime.clock import Clock
-from engine.runtime.periodic import wait_for, wait_for_any
+from engine.runtime.periodic import wait_for_any
 from engine.storage.bookings import Grant
 from engine.storage.errors import StorageError
 from engine.storage.interface import Storage
 
 log = structlog.get_logger(__name__)
 
-# Asterisk takes 0 for "no limit".
-SHORTEST_LIMIT_MS = 10
 LONGEST_WAIT_SECONDS = 1.0
+<<<<<<< HEAD
 # Asterisk receives a route, and reports an answer, well within this time.
 LONGEST_DELAY_SECONDS = 1.0
+=======
+>>>>>>> 4b4c8b8 (Several engines work on one PostgreSQL database: each Asterisk has a keeper, and engines do errands for each other)
 
 
 class LimitKeeper:
     """Makes room for calls that come in now; `run` works off everything that can wait."""
 
-    def __init__(self, storage: Storage, link: AmiLink, clock: Clock, policy: Policy) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        link: AmiLink,
+        clock: Clock,
+        policy: Policy,
+        keepership: Keepership | None = None,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
         self._storage = storage
+        self._keepership = keepership or Keepership()
+        self._elsewhere = elsewhere or Elsewhere()
         self._link = link
+        self._live = LiveLimits(storage, link, clock, self._keepership)
         self._clock = clock
         self._policy = policy
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -63,10 +84,7 @@ class LimitKeeper:
         # Bookings whose limits in Asterisk may differ from the database. They are set again once Asterisk can be
         # reached.
         self._unsure: set[BookingId] = set()
-        self._routes = PendingRoutes()
         self._ringing_ends = RingingEnds(link)
-        # Calls of which Asterisk has an answer that is not reported yet.
-        self._answer_awaited: dict[CallId, asyncio.Event] = {}
         # Calls that were answered although nothing meters them.
         self._to_end: set[CallId] = set()
         self._wake = asyncio.Event()
@@ -76,13 +94,11 @@ class LimitKeeper:
 
         Nothing may lower the lease meanwhile, because the larger one would arrive last.
         """
-        return self._routes.sending(call_id)
+        return self._live.sending_route(call_id)
 
     def answered(self, report: AnswerReport, noted: AnswerNoted) -> None:
         """Schedules what an answer needs: another limit than Asterisk has set, new shares, or the end of the call."""
-        awaited = self._answer_awaited.get(report.call_id)
-        if awaited is not None:
-            awaited.set()
+        self._live.answered(report.call_id)
         if noted.must_end:
             self._to_end.add(report.call_id)
             self._wake.set()
@@ -97,13 +113,25 @@ class LimitKeeper:
 
         Others make their room afterwards. Otherwise all of them would make the same room, and only one would get it.
         """
+        # Before the lock: two engines that asked each other while they hold theirs would both wait in vain.
+        await self._elsewhere.make_room(booking_id, seconds)
         async with self._exclusive(booking_id):
             await self._share(booking_id, keep_free=seconds)
             yield
 
+    async def make_room(self, booking_id: str, seconds: int) -> None:
+        """Takes up to `seconds` back from the calls that are up on the booking, for a call at another Asterisk."""
+        async with self._exclusive(BookingId(booking_id)):
+            await self._share(BookingId(booking_id), keep_free=seconds)
+
     async def end_ringing(self, call_id: CallId) -> None:
         """Ends a call that rings, so that a call that comes in now can take its place."""
-        await self._ringing_ends.end(call_id)
+        if not await self._elsewhere.end_ringing(call_id):
+            await self.end_own_ringing(call_id)
+
+    async def end_own_ringing(self, call_id: str, _: int = 0) -> None:
+        """Ends a call that rings in the Asterisk of this engine."""
+        await self._ringing_ends.end(CallId(call_id))
 
     async def adjust(self, adjustment: Adjustment) -> Grant:
         """Gives a booking seconds and calls or takes some away, after live calls gave back what they can.
@@ -113,10 +141,13 @@ class LimitKeeper:
             BookingGone: The booking was deleted, or its grace ended.
         """
         booking_id = adjustment.booking_id
+        await self._elsewhere.make_room(booking_id, adjustment.seconds_to_take)
         async with self._exclusive(booking_id):
             shrunk = await self._lower_limits(booking_id, keep_free=adjustment.seconds_to_take)
             at = self._clock.timestamp()
-            grant, raised_limits = await self._storage.run(adjust_live, adjustment, shrunk, at, self._policy)
+            grant, raised_limits = await self._storage.run(
+                adjust_live, adjustment, shrunk, at, self._policy, self._keepership.keeper
+            )
             failpoints.hit("adjustment booked")
             await self._set_limits(booking_id, raised_limits)
         return grant
@@ -143,10 +174,10 @@ class LimitKeeper:
         That is: sharing of idle seconds, where the engine ended after it had settled a call, and the limits of calls
         that by our boot clock talk past their lease, whatever limit Asterisk has for them.
         """
-        at = self._clock.timestamp()
-        for booking_id in await self._storage.run(bookings_to_share, at, self._policy):
+        at, keeper = self._clock.timestamp(), self._keepership.keeper
+        for booking_id in await self._storage.run(bookings_to_share, at, self._policy, keeper):
             self.changed(booking_id)
-        self._unsure.update(await self._storage.run(bookings_overrun, at.boot_ms))
+        self._unsure.update(await self._storage.run(bookings_overrun, at.boot_ms, keeper.asterisk))
         self._wake.set()
 
     async def resync(self) -> None:
@@ -155,7 +186,7 @@ class LimitKeeper:
         This is needed after a time without Asterisk, as it is unknown which limits it has, and when a wall clock was
         set, because Asterisk keeps its limits by its wall clock.
         """
-        self._unsure.update(await self._storage.run(bookings_with_talk))
+        self._unsure.update(await self._storage.run(bookings_with_talk, self._keepership.keeper.asterisk))
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -169,6 +200,10 @@ class LimitKeeper:
             await wait_for_any((self._wake, stop), LONGEST_WAIT_SECONDS)
 
     async def _work_off(self) -> None:
+        if not self._keepership.is_ours:
+            # The keeper finds all of this when it reviews its bookings.
+            for left_to_others in (self._changed, self._unsure, self._to_end):
+                left_to_others.clear()
         while self._changed:
             booking_id = self._changed.pop()
             async with self._exclusive(booking_id):
@@ -194,14 +229,18 @@ class LimitKeeper:
         async with self._exclusive(booking_id):
             self._unsure.discard(booking_id)
             await self._share(booking_id)
-            for limit in await self._storage.run(limits_on, booking_id, self._clock.timestamp()):
+            at = self._clock.timestamp()
+            for limit in await self._storage.run(limits_on, booking_id, at, self._keepership.keeper):
                 await self._set_limit(booking_id, limit)
 
     async def _share(self, booking_id: BookingId, *, keep_free: int = 0) -> None:
         """Shares a booking's seconds fairly among the calls that are up. No call gets the seconds in `keep_free`."""
         shrunk = await self._lower_limits(booking_id, keep_free=keep_free)
         at = self._clock.timestamp()
-        raised_limits = await self._storage.run(apply_shares, booking_id, shrunk, at, self._policy, keep_free=keep_free)
+        keeper = self._keepership.keeper
+        raised_limits = await self._storage.run(
+            apply_shares, booking_id, shrunk, at, self._policy, keep_free=keep_free, keeper=keeper
+        )
         failpoints.hit("growth booked")
         await self._set_limits(booking_id, raised_limits)
 
@@ -212,7 +251,8 @@ class LimitKeeper:
             The new lease in seconds of each call whose limit Asterisk has lowered. The database may follow.
         """
         at = self._clock.timestamp()
-        shrinks = await self._storage.run(plan_shrinks, booking_id, at, self._policy, keep_free)
+        keeper = self._keepership.keeper
+        shrinks = await self._storage.run(plan_shrinks, booking_id, at, self._policy, keep_free, keeper)
         was_set = await self._set_limits(booking_id, shrinks)
         shrunk = {limit.call_id: limit.leased for limit, done in zip(shrinks, was_set, strict=True) if done}
         failpoints.hit("limits lowered")
@@ -223,13 +263,10 @@ class LimitKeeper:
 
     async def _set_limit(self, booking_id: BookingId, limit: TalkLimit) -> bool:
         """Sets a limit in Asterisk. Returns whether Asterisk has confirmed it."""
-        try:
-            if limit.channel is None:
-                return await self._set_ringing(booking_id, limit)
-            return await self._set_talking(limit.channel, limit)
-        except AmiUnavailable as error:
-            log.warning("limit_not_set", call=limit.call_id, reason=str(error))
+        outcome = await self._live.set(limit)
+        if outcome is Outcome.UNSURE:
             self._unsure.add(booking_id)
+<<<<<<< HEAD
             return False
         except AmiError:
             return False  # no such channel: the call has just ended
@@ -278,6 +315,9 @@ class LimitKeeper:
             return answered
         finally:
             self._answer_awaited.pop(limit.call_id, None)
+=======
+        return outcome is Outcome.SET
+>>>>>>> 4b4c8b8 (Several engines work on one PostgreSQL database: each Asterisk has a keeper, and engines do errands for each other)
 
     @asynccontextmanager
     async def _exclusive(self, booking_id: BookingId) -> AsyncIterator[None]:

@@ -14,6 +14,7 @@ from panoramisk.message import Message
 
 from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.errors import AmiError, AmiRefused, AmiUnavailable
+from engine.asterisk.keepership import Keepership
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.trunk_states import calls_by_trunk
 from engine.asterisk.wall_clock import asterisk_now
@@ -77,6 +78,8 @@ async def _left_ms(link: AmiLink, channel: str) -> int | None:
 class Reconciler:
     """Compares the calls in the database with Asterisk's channels, every `interval` seconds while the link is up.
 
+    Where several engines work on the database, only the keeper of an Asterisk does so.
+
     Attributes:
         calls_by_trunk: How many calls lead over each trunk, by Asterisk's last list; None while the link is down.
     """
@@ -90,6 +93,7 @@ class Reconciler:
         keeper: LimitKeeper,
         spool: EndSpool,
         interval: float,
+        keepership: Keepership | None = None,
     ) -> None:
         self._storage = storage
         self._link = link
@@ -98,6 +102,7 @@ class Reconciler:
         self._keeper = keeper
         self._spool = spool
         self._interval = interval
+        self._keepership = keepership or Keepership()
         # What the last complete list lacked, and what it had too much.
         self._missing: set[CallId] = set()
         self._over: set[CallId] = set()
@@ -117,8 +122,11 @@ class Reconciler:
         while not stop.is_set():
             self._link.came_up.clear()
             try:
-                await self._spool.take_in()
-                await self._round()
+                if self._keepership.is_ours:
+                    await self._spool.take_in()
+                    await self._round()
+                else:
+                    self._leave_to_others()
             except (AmiError, StorageError) as error:
                 log.warning("reconciliation_failed", reason=str(error))
                 self._forget_last_list()
@@ -130,10 +138,10 @@ class Reconciler:
             self._forget_last_list()
             self._was_up = False
             return
-        asked = self._clock.timestamp()
+        asked, asterisk = self._clock.timestamp(), self._keepership.keeper.asterisk
         channels = await list_channels(self._link)
         self.calls_by_trunk = channels.by_trunk
-        compared = await self._storage.run(compare_with_asterisk, channels, asked.boot_ms)
+        compared = await self._storage.run(compare_with_asterisk, channels, asked.boot_ms, asterisk)
         for found in compared.found:
             await self._begin(found)
         await self._settle(compared.missing & self._missing)
@@ -147,6 +155,12 @@ class Reconciler:
             self._synced_connection = self._link.connections
             await self._keeper.resync()
         await self._keeper.review()
+
+    def _leave_to_others(self) -> None:
+        """Prepares for the moment at which this engine becomes the keeper: then all limits must be set again."""
+        self._forget_last_list()
+        self._was_up = False
+        self._comparisons = self._synced_connection = 0
 
     def _forget_last_list(self) -> None:
         self._missing.clear()

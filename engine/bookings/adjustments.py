@@ -15,6 +15,7 @@ from engine.domain.ids import BookingId, CallId
 from engine.domain.policy import Policy
 from engine.domain.times import Timestamp
 from engine.storage.bookings import Grant
+from engine.storage.keepers import SOLE_KEEPER, Keeper
 from engine.storage.transaction import Transaction
 
 MAX_ADJUSTMENT = 10**9
@@ -98,7 +99,12 @@ def adjust(tx: Transaction, adjustment: Adjustment, at: Timestamp, policy: Polic
 
 
 def adjust_live(
-    tx: Transaction, adjustment: Adjustment, lowered: Mapping[CallId, int], at: Timestamp, policy: Policy
+    tx: Transaction,
+    adjustment: Adjustment,
+    lowered: Mapping[CallId, int],
+    at: Timestamp,
+    policy: Policy,
+    keeper: Keeper = SOLE_KEEPER,
 ) -> tuple[Grant, list[TalkLimit]]:
     """Adjusts a booking that has live calls, in one transaction, so that no call leases what was just freed.
 
@@ -110,6 +116,7 @@ def adjust_live(
         lowered: The seconds that each call holds now, where Asterisk has lowered its limit (see `apply_shares`).
         at: The present instant.
         policy: The operator's rules.
+        keeper: The engine that asks (see `apply_shares`).
 
     Returns:
         What was added or taken, and the limits that Asterisk must raise.
@@ -118,7 +125,9 @@ def adjust_live(
         NotFound: There is no such booking.
         BookingGone: The booking is gone.
     """
-    raised_limits = apply_shares(tx, adjustment.booking_id, lowered, at, policy, keep_free=adjustment.seconds_to_take)
+    raised_limits = apply_shares(
+        tx, adjustment.booking_id, lowered, at, policy, keep_free=adjustment.seconds_to_take, keeper=keeper
+    )
     grant = adjust(tx, adjustment, at, policy)
-    raised_limits += apply_shares(tx, adjustment.booking_id, {}, at, policy)
+    raised_limits += apply_shares(tx, adjustment.booking_id, {}, at, policy, keeper=keeper)
     return grant, list({limit.call_id: limit for limit in raised_limits}.values())

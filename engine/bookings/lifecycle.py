@@ -226,7 +226,9 @@ def cancel(tx: Transaction, account_id: AccountId, booking_id: BookingId, now: E
     return [call.call_id for call in tx.calls.up_on(booking.id)]
 
 
-def sweep(tx: Transaction, at: Timestamp, policy: Policy, *, settle_lost: bool = True) -> SweepResult:
+def sweep(
+    tx: Transaction, at: Timestamp, policy: Policy, *, settle_lost: bool = True, asterisk: str = ""
+) -> SweepResult:
     """Ends graces, frees quarantined numbers and settles calls whose end was never reported.
 
     Routing does not depend on the sweep: it compares a booking's times with the clock. Only the supply of free numbers
@@ -237,12 +239,13 @@ def sweep(tx: Transaction, at: Timestamp, policy: Policy, *, settle_lost: bool =
         at: Now.
         policy: The operator's rules.
         settle_lost: Whether to settle calls by time alone; False while Asterisk may still list those that are up.
+        asterisk: The Asterisk whose calls are settled and hung up.
     """
     now = at.wall_ms
     gone = end_graces(tx, tx.bookings.expired_before(EpochMs(now - policy.grace_ms), SWEEP_LIMIT), now, policy)
     freed = tx.numbers.free_quarantined(now)
-    lost = settle_overdue(tx, at, policy, SWEEP_LIMIT) if settle_lost else []
-    channels = [call.call_id for call in tx.calls.to_hang_up(SWEEP_LIMIT)]
+    lost = settle_overdue(tx, at, policy, SWEEP_LIMIT, asterisk) if settle_lost else []
+    channels = [call.call_id for call in tx.calls.to_hang_up(asterisk, SWEEP_LIMIT)]
     return SweepResult(gone, freed, len(lost), channels)
 
 

@@ -33,6 +33,7 @@ class IncomingCall:
         sip_call_id: The SIP Call-ID of the caller's leg; None if it is not known.
         dead_trunks: The names of trunks that are known to be down.
         trunk: The name of the trunk over which the call came in; None if it came from something else.
+        asterisk: The name of the Asterisk that asks; empty where one engine works alone on the database.
     """
 
     call_id: CallId
@@ -42,6 +43,7 @@ class IncomingCall:
     sip_call_id: str | None = None
     dead_trunks: frozenset[str] = frozenset()
     trunk: str | None = None
+    asterisk: str = ""
 
 
 def asked_for(tx: Transaction, incoming: IncomingCall, now: EpochMs) -> Asked | None:

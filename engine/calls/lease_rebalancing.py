@@ -3,6 +3,9 @@
 The order is: `plan_shrinks` → Asterisk lowers those limits → `apply_shares` writes the smaller leases and raises
 others → Asterisk raises the limits of those. Wherever this fails, no lease in the database is below its limit in
 Asterisk.
+
+Where several engines work on the database, each shares among all calls, but moves only those of the Asterisk that it
+keeps. The others' keepers do the same.
 """
 
 from collections.abc import Mapping
@@ -17,6 +20,7 @@ from engine.domain.policy import Policy
 from engine.domain.sharing import fair_leases
 from engine.domain.times import BootMs, Timestamp
 from engine.storage.calls import Call
+from engine.storage.keepers import SOLE_KEEPER, Keeper
 from engine.storage.transaction import Transaction
 
 # The end of a call that Asterisk cut at its limit is reported well within this time.
@@ -43,7 +47,12 @@ class TalkLimit:
 
 
 def plan_shrinks(
-    tx: Transaction, booking_id: BookingId, at: Timestamp, policy: Policy, keep_free: int = 0
+    tx: Transaction,
+    booking_id: BookingId,
+    at: Timestamp,
+    policy: Policy,
+    keep_free: int = 0,
+    keeper: Keeper = SOLE_KEEPER,
 ) -> list[TalkLimit]:
     """Returns the smaller limits of calls that must give seconds to others. Writes nothing.
 
@@ -53,19 +62,17 @@ def plan_shrinks(
         at: Now.
         policy: The operator's choices.
         keep_free: Seconds to set aside for a call that comes in.
+        keeper: The engine that asks; only calls of its Asterisk are returned.
     """
     booking = tx.bookings.by_id(booking_id)
     if booking is None or booking.gone_at is not None:
         return []
-    return _shrinks(booking, tx.calls.up_on(booking_id), at, policy, keep_free)
-
-
-def _shrinks(booking: Booking, calls: list[Call], at: Timestamp, policy: Policy, keep_free: int) -> list[TalkLimit]:
+    calls = tx.calls.up_on(booking_id)
     fair = _fair(booking, calls, at, policy, keep_free)
     return [
         _limit(replace(call, seconds_leased=fair[call.call_id]), booking, at)
         for call in calls
-        if fair[call.call_id] < call.seconds_leased
+        if fair[call.call_id] < call.seconds_leased and call.asterisk == keeper.asterisk
     ]
 
 
@@ -77,6 +84,7 @@ def apply_shares(
     policy: Policy,
     *,
     keep_free: int = 0,
+    keeper: Keeper = SOLE_KEEPER,
 ) -> list[TalkLimit]:
     """Writes the leases whose limits Asterisk has lowered, then raises the leases that may grow.
 
@@ -87,26 +95,29 @@ def apply_shares(
         at: Now.
         policy: The operator's choices.
         keep_free: Seconds to set aside for a call that comes in.
+        keeper: The engine that asks. If another one keeps its Asterisk by now, nothing is written: that one may have
+            set other limits since.
 
     Returns:
         The larger limits, which Asterisk must set now.
     """
     booking = tx.bookings.by_id(booking_id)
-    if booking is None or booking.gone_at is not None:
+    if booking is None or booking.gone_at is not None or not tx.keepers.holds(keeper):
         return []
     calls = []
     for call in tx.calls.up_on(booking_id):
         lowered = min(call.seconds_leased, shrunk.get(call.call_id, call.seconds_leased))
         booking, kept = _move(tx, booking, call, lowered)
         calls.append(kept)
-    return _raise(tx, booking, calls, at, policy, keep_free)
+    fair = _fair(booking, calls, at, policy, keep_free)
+    ours = [call for call in calls if call.asterisk == keeper.asterisk]
+    return _raise(tx, booking, ours, fair, at, keep_free)
 
 
 def _raise(
-    tx: Transaction, booking: Booking, calls: list[Call], at: Timestamp, policy: Policy, keep_free: int
+    tx: Transaction, booking: Booking, calls: list[Call], fair: Mapping[CallId, int], at: Timestamp, keep_free: int
 ) -> list[TalkLimit]:
     """Raises the leases that may grow. Returns their limits."""
-    fair = _fair(booking, calls, at, policy, keep_free)
     raised_limits = []
     for call in calls:
         spare = max(0, booking.seconds.remaining - keep_free)
@@ -117,13 +128,14 @@ def _raise(
     return raised_limits
 
 
-def limits_on(tx: Transaction, booking_id: BookingId, at: Timestamp) -> list[TalkLimit]:
-    """Returns the present limits of all talking calls on a booking; none if it is gone, as its calls must end."""
+def limits_on(tx: Transaction, booking_id: BookingId, at: Timestamp, keeper: Keeper = SOLE_KEEPER) -> list[TalkLimit]:
+    """Returns the present limits of the talking calls on a booking; none if it is gone, as its calls must end."""
     booking = tx.bookings.by_id(booking_id)
     if booking is None or booking.gone_at is not None:
         return []
-    talking = [call for call in tx.calls.up_on(booking_id) if call.state is CallState.LIVE]
-    return [_limit(call, booking, at) for call in talking if call.callee_channel is not None]
+    ours = [call for call in tx.calls.up_on(booking_id) if call.asterisk == keeper.asterisk]
+    talking = [call for call in ours if call.state is CallState.LIVE and call.callee_channel is not None]
+    return [_limit(call, booking, at) for call in talking]
 
 
 def limit_if_answered(tx: Transaction, limit: TalkLimit, at: Timestamp) -> TalkLimit | None:
@@ -135,22 +147,22 @@ def limit_if_answered(tx: Transaction, limit: TalkLimit, at: Timestamp) -> TalkL
     return None if booking is None else _limit(replace(call, seconds_leased=limit.leased), booking, at)
 
 
-def bookings_with_talk(tx: Transaction) -> list[BookingId]:
-    """Returns the bookings with a talking call."""
-    return tx.calls.bookings_with_talk()
+def bookings_with_talk(tx: Transaction, asterisk: str) -> list[BookingId]:
+    """Returns the bookings with a talking call in an Asterisk."""
+    return tx.calls.bookings_with_talk(asterisk)
 
 
-def bookings_overrun(tx: Transaction, boot_ms: BootMs) -> list[BookingId]:
-    """Returns the bookings with a call that talks past its lease.
+def bookings_overrun(tx: Transaction, boot_ms: BootMs, asterisk: str) -> list[BookingId]:
+    """Returns the bookings with a call in an Asterisk that talks past its lease.
 
     That happens if Asterisk lost the limit, or measures it by a clock that was set. `boot_ms` is now, in milliseconds
     since the machine's start.
     """
-    return tx.calls.bookings_overrun(BootMs(boot_ms - OVERRUN_MS))
+    return tx.calls.bookings_overrun(asterisk, BootMs(boot_ms - OVERRUN_MS))
 
 
-def bookings_to_share(tx: Transaction, at: Timestamp, policy: Policy) -> list[BookingId]:
-    """Returns the bookings with idle seconds that their talking calls could use.
+def bookings_to_share(tx: Transaction, at: Timestamp, policy: Policy, keeper: Keeper = SOLE_KEEPER) -> list[BookingId]:
+    """Returns the bookings with idle seconds that their talking calls in the keeper's Asterisk could use.
 
     The engine can end between the settlement of a call and the sharing of what it gave back.
     """
@@ -163,7 +175,7 @@ def bookings_to_share(tx: Transaction, at: Timestamp, policy: Policy) -> list[Bo
     for booking in idle:
         calls = up[booking.id]
         fair = _fair(booking, calls, at, policy, keep_free=0)
-        if any(fair[call.call_id] > call.seconds_leased for call in calls):
+        if any(fair[call.call_id] > call.seconds_leased and call.asterisk == keeper.asterisk for call in calls):
             found.append(booking.id)
     return found
 

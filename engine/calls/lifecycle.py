@@ -307,4 +307,5 @@ def _new_call(
         seen_ticks=None,
         sip_call_id=incoming.sip_call_id,
         incoming_trunk=incoming.trunk,
+        asterisk=incoming.asterisk,
     )

@@ -65,18 +65,21 @@ class Comparison:
     unmetered: set[CallId]
 
 
-def compare_with_asterisk(tx: Transaction, channels: LiveChannels, asked_ticks: BootMs) -> Comparison:
-    """Compares the database with Asterisk's list, and notes which calls were seen in it.
+def compare_with_asterisk(
+    tx: Transaction, channels: LiveChannels, asked_ticks: BootMs, asterisk: str = ""
+) -> Comparison:
+    """Compares the database with an Asterisk's list, and notes which calls were seen in it.
 
     Args:
         tx: The transaction.
         channels: Asterisk's list.
         asked_ticks: When the list was requested, in milliseconds since the machine's start.
+        asterisk: The Asterisk's name.
     """
     # A call that seems to start after the list was used began before the machine's last restart, which reset the clock.
     before_restart = asked_ticks + MAX_LIST_AGE_MS
     found, unseen, missing, up = [], [], set(), set()
-    for call in tx.calls.up_briefly():
+    for call in tx.calls.up_briefly(asterisk):
         up.add(call.call_id)
         if call.call_id not in channels.calls:
             unseen.append(call)
@@ -85,7 +88,7 @@ def compare_with_asterisk(tx: Transaction, channels: LiveChannels, asked_ticks: 
         elif call.state is CallState.RINGING and call.call_id in channels.talking:
             found.append(FoundTalking(call.call_id, channels.talking[call.call_id], call.seconds_leased))
     # One statement for all calls and one for each exception: there may be ten thousand calls.
-    tx.calls.all_seen(asked_ticks)
+    tx.calls.all_seen(asterisk, asked_ticks)
     tx.calls.last_seen(unseen)
     unmetered = {call_id for call_id in channels.callers - up if tx.calls.has_ended(call_id)}
     return Comparison(found, missing, unmetered)
@@ -142,13 +145,15 @@ def settle_vanished(tx: Transaction, vanished: AbstractSet[CallId], now: EpochMs
     return settled
 
 
-def settle_overdue(tx: Transaction, at: Timestamp, policy: Policy, limit: int) -> list[Settlement]:
-    """Settles up to `limit` calls that must have ended long ago. This is the last resort, and works without Asterisk.
+def settle_overdue(tx: Transaction, at: Timestamp, policy: Policy, limit: int, asterisk: str = "") -> list[Settlement]:
+    """Settles up to `limit` calls of an Asterisk that must have ended long ago.
 
+    This is the last resort, and works without Asterisk.
     An answered call may have used its whole lease and is charged for it. A call that only rang is free.
     """
     ring_ms = policy.ring_seconds * 1000
-    overdue = tx.calls.overdue(at.boot_ms, ring_ms=ring_ms, margin_ms=policy.lost_call_margin_ms, limit=limit)
+    margin_ms = policy.lost_call_margin_ms
+    overdue = tx.calls.overdue(at.boot_ms, asterisk, ring_ms=ring_ms, margin_ms=margin_ms, limit=limit)
     settled = []
     for call_id in sorted(call.call_id for call in overdue):
         called = called_by(tx, call_id)

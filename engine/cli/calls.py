@@ -23,9 +23,8 @@ from engine.domain.ids import CallId
 from engine.domain.masking import masked
 from engine.domain.times import Timestamp, rfc3339
 from engine.local.data_dir import require_database
-from engine.runtime.clock import SystemClock
 from engine.runtime.periodic import wait_for
-from engine.storage.database import open_storage
+from engine.storage.database import clock_of, open_storage
 from engine.storage.overview import LiveCall, WantedLive
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Calls of all accounts.")
@@ -53,7 +52,8 @@ def live(
     if console.is_terminal and not as_json:
         asyncio.run(_follow(settings, wanted))
     else:
-        show([_row(call, SystemClock().timestamp()) for call in calls], as_json=as_json)
+        at = clock_of(settings.books).timestamp()
+        show([_row(call, at) for call in calls], as_json=as_json)
 
 
 app.command("trace")(trace)
@@ -90,7 +90,7 @@ async def _follow(settings: Settings, wanted: WantedLive) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    clock, storage = SystemClock(), open_storage(settings.books)
+    clock, storage = clock_of(settings.books), open_storage(settings.books)
     try:
         with Live(console=console, auto_refresh=False) as shown:
             while not stop.is_set():

@@ -20,7 +20,7 @@ from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import Policy
 from engine.domain.times import Timestamp
 from engine.domain.trunks import typed_plan
-from engine.runtime.clock import SystemClock
+from engine.storage.database import clock_of
 from engine.storage.transaction import Transaction
 
 app = typer.Typer(add_completion=False)
@@ -41,7 +41,7 @@ def explain(
     booking_id = booking_named(settings, booking_id)
     policy = policy_of(settings)
     caller = caller_of(source, typed_plan(policy.trunks))
-    explanation = run_command(settings, _explain, booking_id, caller, SystemClock().timestamp(), policy)
+    explanation = run_command(settings, _explain, booking_id, caller, clock_of(settings.books).timestamp(), policy)
     show_one(ExplanationBody.of(explanation, policy).model_dump(mode="json"), as_json=as_json)
 
 

@@ -111,6 +111,11 @@ def load(directory: Path) -> Secrets:
     return Secrets(**{field.name: _read(directory / field.name) for field in fields(Secrets)})
 
 
+def asterisk_names(tokens: Iterable[str]) -> dict[str, str]:
+    """Returns the name of the Asterisk that has each token, by which all engines on a database know it."""
+    return {token: hashlib.sha256(f"name of an Asterisk,{token}".encode()).hexdigest()[:12] for token in tokens}
+
+
 def agi_tokens(directory: Path) -> list[str]:
     """Returns the tokens of all Asterisks, the first one's first.
 

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Sequence
 
 from engine.asterisk.ami_link import AmiLink
+from engine.asterisk.errands import Elsewhere
 from engine.asterisk.errors import AmiError, AmiRefused, AmiUnavailable
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.trunk_states import TrunkStates, calls_by_trunk
@@ -23,8 +24,11 @@ from engine.storage.transaction import Transaction
 class Operator:
     """Adjusts bookings and ends calls at an operator's request. Every method raises Refusal and StorageError."""
 
-    def __init__(self, storage: Storage, link: AmiLink, limits: LimitKeeper, trunks: TrunkStates) -> None:
+    def __init__(
+        self, storage: Storage, link: AmiLink, limits: LimitKeeper, trunks: TrunkStates, elsewhere: Elsewhere
+    ) -> None:
         self._storage = storage
+        self._elsewhere = elsewhere
         self._link = link
         self._limits = limits
         self._trunks = trunks
@@ -81,7 +85,12 @@ class Operator:
             return None
 
     async def _end(self, channels: Sequence[CallId]) -> Done:
-        reached = await asyncio.gather(*map(self._hang_up, channels))
+        """Ends calls, wherever they are. Raises StorageError."""
+        try:
+            ours = await self._elsewhere.hang_up(channels)
+        except AmiUnavailable:
+            return Done(len(channels), len(channels))
+        reached = await asyncio.gather(*map(self._hang_up, ours))
         return Done(len(channels), reached.count(False))
 
     async def _hang_up(self, channel: CallId) -> bool:

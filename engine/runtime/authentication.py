@@ -17,7 +17,15 @@ def mac_of(token: str, text: str) -> str:
     return hashlib.sha1(f"{token},{text}".encode()).hexdigest()  # noqa: S324  the dialplan has no other; collisions do not matter
 
 
+def token_of(tokens: Iterable[str], text: str, mac: str) -> str | None:
+    """Returns the token that `mac` was computed with, in a time that does not depend on the answer; None if no one."""
+    found = None
+    for token in tokens:
+        if hmac.compare_digest(mac_of(token, text).encode(), mac.encode()):
+            found = token
+    return found
+
+
 def is_authentic(tokens: Iterable[str], text: str, mac: str) -> bool:
     """Returns whether `mac` was computed with one of the tokens, in a time that does not depend on the answer."""
-    matches = [hmac.compare_digest(mac_of(token, text).encode(), mac.encode()) for token in tokens]
-    return any(matches)
+    return token_of(tokens, text, mac) is not None

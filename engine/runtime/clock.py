@@ -19,7 +19,14 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """The machine's clocks.
+
+    Args:
+        ahead_ms: Added to the boot clock, where several machines compare its times.
+    """
+
+    def __init__(self, ahead_ms: int = 0) -> None:
+        self._ahead_ms = ahead_ms
 
     def now(self) -> EpochMs:
         """Returns the wall clock's time, in epoch milliseconds."""
@@ -34,7 +41,6 @@ class SystemClock:
                 break
         return Timestamp(now, after)
 
-    @staticmethod
-    def _boot_ms() -> BootMs:
+    def _boot_ms(self) -> BootMs:
         # CLOCK_BOOTTIME goes on while the engine restarts and while the machine is suspended.
-        return BootMs(time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000)
+        return BootMs(time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000 + self._ahead_ms)

@@ -20,8 +20,8 @@ _STATES = {state.value: state for state in CallState}
 class Call:
     """A call that was granted a lease.
 
-    Names that end in `_at` are epoch milliseconds; names that end in `_ticks` are milliseconds since the machine's
-    boot (see Timestamp).
+    Names that end in `_at` are epoch milliseconds; names that end in `_ticks` are milliseconds of a clock that is never
+    set (see Timestamp).
 
     Attributes:
         call_id: Unique id of the caller's channel in Asterisk.
@@ -32,6 +32,7 @@ class Call:
         callee_sip_call_id: The SIP Call-ID of the callee's leg; None before its answer is reported.
         incoming_trunk: The trunk over which the call came in; None if it came from something else.
         dialled: The rented number that was dialled, if the booking has got another one since. None: the booking's.
+        asterisk: The name of the Asterisk that has the call; empty where one engine works alone on the database.
     """
 
     call_id: CallId
@@ -51,6 +52,7 @@ class Call:
     callee_sip_call_id: str | None = None
     incoming_trunk: str | None = None
     dialled: E164 | None = None
+    asterisk: str = ""
 
     def service(self, booking: Booking) -> E164:
         """Returns the rented number that was dialled to reach the booking."""
@@ -93,6 +95,7 @@ class Calls(Table):
             callee_sip_call_id=call.callee_sip_call_id,
             incoming_trunk=call.incoming_trunk,
             dialled=call.dialled,
+            asterisk=call.asterisk,
         )
 
     def update(self, call: Call) -> None:
@@ -157,45 +160,54 @@ class Calls(Table):
         rows = self._sql.ringing_calls_of_account(self._db, account_id=account_id)
         return [RingingCall(call_id, started_ticks) for call_id, started_ticks in rows]
 
-    def up_briefly(self) -> list[UpCall]:
-        """Returns every call that is up, with few columns."""
+    def up_briefly(self, asterisk: str) -> list[UpCall]:
+        """Returns every call that is up in an Asterisk, with few columns."""
         return [
             UpCall(call_id, _STATES[state], seconds_leased, started_ticks, seen_ticks)
-            for call_id, state, seconds_leased, started_ticks, seen_ticks in self._sql.calls_up_briefly(self._db)
+            for call_id, state, seconds_leased, started_ticks, seen_ticks in self._sql.calls_up_briefly(
+                self._db, asterisk=asterisk
+            )
         ]
 
-    def to_hang_up(self, limit: int) -> list[Call]:
-        """Returns calls that must end: on gone bookings, or to a number that was erased during the call."""
-        return [call_from_row(row) for row in self._sql.calls_to_hang_up(self._db, at_most=limit)]
+    def to_hang_up(self, asterisk: str, limit: int) -> list[Call]:
+        """Returns an Asterisk's calls that must end: on gone bookings, or to a number that was erased meanwhile."""
+        return [call_from_row(row) for row in self._sql.calls_to_hang_up(self._db, asterisk=asterisk, at_most=limit)]
 
-    def overdue(self, ticks: BootMs, *, ring_ms: int, margin_ms: int, limit: int) -> list[Call]:
-        """Returns calls that must have ended at least `margin_ms` before `ticks`.
+    def overdue(self, ticks: BootMs, asterisk: str, *, ring_ms: int, margin_ms: int, limit: int) -> list[Call]:
+        """Returns an Asterisk's calls that must have ended at least `margin_ms` before `ticks`.
 
         Args:
             ticks: The present, in milliseconds since boot.
+            asterisk: The Asterisk.
             ring_ms: The longest time that a call rings.
             margin_ms: Grace period after the latest possible end.
             limit: The most calls to return.
         """
-        rows = self._sql.calls_overdue(self._db, ticks=ticks, ring_ms=ring_ms, margin_ms=margin_ms, at_most=limit)
+        rows = self._sql.calls_overdue(
+            self._db, ticks=ticks, asterisk=asterisk, ring_ms=ring_ms, margin_ms=margin_ms, at_most=limit
+        )
         return [call_from_row(row) for row in rows]
 
-    def all_seen(self, ticks: BootMs) -> None:
-        """Notes that Asterisk listed all answered calls at `ticks`."""
-        self._sql.all_calls_seen(self._db, ticks=ticks)
+    def all_seen(self, asterisk: str, ticks: BootMs) -> None:
+        """Notes that an Asterisk listed all its answered calls at `ticks`."""
+        self._sql.all_calls_seen(self._db, asterisk=asterisk, ticks=ticks)
 
     def last_seen(self, calls: Sequence[UpCall]) -> None:
         """Restores when each of these calls was last seen, after `all_seen` has overwritten it."""
         if calls:
             self._sql.calls_last_seen(self._db, [{"call_id": c.call_id, "seen_ticks": c.seen_ticks} for c in calls])
 
-    def bookings_with_talk(self) -> list[BookingId]:
-        """Returns the bookings that have answered calls."""
-        return [row["booking_id"] for row in self._sql.bookings_with_talk(self._db)]
+    def bookings_with_talk(self, asterisk: str) -> list[BookingId]:
+        """Returns the bookings that have answered calls in an Asterisk."""
+        return [row["booking_id"] for row in self._sql.bookings_with_talk(self._db, asterisk=asterisk)]
 
-    def bookings_overrun(self, ticks: BootMs) -> list[BookingId]:
-        """Returns the bookings with an answered call whose lease was used up at `ticks`."""
-        return [row["booking_id"] for row in self._sql.bookings_overrun(self._db, ticks=ticks)]
+    def bookings_overrun(self, asterisk: str, ticks: BootMs) -> list[BookingId]:
+        """Returns the bookings with an answered call in an Asterisk whose lease was used up at `ticks`."""
+        return [row["booking_id"] for row in self._sql.bookings_overrun(self._db, asterisk=asterisk, ticks=ticks)]
+
+    def adopt(self, asterisk: str) -> None:
+        """Gives an Asterisk the calls from before several engines worked on the database."""
+        self._sql.adopt_calls(self._db, asterisk=asterisk)
 
 
 def call_from_row(row: Iterable[Any]) -> Call:
@@ -219,6 +231,7 @@ def call_from_row(row: Iterable[Any]) -> Call:
         callee_sip_call_id,
         incoming_trunk,
         dialled,
+        asterisk,
     ) = row
     return Call(
         call_id,
@@ -238,4 +251,5 @@ def call_from_row(row: Iterable[Any]) -> Call:
         callee_sip_call_id,
         incoming_trunk,
         dialled,
+        asterisk,
     )

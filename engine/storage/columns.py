@@ -60,6 +60,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "callee_sip_call_id",
         "incoming_trunk",
         "dialled",
+        "asterisk",
     ),
     "cdrs": (
         "id",

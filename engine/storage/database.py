@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from engine.config.postgres_address import PostgresAddress
+from engine.runtime.clock import SystemClock
 from engine.storage import migrate as sqlite_files
 from engine.storage import queries
 from engine.storage.interface import EngineStorage
@@ -33,6 +34,22 @@ def open_storage(database: Database, *, is_patient: bool = False) -> EngineStora
 
         return PostgresStorage(database, command_seconds=PATIENT_SECONDS) if is_patient else PostgresStorage(database)
     return SqliteStorage(database)
+
+
+def clock_of(database: Database) -> SystemClock:
+    """Returns the clock whose boot times are those of live calls in the database.
+
+    On a server they are times of several machines: each machine's boot clock, set by the server's clock when a process
+    starts. So they agree as closely as NTP keeps the machines', and nobody can set them while calls are up.
+
+    Raises:
+        StorageUnavailable: The server cannot be reached.
+    """
+    if isinstance(database, PostgresAddress):
+        from engine.storage.postgresql import server
+
+        return SystemClock(server.clock_ahead_ms(database))
+    return SystemClock()
 
 
 def read_connection(database: Database, statement_seconds: float | None) -> ReadConnection:

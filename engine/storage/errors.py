@@ -6,8 +6,7 @@ StorageError            (a RentedNumbersError)
 ├── StorageTooSlow      a query ran for too long and was interrupted: a smaller one may succeed
 └── StorageUnavailable  the database failed (disk full, locked, closed): nothing of the command was kept
     ├── DatabaseReplaced    its files are no longer those that were opened
-    ├── DatabaseUnusable    it must not be opened: replaced by hand, half restored, of another version
-    └── DatabaseInUse       another engine works on it
+    └── DatabaseUnusable    it must not be opened: replaced by hand, half restored, of another version
 """
 
 import sqlite3
@@ -44,10 +43,6 @@ class DatabaseReplaced(StorageUnavailable):
 
 class DatabaseUnusable(StorageUnavailable):
     """The database must not be opened. The message says why and what to do."""
-
-
-class DatabaseInUse(StorageUnavailable):
-    """Another engine works on the database. Two would settle each other's calls."""
 
 
 def is_of_database(error: Exception) -> bool:

@@ -87,14 +87,6 @@ class EngineStorage(Storage, Protocol):
     def last_commit(self) -> EpochMs | None:
         """When something was committed last; None: not yet."""
 
-    async def claim(self) -> None:
-        """Makes sure that this engine is the only one on the database, from now until `close`.
-
-        Raises:
-            DatabaseInUse: Another engine works on it.
-            StorageUnavailable: The database failed.
-        """
-
     def beat(self) -> Awaitable[None]:
         """Writes a mark, which shows that the database can be written."""
 

@@ -6,7 +6,6 @@ What it finds is kept for /health and /ready, which everybody may ask: a request
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import structlog
 from engine.config.postgres_address import PostgresAddress
 from engine.runtime.periodic import wait_for
 from engine.storage.database import Database
-from engine.storage.errors import DAMAGE, DatabaseInUse, DatabaseReplaced, StorageError
+from engine.storage.errors import DAMAGE, DatabaseReplaced, StorageError
 from engine.storage.files import read_only
 from engine.storage.interface import EngineStorage
 from engine.storage.reads import Reads
@@ -24,7 +23,6 @@ log = structlog.get_logger(__name__)
 
 UP = "up"
 REPLACED = "replaced"
-IN_USE = "used by another engine"
 DAMAGED = "damaged"
 UNREADABLE = "cannot be read"
 UNWRITABLE = "cannot be written"
@@ -44,7 +42,6 @@ class StorageProbe:
         database: The database.
         storage: Writes to it.
         reads: Reads from it; what it found damaged is reported as well.
-        give_up: Ends the engine, because another one works on the database.
     """
 
     def __init__(
@@ -52,13 +49,11 @@ class StorageProbe:
         database: Database,
         storage: EngineStorage,
         reads: Reads,
-        give_up: Callable[[], object],
         interval: float = PROBE_SECONDS,
     ) -> None:
         self._database = database
         self._storage = storage
         self._reads = reads
-        self._give_up = give_up
         self._interval = interval
         self._state, self._probed_at = UNKNOWN, time.monotonic()
 
@@ -81,8 +76,6 @@ class StorageProbe:
             if state != logged:
                 (log.info if state == UP else log.error)("database_state", state=state)
                 logged = state
-            if state == IN_USE:
-                self._give_up()
             await wait_for(stop, self._interval)
 
     async def probe(self) -> None:
@@ -96,8 +89,6 @@ class StorageProbe:
                 await self._storage.beat()
         except DatabaseReplaced:
             return REPLACED
-        except DatabaseInUse:
-            return IN_USE
         except (StorageError, TimeoutError):
             return UNWRITABLE
         try:

@@ -100,9 +100,6 @@ class SqliteStorage(Commands):
         """Whether the database's files were replaced or removed. Every command fails then."""
         return self._guard.is_replaced
 
-    async def claim(self) -> None:
-        """Does nothing: the engine's lock on the data directory keeps other engines away from the file."""
-
     def beat(self) -> asyncio.Future[None]:
         """Writes a mark, which shows that the database can be written (engine/storage/marks.py)."""
         return self.run(self._beat)

@@ -12,6 +12,8 @@ from engine.storage.calls import Calls
 from engine.storage.cdrs import Cdrs
 from engine.storage.endpoints import Endpoints
 from engine.storage.erasure import ErasureTables
+from engine.storage.errands import Errands
+from engine.storage.keepers import Keepers
 from engine.storage.kept_answers import KeptAnswers
 from engine.storage.notifications import Notifications
 from engine.storage.numbers import Numbers
@@ -59,6 +61,8 @@ class Transaction:
         self.refused_calls = RefusedCallTables(queries, connection)
         self.restores = Restores(queries, connection)
         self.web_access = WebAccess(queries, connection)
+        self.keepers = Keepers(queries, connection)
+        self.errands = Errands(queries, connection)
         self.withdrawn: list[Withdrawal] = []
         self.ended: list[EndedCall] = []
 

@@ -1,8 +1,8 @@
 """The system of the ledger's state machine: engines that start and die, one Asterisk, one database."""
 
 import shutil
-import sqlite3
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -74,7 +74,7 @@ def policy_of_the_machine(lines: int) -> Policy:
 class Machine(RuleBasedStateMachine):
     """`_hidden` and `_holder` are a separate, much simpler model of where each number must lead."""
 
-    template: sqlite3.Connection
+    make_books: Callable[[], Books]
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Machine(RuleBasedStateMachine):
         self.loop.set_exception_handler(lambda _, context: self._crashes.append(context))
         self._directory = Path(tempfile.mkdtemp())
         self.asterisk = Asterisk(self.loop, self.clocks, self.gate, self._directory / CURRENT)
-        self.books = Books(self.template)
+        self.books = self.make_books()
         self.engine: Engine | None = None
         self.held: list[Booking] = []
         self._names = count()
@@ -103,7 +103,7 @@ class Machine(RuleBasedStateMachine):
         self.gate.open()
         self.turn()
         self.loop.close()
-        self.books.db.close()
+        self.books.close()
         shutil.rmtree(self._directory)
 
     def turn(self) -> None:

@@ -38,7 +38,13 @@ NEVER_A_NUMBER = {
     "booking_notes": {"booking_id", "digest"},
     "grants": {"id", "booking_id", "usage_plan"},
     "numbers": {"e164", "state", "country", "quarantined_by"},
-    "calls": {"call_id", "booking_id", "state", "callee_channel", "callee_sip_call_id", "incoming_trunk"},
+    "calls": {
+        *("call_id", "booking_id", "state", "callee_channel", "callee_sip_call_id", "incoming_trunk", "dialled"),
+        "asterisk",
+    },
+    "number_swaps": {"account_id", "booking_id", "service"},
+    "keepers": {"asterisk", "engine"},
+    "errands": {"id", "asterisk", "kind", "subject"},
     "cdrs": {
         *("id", "account_id", "booking_id", "call_id", "service", "disposition"),
         *("trunk", "hung_up_by", "callee_sip_call_id", "incoming_trunk", "reason", "tried"),

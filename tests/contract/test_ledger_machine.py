@@ -23,12 +23,13 @@ from engine.domain.policy import UsagePlan
 from engine.domain.screening import Screening
 from tests.contract.ledger_audit import Audited
 from tests.contract.ledger_machine import policy_of_the_machine
+from tests.contract.model_books import PostgresBooks, SqliteBooks
 from tests.contract.model_leg import UP, Ami, Events, Phase
 from tests.contract.samples import DAY, HOUR, SECOND
 
-pytestmark = pytest.mark.sqlite_only
-
 EXAMPLES = int(os.environ.get("LEDGER_EXAMPLES", "0"))
+# A step on a server takes ten times as long.
+EXAMPLES_OF = {"sqlite": 24, "postgresql": 3}
 
 NONE = Screening.NONE
 plans = st.sampled_from(UsagePlan)
@@ -246,75 +247,85 @@ class Ledger(Audited):
 
 @contextmanager
 def over(template: Path) -> Iterator[None]:
-    with closing(sqlite3.connect(template)) as Ledger.template, structlog.testing.capture_logs():
+    """Gives every machine an empty database in memory."""
+    with closing(sqlite3.connect(template)) as source, structlog.testing.capture_logs():
+        Ledger.make_books = staticmethod(lambda: SqliteBooks(source))
         yield
 
 
-def test_no_order_of_operations_unbalances_the_ledger_or_allows_unpaid_talk(template: Path) -> None:
+@pytest.fixture
+def kept_in(kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Gives every machine an empty database of a kind."""
+    if kind == "sqlite":
+        with over(request.getfixturevalue("template")):
+            yield kind
+        return
+    address = request.getfixturevalue("postgres")
+    Ledger.make_books = staticmethod(lambda: PostgresBooks(address))
+    with structlog.testing.capture_logs():
+        yield kind
+
+
+def test_no_order_of_operations_unbalances_the_ledger_or_allows_unpaid_talk(kept_in: str) -> None:
     began = time.monotonic()
-    with over(template):
-        run_state_machine_as_test(
-            Ledger,
-            settings=settings(
-                max_examples=EXAMPLES or 24,
-                stateful_step_count=60,
-                # The normal run is always the same; the longer one explores new examples each time.
-                derandomize=not EXAMPLES,
-                deadline=None,
-                suppress_health_check=[HealthCheck.too_slow],
-            ),
-        )
+    run_state_machine_as_test(
+        Ledger,
+        settings=settings(
+            max_examples=EXAMPLES or EXAMPLES_OF[kept_in],
+            stateful_step_count=60,
+            # The normal run is always the same; the longer one explores new examples each time.
+            derandomize=not EXAMPLES,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )
     print(f"{Ledger.steps} steps in {time.monotonic() - began:.1f} s")  # noqa: T201  for the longer run's report
 
 
-def test_seconds_returned_just_before_an_answer_reach_every_call_that_shares_them(template: Path) -> None:
+def test_seconds_returned_just_before_an_answer_reach_every_call_that_shares_them(kept_in: str) -> None:
     """Found by the state machine: the database shared the seconds, but Asterisk received only the new call's limit."""
-    with over(template):
-        ledger = Ledger()
-        ledger.a_booking_and_its_first_calls(UsagePlan.SMALL, calls=2)
-        ledger.calls_come_in(turn=0, calls=1)
-        ledger.everything_is_held_up()
-        ledger.a_caller_leaves(turn=1)
-        ledger.a_callee_picks_up(turn=0)
-        ledger.all_is_well_again()
-        ledger.teardown()
+    ledger = Ledger()
+    ledger.a_booking_and_its_first_calls(UsagePlan.SMALL, calls=2)
+    ledger.calls_come_in(turn=0, calls=1)
+    ledger.everything_is_held_up()
+    ledger.a_caller_leaves(turn=1)
+    ledger.a_callee_picks_up(turn=0)
+    ledger.all_is_well_again()
+    ledger.teardown()
 
 
-def test_a_call_that_rang_for_long_does_not_keep_more_than_its_share(template: Path) -> None:
+def test_a_call_that_rang_for_long_does_not_keep_more_than_its_share(kept_in: str) -> None:
     """Found by the state machine: the other call had talked meanwhile, and only a later change evened their shares."""
-    with over(template):
-        ledger = Ledger()
-        ledger.a_booking_and_its_first_calls(UsagePlan.SMALL, calls=1)
-        ledger.calls_come_in(turn=0, calls=1)
-        ledger.all_is_well_again()
-        ledger.a_callee_picks_up(turn=0)
-        ledger.all_is_well_again()
-        ledger.teardown()
+    ledger = Ledger()
+    ledger.a_booking_and_its_first_calls(UsagePlan.SMALL, calls=1)
+    ledger.calls_come_in(turn=0, calls=1)
+    ledger.all_is_well_again()
+    ledger.a_callee_picks_up(turn=0)
+    ledger.all_is_well_again()
+    ledger.teardown()
 
 
-def test_a_ringing_call_gives_way_to_a_newcomer_at_the_limit(template: Path) -> None:
-    with over(template):
-        ledger = Ledger()
-        ledger.a_booking_and_its_first_calls(UsagePlan.LARGE, calls=0)
-        ledger.calls_come_in(turn=0, calls=4)
-        first, *_ = ledger.asterisk.in_phase(Phase.RINGING)
-        ledger.time_passes(9 * SECOND)
-        [newcomer] = ledger.come_in(ledger.held[0], 1)
-        ledger.audit()
-        assert (first.phase, newcomer.phase) == (Phase.OVER, Phase.RINGING)
-        [record] = ledger.books.db.execute("SELECT call_id, disposition FROM cdrs").fetchall()
-        assert tuple(record) == (first.call_id, "GAVE_WAY")
-        ledger.all_is_well_again()
-        ledger.teardown()
+def test_a_ringing_call_gives_way_to_a_newcomer_at_the_limit(kept_in: str) -> None:
+    ledger = Ledger()
+    ledger.a_booking_and_its_first_calls(UsagePlan.LARGE, calls=0)
+    ledger.calls_come_in(turn=0, calls=4)
+    first, *_ = ledger.asterisk.in_phase(Phase.RINGING)
+    ledger.time_passes(9 * SECOND)
+    [newcomer] = ledger.come_in(ledger.held[0], 1)
+    ledger.audit()
+    assert (first.phase, newcomer.phase) == (Phase.OVER, Phase.RINGING)
+    [record] = ledger.books.db.execute("SELECT call_id, disposition FROM cdrs").fetchall()
+    assert tuple(record) == (first.call_id, "GAVE_WAY")
+    ledger.all_is_well_again()
+    ledger.teardown()
 
 
-def test_a_line_without_an_end_in_the_spool_delays_no_reconciliation(template: Path) -> None:
+def test_a_line_without_an_end_in_the_spool_delays_no_reconciliation(kept_in: str) -> None:
     """Found by the state machine: each round waited for an event that such a line might still have."""
-    with over(template):
-        ledger = Ledger()
-        ledger.a_booking_and_its_first_calls(UsagePlan.SMALL, calls=1)
-        ledger.calls_come_in(turn=0, calls=1)
-        ledger.trouble_comes_and_goes(ami=Ami.UP, cuts_lists=False, disk_takes=30, events=Events.PROMPT, failing=1)
-        ledger.a_callee_is_busy(turn=0)
-        ledger.all_is_well_again()
-        ledger.teardown()
+    ledger = Ledger()
+    ledger.a_booking_and_its_first_calls(UsagePlan.SMALL, calls=1)
+    ledger.calls_come_in(turn=0, calls=1)
+    ledger.trouble_comes_and_goes(ami=Ami.UP, cuts_lists=False, disk_takes=30, events=Events.PROMPT, failing=1)
+    ledger.a_callee_is_busy(turn=0)
+    ledger.all_is_well_again()
+    ledger.teardown()

@@ -20,18 +20,14 @@ from engine.domain.policy import UsagePlan
 from engine.storage import queries
 from engine.storage.database import open_storage
 from engine.storage.errors import (
-    DatabaseInUse,
     StorageError,
     StorageUnavailable,
     StorageUnsure,
 )
 from engine.storage.postgresql import session
-from engine.storage.postgresql import storage as storage_module
 from engine.storage.postgresql.session import Session
 from engine.storage.postgresql.storage import PostgresStorage
 from engine.storage.postgresql.worker import COMMAND_SECONDS
-from engine.storage.probe import StorageProbe
-from engine.storage.reads import Reads
 from engine.storage.transaction import Transaction
 from tests.contract.samples import START
 from tests.contract.world import World
@@ -39,7 +35,6 @@ from tests.postgresql import Outsider, empty
 
 SECONDS = 0.6
 SLEEP = queries.Prepared(b"sleep", f"SELECT pg_sleep({COMMAND_SECONDS + 0.2})".encode(), writes=False)
-CLAIMANT_ENDED = "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory'"
 ALL_ENDED = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'rented-numbers'"
 
 
@@ -259,30 +254,3 @@ async def test_a_constraint_gives_the_error_to_the_caller_and_keeps_nothing(
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
         await storage.run(broken)
     assert names(postgres) == []
-
-
-async def test_one_engine_works_on_a_database_at_a_time(
-    storage: PostgresStorage,
-    postgres: PostgresAddress,
-    outside: psycopg.Connection[Any],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(storage_module, "CLAIM_SECONDS", 0.2)
-    second, given_up = PostgresStorage(postgres, threads=1), asyncio.Event()
-    try:
-        await storage.claim()
-        with pytest.raises(DatabaseInUse):
-            await second.claim()
-        assert await storage.run_keyed("a", backend), "the engine that came first goes on"
-        outside.execute(CLAIMANT_ENDED)
-        await storage.beat()  # on a new connection, whose lock it is again
-        with pytest.raises(DatabaseInUse):
-            await second.claim()
-        outside.execute(CLAIMANT_ENDED)
-        await second.claim()  # before the first one has noticed
-        async with Reads(postgres, SECONDS) as reads:
-            await StorageProbe(postgres, storage, reads, given_up.set).run(given_up)
-        await second.beat()
-    finally:
-        await second.close()
-    await storage.claim()

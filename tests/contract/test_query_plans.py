@@ -22,6 +22,7 @@ SCANS = dict.fromkeys(
     "busiest_bookings": "for the operator; customers are few, and each one's calls are searched",
     "api_keys_of": "for the operator; keys are few",
     "countries_rented_out": "for the operator's warnings, every five minutes, on a connection besides that of requests",
+    "keepers": "one row for each Asterisk",
     "latest_reported_call": "for `doctor`; from the newest call on, until an answered one",
     "numbers_by_country": "for the operator",
     "numbers_by_state": "for `doctor`",
@@ -33,6 +34,7 @@ SCANS = dict.fromkeys(
 }
 # Queries that may sort their result, and why it is small.
 SORTS = {
+    "asterisks_with_calls": "live calls",
     "busiest_bookings": "bookings that were called within the last hours",
     "numbers_matching": "for the operator",
     "countries_rented_out": "countries, which are few",

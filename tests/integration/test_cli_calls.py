@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from engine.accounts.accounts import create_account
+from engine.asterisk.errands import Elsewhere
 from engine.control.operator import Operator
 from engine.control.server import ControlServer
 from engine.domain.booking import Booking
@@ -48,7 +49,7 @@ def cli(tmp_path: Path) -> Cli:
 @asynccontextmanager
 async def an_engine(cli: Cli, exchange: Exchange) -> AsyncIterator[None]:
     """The control socket of an engine."""
-    operator = Operator(exchange.world.storage, exchange.link, exchange.keeper, exchange.parts.trunks)
+    operator = Operator(exchange.world.storage, exchange.link, exchange.keeper, exchange.parts.trunks, Elsewhere())
     stop = asyncio.Event()
     task = asyncio.create_task(ControlServer(cli.data, operator.operations()).run(stop))
     try:

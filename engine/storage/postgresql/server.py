@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 
 from engine.config.postgres_address import PostgresAddress
+from engine.runtime.clock import SystemClock
 from engine.storage.errors import DatabaseUnusable, StorageUnavailable
 from engine.storage.migrate import MIGRATIONS, newer_schema, newest_revision, older_schema
 from engine.storage.postgresql.session import CONNECT_SECONDS
@@ -31,6 +32,20 @@ def connected(address: PostgresAddress) -> Iterator[psycopg.Connection[Any]]:
             yield connection
     except psycopg.OperationalError as error:
         raise StorageUnavailable(f"{address.shown}: {str(error).strip()}") from error
+
+
+def clock_ahead_ms(address: PostgresAddress) -> int:
+    """Returns how far the server's clock is ahead of this machine's boot clock, in milliseconds.
+
+    Raises:
+        StorageUnavailable: The server cannot be reached, or fails.
+    """
+    clock = SystemClock()
+    with connected(address) as connection:
+        before = clock.timestamp().boot_ms
+        row = connection.execute("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)").fetchone()
+        after = clock.timestamp().boot_ms
+    return int(row[0]) - (before + after) // 2 if row else 0
 
 
 def require_server(address: PostgresAddress) -> None:

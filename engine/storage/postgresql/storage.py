@@ -5,13 +5,11 @@ Commands with the same key have the same thread, so they run in the order in whi
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from engine.config.postgres_address import PostgresAddress
 from engine.storage.commands import Commands
-from engine.storage.errors import DatabaseInUse
 from engine.storage.postgresql.worker import COMMAND_SECONDS, Worker
 from engine.storage.transaction import Transaction
 
@@ -19,9 +17,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 THREADS = 8
-# How long a start waits for an engine that is about to end, and between two tries.
-CLAIM_SECONDS = 3.0
-CLAIM_PAUSE_SECONDS = 0.1
 
 
 class PostgresStorage(Commands):
@@ -52,26 +47,9 @@ class PostgresStorage(Commands):
         """Whether the database's files were replaced: never known of a server's."""
         return False
 
-    async def claim(self) -> None:
-        """Makes this engine the only one on the database. See `engine.storage.interface.EngineStorage`.
-
-        One connection holds a lock of the server. If it breaks, its thread takes the lock again, on the server that is
-        the primary then, before it does anything else.
-        """
-        self._workers[0].is_claiming = True
-        deadline = time.monotonic() + CLAIM_SECONDS
-        while True:
-            try:
-                return await self.beat()
-            except DatabaseInUse:
-                # The server may not have noticed yet that an engine died.
-                if time.monotonic() > deadline:
-                    raise
-            await asyncio.sleep(CLAIM_PAUSE_SECONDS)
-
     def beat(self) -> asyncio.Future[None]:
-        """Writes a mark, which shows that the database can be written, by the engine that has claimed it."""
-        return self._give(self._workers[0], _beat, (), {})
+        """Writes a mark, which shows that the database can be written."""
+        return self.run(_beat)
 
     def run(
         self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs

@@ -20,11 +20,10 @@ import psycopg
 from engine.config.postgres_address import PostgresAddress
 from engine.runtime import failpoints
 from engine.storage import queries
-from engine.storage.errors import DatabaseInUse, StorageError, StorageUnavailable, StorageUnsure
+from engine.storage.errors import StorageError, StorageUnavailable, StorageUnsure
 from engine.storage.jobs import Job, answer
 from engine.storage.postgresql.faults import Fault, as_storage_error, fault_of, is_damage
 from engine.storage.postgresql.session import SERVER_MARGIN_SECONDS, ConnectionLost, Session
-from engine.storage.queries import Prepared
 from engine.storage.transaction import Transaction
 
 # A command that takes longer than this, from when a thread takes it, has failed. A call's decision has little longer.
@@ -32,9 +31,6 @@ COMMAND_SECONDS = 2.5
 # Before a command runs again, on average; the second time twice as long, and so on.
 PAUSE_SECONDS = 0.005
 MAX_PAUSE_SECONDS = 0.2
-
-# The number has no meaning, and no other program should use it on this database.
-CLAIM = Prepared(b"claim", b"SELECT pg_try_advisory_lock(7264519083)::int AS is_ours", writes=False)
 
 Committed: TypeAlias = Callable[[Transaction, float], object]
 Failed: TypeAlias = Callable[[Exception, bool], object]
@@ -60,7 +56,6 @@ class Worker:
 
     Attributes:
         jobs: What waits for the thread; None ends it.
-        is_claiming: Whether each connection of the thread must hold the lock that only one engine can have.
     """
 
     def __init__(
@@ -73,9 +68,7 @@ class Worker:
         self._seconds = seconds
         self._sql = queries.load("psycopg")
         self._session: Session | None = None
-        self._is_claimed = False
         self._is_busy = False
-        self.is_claiming = False
         self._thread = threading.Thread(target=self._work, name=f"storage-{number}", daemon=True)
         self._thread.start()
 
@@ -160,18 +153,8 @@ class Worker:
     def _connected(self, deadline: float) -> Session:
         if self._session is None:
             self._session = Session(self._address, statement_seconds=self._seconds + SERVER_MARGIN_SECONDS)
-            self._is_claimed = False
         self._session.deadline = deadline
-        if self.is_claiming and not self._is_claimed:
-            self._claim(self._session)
         return self._session
-
-    def _claim(self, session: Session) -> None:
-        """Takes the lock, which the server keeps for as long as this connection lasts. Raises DatabaseInUse."""
-        row = session.first(CLAIM, ())
-        if row is None or not row["is_ours"]:
-            raise DatabaseInUse("another engine works on this database: stop it first, or wait until it has ended")
-        self._is_claimed = True
 
     def _after_loss(self, lost: ConnectionLost) -> Exception:
         if not lost.is_unsure and not lost.is_late:

@@ -33,14 +33,15 @@ WHERE b.account_id = :account_id AND b.calls_leased > 0 AND c.ended_at IS NULL A
 
 -- name: calls_to_hang_up
 SELECT {c.calls} FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id
-WHERE c.ended_at IS NULL AND (b.gone_at IS NOT NULL OR c.destination = 'erased')
+WHERE c.ended_at IS NULL AND c.asterisk = :asterisk AND (b.gone_at IS NOT NULL OR c.destination = 'erased')
 LIMIT :at_most;
 
 -- name: calls_up
 SELECT {calls} FROM calls WHERE ended_at IS NULL;
 
 -- name: calls_up_briefly
-SELECT call_id, state, seconds_leased, started_ticks, seen_ticks FROM calls WHERE ended_at IS NULL;
+SELECT call_id, state, seconds_leased, started_ticks, seen_ticks FROM calls
+WHERE ended_at IS NULL AND asterisk = :asterisk;
 
 -- name: calls_last_seen*!
 -- A call that another transaction changes now was left out by all_calls_seen: waiting for it here could deadlock.
@@ -51,15 +52,16 @@ WHERE call_id IN (SELECT c.call_id FROM calls AS c WHERE c.call_id = :call_id AN
 SELECT COUNT(*) FROM calls WHERE call_id = :call_id AND ended_at IS NOT NULL;
 
 -- name: bookings_with_talk
-SELECT DISTINCT booking_id FROM calls WHERE ended_at IS NULL AND state = 'LIVE';
+SELECT DISTINCT booking_id FROM calls WHERE ended_at IS NULL AND state = 'LIVE' AND asterisk = :asterisk;
 
 -- name: bookings_overrun
 SELECT DISTINCT booking_id FROM calls
-WHERE ended_at IS NULL AND state = 'LIVE' AND answered_ticks + seconds_leased * 1000 <= :ticks;
+WHERE ended_at IS NULL AND state = 'LIVE' AND asterisk = :asterisk
+    AND answered_ticks + seconds_leased * 1000 <= :ticks;
 
 -- name: calls_overdue
 -- Calls that are past their latest possible end: ringing time, lease and margin.
 SELECT {calls} FROM calls
-WHERE ended_at IS NULL
+WHERE ended_at IS NULL AND asterisk = :asterisk
     AND COALESCE(answered_ticks, started_ticks + :ring_ms) + seconds_leased * 1000 + :margin_ms <= :ticks
 LIMIT :at_most;

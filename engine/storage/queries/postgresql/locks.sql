@@ -23,3 +23,7 @@ SELECT 1 FROM callback_endpoints WHERE account_id = :account_id AND url = :url F
 INSERT INTO kept_answers (account_id, idempotency_key, fingerprint, status, location, body, kept_at)
 VALUES (:account_id, :idempotency_key, '', 0, NULL, '', :now)
 ON CONFLICT (account_id, idempotency_key) DO UPDATE SET status = kept_answers.status;
+
+-- name: lock_keeper!
+-- Others may hold it too, but nobody can take the Asterisk over before the transaction ends.
+SELECT 1 FROM keepers WHERE asterisk = :asterisk AND engine = :engine FOR SHARE;

@@ -1,0 +1,197 @@
+"""Which of several engines keeps this engine's Asterisk: takes its reports, moves its limits, compares its calls.
+
+All engines decide on calls. But two that moved the limits of the same calls would undo each other's work, and a limit
+in Asterisk would be above the lease in the database. So each Asterisk has one keeper.
+
+- A keeper raises a counter in its row of the table `keepers`, the beat. Other engines of the same Asterisk watch it.
+  Who sees the same beat for TAKE_OVER_SECONDS, by its own clock, becomes the keeper, if the row is still the same then.
+- A keeper that could not raise its beat for CERTAIN_SECONDS moves no limits, as another one may do so by now. What it
+  had begun before is stopped by the database: `apply_shares` writes nothing for an engine that is not the keeper.
+- An engine that ends in an orderly way leaves its row free. One that is started again takes the row of its former
+  process at once: the lock on the data directory shows that this one is gone.
+"""
+
+import asyncio
+import hashlib
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from engine.runtime.ids import new_id
+from engine.runtime.periodic import wait_for
+from engine.storage.errors import StorageError
+from engine.storage.interface import Storage
+from engine.storage.keepers import SOLE_KEEPER, Keeper, Kept
+from engine.storage.transaction import Transaction
+
+log = structlog.get_logger(__name__)
+
+BEAT_SECONDS = 1.0
+RETRY_SECONDS = 0.2
+# Longer than a command may take on a server that hangs, plus a beat.
+CERTAIN_SECONDS = 5.0
+TAKE_OVER_SECONDS = 8.0
+# Calls of an Asterisk whose keeper has been silent for so long are settled by time alone, by all keepers.
+LOST_SECONDS = 60.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Keepership:
+    """Whether this engine keeps its Asterisk. In this class it does, always: it works alone on its database."""
+
+    @property
+    def keeper(self) -> Keeper:
+        """This engine and its Asterisk."""
+        return SOLE_KEEPER
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this engine was the keeper when it last asked."""
+        return True
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether no other engine can be the keeper at this moment."""
+        return True
+
+    async def lost_asterisks(self) -> list[str]:
+        """Returns the names of Asterisks that have calls but no living keeper. Raises StorageError."""
+        return []
+
+    async def leave(self) -> None:
+        """Leaves the Asterisk to others, at the end."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A row as it was seen: since when it has been the same, by our boot clock in seconds."""
+
+    row: Kept
+    since: float
+
+
+class SharedKeepership(Keepership):
+    """Becomes and stays the keeper while `run` runs.
+
+    Args:
+        storage: The database.
+        keeper: This engine and its Asterisk.
+    """
+
+    def __init__(self, storage: Storage, keeper: Keeper) -> None:
+        self._storage = storage
+        self._keeper = keeper
+        self._seen: dict[str, _Seen] = {}
+        self._is_ours = False
+        self._certain_until = 0.0
+
+    @property
+    def keeper(self) -> Keeper:
+        """This engine and its Asterisk."""
+        return self._keeper
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this engine was the keeper when it last asked."""
+        return self._is_ours
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether no other engine can be the keeper at this moment."""
+        return self._is_ours and boot_seconds() < self._certain_until
+
+    async def lost_asterisks(self) -> list[str]:
+        """Returns the names of Asterisks that have calls but no living keeper. Raises StorageError."""
+        now = boot_seconds()
+        living = {name for name, seen in self._seen.items() if now - seen.since < LOST_SECONDS}
+        return sorted(await self._storage.run(_asterisks_with_calls) - living - {self._keeper.asterisk, ""})
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Beats, or watches the keeper's beat, until `stop` is set."""
+        while not stop.is_set():
+            pause = BEAT_SECONDS
+            try:
+                await self.ask()
+            except StorageError:
+                # What was seen before says nothing now: the keeper may have had the same trouble.
+                self._seen.clear()
+                pause = RETRY_SECONDS
+            await wait_for(stop, pause)
+
+    async def ask(self) -> None:
+        """Beats, or takes the Asterisk if it may be taken. Raises StorageError."""
+        began, silent = boot_seconds(), self._silent()
+        rows = await self._storage.run(keep, self._keeper, silent)
+        now = boot_seconds()
+        for row in rows:
+            if row.asterisk not in self._seen or self._seen[row.asterisk].row != row:
+                self._seen[row.asterisk] = _Seen(row, now)
+        was_ours = self._is_ours
+        self._is_ours = any((row.asterisk, row.engine) == (self._keeper.asterisk, self._keeper.engine) for row in rows)
+        if self._is_ours:
+            self._certain_until = began + CERTAIN_SECONDS
+        if self._is_ours != was_ours:
+            log.warning("asterisk_taken" if self._is_ours else "asterisk_lost", asterisk=self._keeper.asterisk)
+
+    async def leave(self) -> None:
+        """Leaves the Asterisk to others, at the end."""
+        self._is_ours = False
+        try:
+            await self._storage.run(_leave, self._keeper)
+        except StorageError as error:
+            log.warning("asterisk_not_left", reason=str(error))
+
+    def _silent(self) -> Kept | None:
+        """Returns the row of our Asterisk if its keeper has not beaten for long enough."""
+        seen = self._seen.get(self._keeper.asterisk)
+        return seen.row if seen is not None and boot_seconds() - seen.since >= TAKE_OVER_SECONDS else None
+
+
+def keep(tx: Transaction, keeper: Keeper, silent: Kept | None) -> list[Kept]:
+    """Beats, or takes an Asterisk that nobody keeps any more.
+
+    Args:
+        tx: The transaction.
+        keeper: The engine, and the Asterisk that it keeps or wants to keep.
+        silent: The row of a keeper that has not beaten for too long: its Asterisk may be taken if the row is the same.
+
+    Returns:
+        All rows after that.
+    """
+    own = next((row for row in tx.keepers.all() if row.asterisk == keeper.asterisk), None)
+    if own is not None and own.engine == keeper.engine:
+        tx.keepers.beat(keeper)
+    elif own is None or not own.engine or own == silent or _home_of(own.engine) == _home_of(keeper.engine):
+        tx.keepers.take(keeper, own)
+        tx.calls.adopt(keeper.asterisk)
+    return tx.keepers.all()
+
+
+def engine_id(data_dir: Path) -> str:
+    """Returns an id for this process. It begins with a part that is the same for all engines of a data directory."""
+    try:
+        boot = _BOOT_ID.read_text(encoding="ascii")
+    except OSError:
+        boot = new_id("boot")  # then a new start waits like any other engine
+    home = f"{boot.strip()},{socket.gethostname()},{data_dir.resolve()}"
+    return f"{hashlib.sha256(home.encode()).hexdigest()[:16]}/{new_id('eng')}"
+
+
+def boot_seconds() -> float:
+    """Returns the boot clock's time, which goes on while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _home_of(engine: str) -> str:
+    return engine.partition("/")[0]
+
+
+def _leave(tx: Transaction, keeper: Keeper) -> None:
+    tx.keepers.leave(keeper)
+
+
+def _asterisks_with_calls(tx: Transaction) -> set[str]:
+    return tx.errands.asterisks_with_calls()

@@ -1,0 +1,128 @@
+"""Three engines on one PostgreSQL database, two of them at the same Asterisk. Engines are killed while people talk."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+
+from engine.asterisk.keepership import TAKE_OVER_SECONDS, engine_id
+from phones.ports import free_port
+from phones.sipp import Sipp
+from tests.e2e.booking import Booking
+from tests.e2e.calls import Caller, wait_talking
+from tests.e2e.nodes import SecondEngine, SecondNode
+from tests.e2e.system import System
+from tests.postgresql import database_named, postgres_server
+
+SECONDS = 12
+PLANS = {
+    "SMALL": {"seconds": 3, "calls": 25, "valid_for": 3600},
+    "MEDIUM": {"seconds": 600, "calls": 25, "valid_for": 3600},
+    "LARGE": {"seconds": SECONDS, "calls": 25, "valid_for": 3600},
+}
+
+
+@pytest.fixture(scope="module")
+def systems() -> Iterator[tuple[System, SecondEngine, SecondNode]]:
+    """An Asterisk with two engines, and an Asterisk with one."""
+    with postgres_server() as server:
+        ports = [free_port(), free_port()]
+        shared: dict[str, Any] = {
+            "database_url": database_named(server, "nodes"),
+            "plans": PLANS,
+            "longest_call": 600,
+            "reconcile_interval": 0.5,
+        }
+        engines = {"fastagi_engines": [f"127.0.0.1:{port}" for port in ports], **shared}
+        with (
+            System(fastagi_port=ports[0], **engines) as first,
+            SecondEngine(first, fastagi_port=ports[1], **engines) as other,
+            SecondNode(first, **shared) as second,
+        ):
+            yield first, other, second
+
+
+def keeps(system: System) -> bool:
+    """Whether the system's engine is the keeper of its Asterisk."""
+    assert system.settings.database_url is not None
+    with closing(psycopg.connect(system.settings.database_url)) as database:
+        rows = database.execute("SELECT engine FROM keepers").fetchall()
+    home = engine_id(system.data_dir).partition("/")[0]
+    return any(engine.partition("/")[0] == home for (engine,) in rows)
+
+
+@contextmanager
+def talking(system: System, booked: Booking, *, further_calls: int = 0) -> Iterator[Sipp]:
+    """A call, answered, that lasts until it is cut. The hidden number answers further calls too."""
+    caller = Caller(system)
+    with caller.hidden(calls=1 + further_calls), caller.dialling(booked.service) as sipp:
+        wait_talking(system, sipp)
+        yield sipp
+
+
+def durations(booked: Booking, calls: int) -> list[int]:
+    return sorted(record["duration"] for record in booked.wait_settled(calls))
+
+
+def test_calls_in_two_asterisks_share_a_bookings_seconds_exactly(
+    systems: tuple[System, SecondEngine, SecondNode],
+) -> None:
+    first, other, second = systems
+    booked = first.book("LARGE")
+    second.hidden.add(booked.destination)
+    began = time.monotonic()
+    with talking(first, booked) as one, talking(second, booked) as two:
+        for sipp in (one, two):
+            sipp.wait()
+    # Each had one half, and both were cut at the same time.
+    assert sum(durations(booked, 2)) == SECONDS
+    assert time.monotonic() - began < 0.75 * SECONDS
+    assert not keeps(other)
+    assert first.command("ledger", "verify", "--json") == []
+
+
+def test_a_deleted_bookings_calls_end_in_every_asterisk_at_once(
+    systems: tuple[System, SecondEngine, SecondNode],
+) -> None:
+    first, _, second = systems
+    booked = first.book("MEDIUM")
+    second.hidden.add(booked.destination)
+    with talking(first, booked) as one, talking(second, booked) as two:
+        began = time.monotonic()
+        assert second.request("DELETE", f"/bookings/{booked.id}").status == 204
+        for sipp in (one, two):
+            sipp.wait()
+        assert time.monotonic() - began < 5
+    durations(booked, 2)
+
+
+def test_when_the_keeper_dies_or_stops_the_other_engine_takes_its_calls_over(
+    systems: tuple[System, SecondEngine, SecondNode],
+) -> None:
+    first, other, _ = systems
+    booked, idle, caller = first.book("MEDIUM"), first.book("LARGE"), Caller(first)
+    assert (keeps(first), keeps(other)) == (True, False)
+    with talking(first, booked, further_calls=2) as one:
+        first.kill_engine()
+        killed = time.monotonic()
+        outcome = caller.call(idle.service, "uac_hangs_up", talk=100)
+        assert (outcome.status, outcome.waited < 1) == (200, True)
+        other.until(lambda: keeps(other), "the other engine takes over")
+        assert TAKE_OVER_SECONDS - 2 < time.monotonic() - killed < TAKE_OVER_SECONDS + 4
+        # Only a keeper can take seconds back from the first call.
+        assert caller.call(booked.service, "uac_hangs_up", talk=100).status == 200
+        first.start_engine()
+        first.wait_ready()
+        assert not keeps(first)
+        stopped = time.monotonic()
+        other.stop_engine()
+        first.until(lambda: keeps(first), "the first engine takes over")
+        assert time.monotonic() - stopped < 5
+        assert first.request("DELETE", f"/bookings/{booked.id}").status == 204
+        one.wait()
+    assert [record["duration"] for record in idle.wait_settled()] == [1]
+    assert durations(booked, 2)[0] == 1
+    assert first.command("ledger", "verify", "--json") == []
