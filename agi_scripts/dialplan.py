@@ -4,12 +4,8 @@ The AGI path, its arguments in order, and the channel variables that carry the a
 this file. What the dialplan reports afterwards is in engine/calls/reports.py.
 """
 
-<<<<<<< HEAD
 from engine.asterisk.call_variables import BRIDGE, NOT_TAKEN, SECONDS, TAKEN, VERDICT
 from engine.domain.booking import Booking
-=======
-from engine.asterisk.live_limits import BRIDGE, SECONDS, VERDICT
->>>>>>> 4b4c8b8 (Several engines work on one PostgreSQL database: each Asterisk has a keeper, and engines do errands for each other)
 from engine.domain.policy import Policy
 from engine.domain.prompts import Language, Prompt, sound_of
 from engine.domain.routing import Bridge, RouteDecision

@@ -17,16 +17,10 @@ from weakref import WeakValueDictionary
 import structlog
 
 from engine.asterisk.ami_link import AmiLink
-<<<<<<< HEAD
-from engine.asterisk.call_variables import BRIDGE, DIALED_PEER, NOT_TAKEN, SECONDS, TAKEN, VERDICT
-from engine.asterisk.errors import AmiError, AmiRefused, AmiUnavailable
-from engine.asterisk.pending_routes import PendingRoutes
-=======
 from engine.asterisk.errands import Elsewhere
 from engine.asterisk.errors import AmiRefused, AmiUnavailable
 from engine.asterisk.keepership import Keepership
 from engine.asterisk.live_limits import LiveLimits, Outcome
->>>>>>> 4b4c8b8 (Several engines work on one PostgreSQL database: each Asterisk has a keeper, and engines do errands for each other)
 from engine.asterisk.ringing_ends import RingingEnds
 from engine.bookings.adjustments import Adjustment, adjust_live
 from engine.calls.lease_rebalancing import (
@@ -52,11 +46,6 @@ from engine.storage.interface import Storage
 log = structlog.get_logger(__name__)
 
 LONGEST_WAIT_SECONDS = 1.0
-<<<<<<< HEAD
-# Asterisk receives a route, and reports an answer, well within this time.
-LONGEST_DELAY_SECONDS = 1.0
-=======
->>>>>>> 4b4c8b8 (Several engines work on one PostgreSQL database: each Asterisk has a keeper, and engines do errands for each other)
 
 
 class LimitKeeper:
@@ -266,58 +255,7 @@ class LimitKeeper:
         outcome = await self._live.set(limit)
         if outcome is Outcome.UNSURE:
             self._unsure.add(booking_id)
-<<<<<<< HEAD
-            return False
-        except AmiError:
-            return False  # no such channel: the call has just ended
-
-    async def _set_talking(self, channel: str, limit: TalkLimit) -> bool:
-        """Returns whether the call can keep to the limit. If deciding on it took too long, it has talked past it."""
-        left_ms = limit.left_ms - (self._clock.timestamp().boot_ms - limit.at_boot_ms)
-        seconds = max(left_ms, SHORTEST_LIMIT_MS) / 1000
-        await self._link.action("AbsoluteTimeout", Channel=channel, Timeout=f"{seconds:.3f}")
-        return left_ms > 0
-
-    async def _set_ringing(self, booking_id: BookingId, limit: TalkLimit) -> bool:
-        """Changes the lease that the dialplan will read at the answer. Returns whether it surely will read this one.
-
-        Asterisk carries out the actions in this order. The dialplan sets VERDICT after the lease, and reads the lease
-        after Dial() has set DIALED_PEER; where the callee hears something first, after it has set TAKEN as well.
-        """
-        await self._routes.until_sent(limit.call_id, LONGEST_DELAY_SECONDS)
-        caller = limit.call_id
-        verdict, _, peer, taken = await asyncio.gather(
-            self._link.action("Getvar", Channel=caller, Variable=VERDICT),
-            self._link.action("Setvar", Channel=caller, Variable=SECONDS, Value=str(limit.leased)),
-            self._link.action("Getvar", Channel=caller, Variable=DIALED_PEER),
-            self._link.action("Getvar", Channel=caller, Variable=TAKEN),
-        )
-        is_connected = bool(peer.value) and taken.value != NOT_TAKEN
-        if verdict.value == BRIDGE and not is_connected:
-            return True
-        # It was answered just now, perhaps with the old lease: once that is reported, its limit can be lowered. Or the
-        # route is still on its way to Asterisk, from an engine that has ended meanwhile.
-        answered = await self._when_reported(limit) if is_connected else None
-        if answered is None or answered.channel is None:
-            self._unsure.add(booking_id)
-            return False
-        return await self._set_talking(answered.channel, answered)
-
-    async def _when_reported(self, limit: TalkLimit) -> TalkLimit | None:
-        """Returns the limit of a call that Asterisk has connected, once its answer is noted; None if it is not."""
-        reported = self._answer_awaited.setdefault(limit.call_id, asyncio.Event())
-        try:
-            # It may have been noted since the shares were planned.
-            answered = await self._storage.run(limit_if_answered, limit, self._clock.timestamp())
-            if answered is None:
-                await wait_for(reported, LONGEST_DELAY_SECONDS)
-                answered = await self._storage.run(limit_if_answered, limit, self._clock.timestamp())
-            return answered
-        finally:
-            self._answer_awaited.pop(limit.call_id, None)
-=======
         return outcome is Outcome.SET
->>>>>>> 4b4c8b8 (Several engines work on one PostgreSQL database: each Asterisk has a keeper, and engines do errands for each other)
 
     @asynccontextmanager
     async def _exclusive(self, booking_id: BookingId) -> AsyncIterator[None]:

@@ -7,10 +7,10 @@ from enum import Enum, auto
 import structlog
 
 from engine.asterisk.ami_link import AmiLink
+from engine.asterisk.call_variables import BRIDGE, DIALED_PEER, NOT_TAKEN, SECONDS, TAKEN, VERDICT
 from engine.asterisk.errors import AmiError, AmiUnavailable
 from engine.asterisk.keepership import Keepership
 from engine.asterisk.pending_routes import PendingRoutes
-from engine.asterisk.ringing_ends import DIALED_PEER
 from engine.calls.lease_rebalancing import TalkLimit, limit_if_answered
 from engine.domain.ids import CallId
 from engine.runtime.clock import Clock
@@ -23,9 +23,6 @@ log = structlog.get_logger(__name__)
 SHORTEST_LIMIT_MS = 10
 # Asterisk receives a route, and reports an answer, well within this time.
 LONGEST_DELAY_SECONDS = 1.0
-# Variables of the caller's channel, see asterisk_conf/drop_in/extensions_rented_numbers.conf.
-VERDICT, BRIDGE = "RN_VERDICT", "BRIDGE"
-SECONDS = "RN_SECONDS"
 
 
 class Outcome(Enum):
@@ -92,21 +89,23 @@ class LiveLimits:
     async def _set_ringing(self, limit: TalkLimit) -> Outcome:
         """Changes the lease that the dialplan will read at the answer. It is SET if it surely will read this one.
 
-        Asterisk carries out the three actions in this order. The dialplan sets VERDICT after the lease, and Dial()
-        sets DIALED_PEER before the dialplan reads the lease.
+        Asterisk carries out the actions in this order. The dialplan sets VERDICT after the lease, and reads the lease
+        after Dial() has set DIALED_PEER; where the callee hears something first, after it has set TAKEN as well.
         """
         await self._routes.until_sent(limit.call_id, LONGEST_DELAY_SECONDS)
         caller = limit.call_id
-        verdict, _, peer = await asyncio.gather(
+        verdict, _, peer, taken = await asyncio.gather(
             self._link.action("Getvar", Channel=caller, Variable=VERDICT),
             self._link.action("Setvar", Channel=caller, Variable=SECONDS, Value=str(limit.leased)),
             self._link.action("Getvar", Channel=caller, Variable=DIALED_PEER),
+            self._link.action("Getvar", Channel=caller, Variable=TAKEN),
         )
-        if verdict.value == BRIDGE and not peer.value:
+        is_connected = bool(peer.value) and taken.value != NOT_TAKEN
+        if verdict.value == BRIDGE and not is_connected:
             return Outcome.SET
         # It was answered just now, perhaps with the old lease: once that is reported, its limit can be lowered. Or the
         # route is still on its way to Asterisk, from another engine.
-        answered = await self._when_reported(limit) if peer.value else None
+        answered = await self._when_reported(limit) if is_connected else None
         if answered is None or answered.channel is None:
             return Outcome.UNSURE
         return await self._set_talking(answered.channel, answered)

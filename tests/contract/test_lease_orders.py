@@ -15,14 +15,8 @@ from typing import Any
 import pytest
 from panoramisk.message import Message
 
-<<<<<<< HEAD
 from engine.asterisk.call_variables import BRIDGE, DIALED_PEER, VERDICT
 from engine.asterisk.limit_keeper import LimitKeeper
-=======
-from engine.asterisk.limit_keeper import LimitKeeper
-from engine.asterisk.live_limits import BRIDGE, VERDICT
-from engine.asterisk.ringing_ends import DIALED_PEER
->>>>>>> 4b4c8b8 (Several engines work on one PostgreSQL database: each Asterisk has a keeper, and engines do errands for each other)
 from engine.calls import report_intake
 from engine.calls.lifecycle import call_ended
 from engine.domain.booking import move_leases

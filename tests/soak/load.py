@@ -12,11 +12,7 @@ from collections.abc import Awaitable, Callable
 from agi_scripts.dialplan import BOOKING, CAUSE, ROUTE
 from agi_scripts.request_auth import request_mac
 from bench.system import BenchSystem
-<<<<<<< HEAD
 from engine.asterisk.call_variables import SECONDS, VERDICT
-=======
-from engine.asterisk.live_limits import SECONDS, VERDICT
->>>>>>> 4b4c8b8 (Several engines work on one PostgreSQL database: each Asterisk has a keeper, and engines do errands for each other)
 from tests.integration import fake_reports
 from tests.integration.fake_asterisk import ALLOWED, AgiCall, Channel
 from tests.integration.fake_channels import FakeChannels, UpCall

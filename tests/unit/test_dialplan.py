@@ -7,13 +7,7 @@ import pytest
 from agi_scripts import dialplan
 from engine.asterisk.call_variables import DIALED_PEER, SECONDS, VERDICT
 from engine.asterisk.config_files import TEMPLATES, render
-<<<<<<< HEAD
 from engine.asterisk.exposures import NEEDED_MODULES, VOICE_MODULES
-=======
-from engine.asterisk.exposures import NEEDED_MODULES
-from engine.asterisk.live_limits import SECONDS, VERDICT
-from engine.asterisk.ringing_ends import DIALED_PEER
->>>>>>> 4b4c8b8 (Several engines work on one PostgreSQL database: each Asterisk has a keeper, and engines do errands for each other)
 from engine.asterisk.silent_trunks import CONTEXT, EXTENSION, LABEL, TRIED
 from engine.domain.failover import FINAL_ANSWERS, NOT_FINAL, ends_search, final_answers_pattern
 from engine.domain.rejections import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER

@@ -5,10 +5,6 @@ import pytest
 from engine.asterisk import ami_connection
 from engine.asterisk.call_variables import BRIDGE, VERDICT
 from engine.asterisk.config_files import TEMPLATES
-<<<<<<< HEAD
-=======
-from engine.asterisk.live_limits import BRIDGE, VERDICT
->>>>>>> 4b4c8b8 (Several engines work on one PostgreSQL database: each Asterisk has a keeper, and engines do errands for each other)
 from engine.calls import reports
 from engine.calls.reports import AnswerReport, EndReport, ReportReader
 from engine.domain.call_ends import DialplanEnd
