@@ -43,8 +43,9 @@ class View(NamedTuple):
     width: int
 
 
-# The first and the last are as different as can be.
+# Views below this width must not need sideways scrolling, in no part of a page.
 NARROW = 400
+# The first and the last are as different as can be.
 VIEWS = (View("light", 1280), View("light", 390), View("dark", 1280), View("dark", 390))
 
 

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
 from engine.accounts.sign_in import new_session
 from engine.bookings.lifecycle import BookingRequest, book
@@ -28,7 +28,10 @@ from tests.integration.api_helpers import CALLBACK, PEPPER
 from tests.integration.database_world import WorldClock, world_on_disk
 from tests.integration.web_helpers import SITE
 from tests.integration.web_server import served_pages
-from tests.playwright_browser import running_browser, watched_page
+from tests.playwright_browser import signed_in_page
+
+pytest_plugins = ["tests.integration.browser_fixtures"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BOOKINGS, LIVE_CALLS = (int(each) for each in os.environ.get("CONSOLE_FULL", "120 20").split())
 IN_ONE_TRANSACTION = 500
@@ -122,15 +125,14 @@ async def look_at_live_calls(url: str, tab: Page) -> None:
 
 
 @pytest.mark.timeout(600)
-async def test_the_pages_of_a_full_database_can_be_used_at_once(tmp_path: Path) -> None:
+async def test_the_pages_of_a_full_database_can_be_used_at_once(tmp_path: Path, browser: Browser) -> None:
     async with world_on_disk(tmp_path) as world:
         await fill(world)
         ends_at = EpochMs(world.now + HOUR_MS)
         opened = await world.storage.run(new_session, Role.OPERATOR, None, ends_at, PEPPER, world.now)
         async with (
             served_pages(tmp_path, world.storage, WorldClock(world), world.database) as (url, _, _),
-            running_browser() as browser,
-            watched_page(browser, cookie=(SITE.cookie, opened.secret, f"{url}/console")) as watched,
+            signed_in_page(browser, SITE, url, opened.secret) as watched,
         ):
             await look_at_bookings(url, watched.page)
             await look_at_live_calls(url, watched.page)
