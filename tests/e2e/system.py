@@ -261,8 +261,12 @@ class System:
         return done.stderr
 
     def _command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.program("engine", *words)
+
+    def program(self, module: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Runs a Python program with the settings of this system."""
         return subprocess.run(
-            [sys.executable, "-m", "engine", *words],
+            [sys.executable, "-m", module, *words],
             env={**os.environ, **self._environment},
             capture_output=True,
             check=False,

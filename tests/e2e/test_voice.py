@@ -13,16 +13,14 @@ from engine.asterisk.prompts import DIRECTORY, SOUNDS
 from phones import messages, speech, tone
 from phones.baresip import Baresip
 from phones.errors import CallEndedError
+from phones.prompts import FITS, decoded
 from tests.e2e.booking import Booking
 from tests.e2e.calls import SOURCE, Caller, Outcome
-from tests.e2e.prompts import decoded
 from tests.e2e.system import System
 
 # The operator's own recording of one prompt.
 OWN, OWN_HZ, OWN_SECONDS = "nl/paused", 440, 1.5
 PLAN = {"seconds": 120, "calls": 25, "valid_for": 3600}
-# A prompt fits its recording better than 0.99, and any other one worse than 0.8.
-FITS = 0.95
 # Until the first sound, and until the answer after the last one.
 SOON_SECONDS = 1.0
 
