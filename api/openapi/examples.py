@@ -49,6 +49,7 @@ from api.schemas.callbacks import (
 from api.schemas.cdrs import CdrBody, CdrPage
 from api.schemas.common import Outgoing, Page
 from api.schemas.explanations import ExplanationBody
+from api.schemas.hours import Hours, OpenTime
 from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
 from api.schemas.traces import TraceBody
 from engine.domain.account_state import AccountState
@@ -57,6 +58,7 @@ from engine.domain.call_ends import HungUpBy
 from engine.domain.dispositions import Disposition
 from engine.domain.event_kinds import CallbackTest
 from engine.domain.explanation import LimitedBy
+from engine.domain.hours import hours_as_json, hours_from_text
 from engine.domain.notifications import EventType
 from engine.domain.number_plan import national_spelling, tel_link
 from engine.domain.policy import UsagePlan
@@ -73,6 +75,7 @@ PARTS = ("database", "ami", "asterisk")
 
 BOOKED_AT = rfc3339(story.BOOKED_AT)
 ENDS_AT = rfc3339(story.BOOKING.end_at)
+OPEN = hours_from_text("Europe/Brussels", ["mon-fri 09:00-17:30", "sat 10:00-12:00"])
 
 
 def shown(body: Outgoing) -> dict[str, Any]:
@@ -101,6 +104,7 @@ BOOKING = BookingBody(
     caller_id=CallerId.CALLER,
     refuse_anonymous=False,
     paused=False,
+    hours=None,
     label="Order 1871",
     metadata={"order": "1871"},
     language=Language.EN,
@@ -237,7 +241,14 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     ],
     NumberWish: [{}, {"country": "BE", "area": "2"}, {"service": story.SWAPPED}],
     BookingChange: [{"usagePlan": "MEDIUM"}, {"usagePlan": "SMALL", "maxCallSeconds": None, "callback": CALLBACK}],
-    BookingPatchBody: [{"paused": True}, {"label": None, "metadata": {"order": "1871", "desk": "north"}}],
+    Hours: [hours_as_json(OPEN)],
+    OpenTime: hours_as_json(OPEN)["open"],
+    BookingPatchBody: [
+        {"paused": True},
+        {"hours": hours_as_json(OPEN)},
+        {"hours": None},
+        {"label": None, "metadata": {"order": "1871", "desk": "north"}},
+    ],
     BookingBody: [shown(BOOKING)],
     BookingPage: [shown(Page(data=[BOOKING], has_more=True, next_cursor=CURSOR))],
     NewBlockedCaller: [{"caller": CALLER}],

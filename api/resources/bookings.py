@@ -54,6 +54,7 @@ async def create(request: web.Request) -> web.Response:
         None if body.start_time is None else instant_from(body.start_time),
         body.whisper,
         body.screening,
+        None if body.hours is None else body.hours.weekly(),
     )
 
     def book(tx: Transaction) -> KeptAnswer:
@@ -137,6 +138,7 @@ def _changes(body: BookingPatchBody) -> dict[str, Any]:
         "language": body.language,
         "whisper": body.whisper,
         "screening": body.screening,
+        "hours": body.hours_sent(),
     }
 
 

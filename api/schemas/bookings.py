@@ -33,7 +33,9 @@ from api.schemas.fields import (
     WantedScreening,
     described,
 )
+from api.schemas.hours import Hours
 from engine.domain.booking import Booking, BookingStatus, CallerId, status_at
+from engine.domain.hours import ANY_TIME, WeeklyHours
 from engine.domain.number_choice import ANY_COUNTRY, NumberRequest
 from engine.domain.number_plan import national_spelling, tel_link
 from engine.domain.numbers import E164
@@ -130,13 +132,15 @@ class NewBooking(NumberWish, LimitFields):
     screening: WantedScreening = Screening.NONE
     """`press1`: the hidden number's side must press 1 before the two are connected. A voicemail box cannot, so it gets
     no call and costs nothing: seconds count from the key on."""
+    hours: Kept[Hours] = None
+    """The times of the week at which it takes calls. Without it: at any time."""
     start_time: Kept[InstantSent] = None
     """When the booking begins: its plan's days count from then, and calls before are refused. It holds its number from
     now on. At most a year ahead; a time that has passed means now."""
 
 
 class BookingPatchBody(LimitFields):
-    """Fields that are left out stay as they are. `null` removes a limit or the label, and is refused elsewhere."""
+    """Fields that are left out stay. `null` removes a limit, the hours or the label, and is refused elsewhere."""
 
     destination: Kept[Destination] = None
     """The number to hide from now on."""
@@ -158,14 +162,22 @@ class BookingPatchBody(LimitFields):
     """Whether the hidden number's side hears from now on that a call comes through its rented number."""
     screening: Kept[WantedScreening] = None
     """What the hidden number's side must do from now on before the two are connected."""
+    hours: Hours | None = None
+    """The times of the week at which it takes calls from now on. Live calls go on."""
 
     def label_sent(self) -> str | None:
         """The label; None if the body has none, empty if it removes the label, as `BookingPatch` has it."""
         return (self.label or "") if "label" in self.model_fields_set else None
 
+    def hours_sent(self) -> WeeklyHours | None:
+        """The hours; None if the body has none, ANY_TIME if it removes them, as `BookingPatch` has it."""
+        if "hours" not in self.model_fields_set:
+            return None
+        return ANY_TIME if self.hours is None else self.hours.weekly()
+
 
 class BookingChange(BookingPatchBody):
-    """Fields that are left out stay as they are. `null` removes a limit or the label, and is refused elsewhere."""
+    """Fields that are left out stay. `null` removes a limit, the hours or the label, and is refused elsewhere."""
 
     usage_plan: Plan
     """The plan whose seconds, calls and days are added."""
@@ -211,6 +223,8 @@ class BookingBody(Outgoing):
     """Whether callers who withhold their number are refused."""
     paused: bool
     """Whether calls are refused for now. This does not change `status`."""
+    hours: Hours | None
+    """The times of the week at which it takes calls. `null`: at any time."""
     label: str | None
     metadata: dict[str, str]
     language: Language
@@ -245,6 +259,7 @@ class BookingBody(Outgoing):
             caller_id=booking.caller_id,
             refuse_anonymous=booking.refuse_anonymous,
             paused=booking.paused,
+            hours=None if booking.hours is None else Hours.of(booking.hours),
             label=booking.label or None,
             metadata=dict(booking.metadata),
             language=booking.language or policy.language,

@@ -54,6 +54,7 @@ def booking_record(owned: OwnedBooking, now: EpochMs, policy: Policy) -> dict[st
         "createdAt": rfc3339(booking.created_at),
         "callback": masked_text(booking.callback),
         "paused": booking.paused,
+        "hours": booking.hours and str(booking.hours),
         "label": masked_text(booking.label) or None,
         "metadata": {masked_text(key): masked_text(value) for key, value in booking.metadata.items()},
         "callerId": booking.caller_id.value,

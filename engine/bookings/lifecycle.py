@@ -13,6 +13,7 @@ from engine.domain.booking import Booking, BookingStatus, CallerId
 from engine.domain.destinations import allowed_destination
 from engine.domain.errors import BookingGone, DestinationIsOurs, NotFound
 from engine.domain.events import WhyGone
+from engine.domain.hours import ANY_TIME, WeeklyHours
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.metering import Credit
 from engine.domain.notes import Metadata
@@ -61,6 +62,7 @@ class BookingRequest:
     start_at: EpochMs | None = None
     whisper: bool = False
     screening: Screening = Screening.NONE
+    hours: WeeklyHours | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,7 @@ class BookingPatch:
 
     Attributes:
         limits: The limits that change, by their names in `BookingLimits`. None resets a limit to the operator's.
+        hours: The times of the week at which it takes calls; ANY_TIME for any time.
     """
 
     destination: E164 | None = None
@@ -82,6 +85,7 @@ class BookingPatch:
     language: Language | None = None
     whisper: bool | None = None
     screening: Screening | None = None
+    hours: WeeklyHours | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         start_at=start_at,
         whisper=request.whisper,
         screening=request.screening,
+        hours=request.hours,
     )
     tx.bookings.insert(booking)
     _grant(tx, booking, allowance, now)
@@ -203,6 +208,8 @@ def _changed(tx: Transaction, booking: Booking, changes: BookingPatch, policy: P
         if fields["destination"] != booking.destination and not is_simulated(booking.service):
             tx.withdraw(Kind.DESTINATION, booking.id)
     changed = {name: value for name, value in fields.items() if value is not None}
+    if changes.hours is not None:
+        changed["hours"] = None if changes.hours == ANY_TIME else changes.hours
     return replace(booking, limits=replace(booking.limits, **changes.limits), **changed)
 
 

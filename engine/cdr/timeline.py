@@ -25,6 +25,7 @@ REFUSED: Mapping[Reason, str] = {
     Reason.ACCOUNT_SUSPENDED: "the operator had suspended the account",
     Reason.NOT_BEGUN: "the booking had not begun",
     Reason.PAUSED: "the booking was paused",
+    Reason.OUTSIDE_HOURS: "the booking took no calls at that time of the week",
     Reason.DESTINATION_IS_OURS: "the hidden number was a rented number itself",
     Reason.DESTINATION_NOT_ALLOWED: "the operator did not allow the hidden number any more",
     Reason.CALLER_BLOCKED: "the booking blocked this caller",

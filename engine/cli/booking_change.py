@@ -8,7 +8,7 @@ import typer
 
 from engine.bookings import lifecycle
 from engine.bookings.lifecycle import BookingPatch
-from engine.cli.booking_create import checked_metadata
+from engine.cli.booking_create import HoursOption, TimeZone, checked_metadata
 from engine.cli.booking_rows import check_callback, now_of, owned_booking, row_of
 from engine.cli.database import run_command
 from engine.cli.given_numbers import booking_named
@@ -21,6 +21,7 @@ from engine.control.protocol import EngineSilent
 from engine.control.requests import ShareSeconds
 from engine.domain.booking import CallerId
 from engine.domain.errors import InvalidInput
+from engine.domain.hours import ANY_TIME, WeeklyHours, hours_from_text
 from engine.domain.ids import BookingId
 from engine.domain.policy import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, BookingLimits
 from engine.domain.prompts import Language
@@ -84,6 +85,9 @@ def change(
     screening: Annotated[
         Screening | None, typer.Option(help="What the destination must do before a call is connected and charged.")
     ] = None,
+    hours: HoursOption = None,
+    time_zone: TimeZone = "UTC",
+    any_time: Annotated[bool, typer.Option("--any-time", help="Take calls at any time again.")] = False,
     max_concurrent_calls: ConcurrentCalls = None,
     max_calls_per_caller_per_hour: CallsPerCaller = None,
     max_call_seconds: CallSeconds = None,
@@ -106,6 +110,7 @@ def change(
         language=language,
         whisper=whisper,
         screening=screening,
+        hours=_hours(time_zone, hours or [], removed=any_time),
     )
     if patch == BookingPatch():
         raise InvalidInput(["nothing to change: `bookings change --help` shows what can be changed"])
@@ -130,6 +135,15 @@ def _limits(*given: int | None) -> dict[str, int | None]:
     """Returns the limits that were given, by their names in BookingLimits; a 0 becomes None, which removes one."""
     names = (each.name for each in fields(BookingLimits))
     return {name: limit or None for name, limit in zip(names, given, strict=True) if limit is not None}
+
+
+def _hours(time_zone: str, given: list[str], *, removed: bool) -> WeeklyHours | None:
+    """Returns the new hours; None: they stay as they are. Raises InvalidInput."""
+    if given and removed:
+        raise InvalidInput(["give either --hours or --any-time"])
+    if removed:
+        return ANY_TIME
+    return hours_from_text(time_zone, given) if given else None
 
 
 def _metadata(label: str | None, given: list[str], *, removed: bool) -> dict[str, str] | None:

@@ -17,6 +17,7 @@ from engine.domain import notes
 from engine.domain.booking import CallerId
 from engine.domain.destinations import COUNTRIES
 from engine.domain.errors import InvalidInput
+from engine.domain.hours import hours_from_text
 from engine.domain.number_choice import ANY_COUNTRY, AREA, NumberRequest
 from engine.domain.numbers import E164, PREFIX, is_e164
 from engine.domain.policy import (
@@ -46,6 +47,11 @@ CallSeconds = Annotated[
 app = typer.Typer(add_completion=False)
 
 
+HoursOption = Annotated[
+    list[str] | None,
+    typer.Option(help="When it takes calls, such as `mon-fri 09:00-17:30`; may be repeated. Without it: at any time."),
+]
+TimeZone = Annotated[str, typer.Option(help="The time zone of --hours, such as Europe/Brussels.")]
 Destination = Annotated[
     str | None,
     typer.Argument(
@@ -83,6 +89,8 @@ def create(
     language: Annotated[
         Language | None, typer.Option(help="The language of what is spoken in calls; without it, the general one.")
     ] = None,
+    hours: HoursOption = None,
+    time_zone: TimeZone = "UTC",
     start: Annotated[
         str | None, typer.Option(help="When it begins (RFC 3339); its plan's days count from then. Without it: now.")
     ] = None,
@@ -127,6 +135,7 @@ def create(
         start_at,
         whisper,
         screening,
+        hours_from_text(time_zone, hours) if hours else None,
     )
     show_one(_book(settings, request, owner.name), as_json=as_json)
 

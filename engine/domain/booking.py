@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from engine.domain.errors import BookingGone, IllegalTransition
+from engine.domain.hours import WeeklyHours
 from engine.domain.ids import AccountId, BookingId
 from engine.domain.metering import Credit, seconds_to_lease
 from engine.domain.notes import Metadata
@@ -93,6 +94,7 @@ class Booking:
         whisper: Whether the hidden number's side hears, before the two are connected, that the call comes through the
             rented number.
         screening: What the hidden number's side must do before the two are connected.
+        hours: The times of the week at which it takes calls; None for any time.
     """
 
     id: BookingId
@@ -117,6 +119,7 @@ class Booking:
     start_at: EpochMs | None = None
     whisper: bool = False
     screening: Screening = Screening.NONE
+    hours: WeeklyHours | None = None
 
     @property
     def begins_at(self) -> EpochMs:
@@ -279,6 +282,7 @@ def _with_credit(booking: Booking, seconds: Credit, calls: Credit) -> Booking:
         booking.start_at,
         booking.whisper,
         booking.screening,
+        booking.hours,
     )
 
 

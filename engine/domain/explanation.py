@@ -16,6 +16,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.CALLS_SPENT: "The booking has no calls left; a renewal adds some.",
     Reason.NOT_BEGUN: "The booking begins at {start_time}.",
     Reason.PAUSED: "The booking is paused; its owner can let calls through again.",
+    Reason.OUTSIDE_HOURS: "The booking takes calls only at these times: {hours}.",
     Reason.DESTINATION_IS_OURS: "The hidden number is now a rented number itself: the call would never arrive.",
     Reason.DESTINATION_NOT_ALLOWED: "The operator no longer allows the hidden number, because of its {broken_rule}.",
     Reason.CALLER_BLOCKED: "This caller is blocked on the booking.",
@@ -79,6 +80,7 @@ class Explanation:
         return SENTENCES[self.reason].format(
             seconds=self.seconds,
             broken_rule=policy.destinations.broken_rule(self.booking.destination),
+            hours=self.booking.hours,
             start_time=rfc3339(self.booking.begins_at),
             end_time=rfc3339(self.booking.end_at),
             calls_up=self.booking.calls.leased,

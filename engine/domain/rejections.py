@@ -18,6 +18,7 @@ class Reason(StrEnum):
     CALLS_SPENT = "calls_spent"
     NOT_BEGUN = "not_begun"
     PAUSED = "paused"
+    OUTSIDE_HOURS = "outside_hours"
     DESTINATION_IS_OURS = "destination_is_ours"
     DESTINATION_NOT_ALLOWED = "destination_not_allowed"
     CALLER_BLOCKED = "caller_blocked"
@@ -62,6 +63,7 @@ CREDIT_SPENT = replace(BOOKING_EXPIRED, prompt=Prompt.SPENT)
 ACCOUNT_SUSPENDED = Reject(Cause.NO_ANSWER, Disposition.ACCOUNT_SUSPENDED, Prompt.PAUSED)
 BOOKING_NOT_BEGUN = Reject(Cause.NO_ANSWER, Disposition.NOT_BEGUN, Prompt.PAUSED)
 BOOKING_PAUSED = Reject(Cause.NO_ANSWER, Disposition.PAUSED, Prompt.PAUSED)
+OUTSIDE_HOURS = Reject(Cause.NO_ANSWER, Disposition.OUTSIDE_HOURS, Prompt.PAUSED)
 ALL_SLOTS_HELD = Reject(Cause.USER_BUSY, Disposition.ALL_SLOTS_HELD, Prompt.LINES)
 CONCURRENCY_LIMIT = Reject(Cause.USER_BUSY, Disposition.CONCURRENCY_LIMIT, Prompt.LINES)
 ACCOUNT_LIMIT = Reject(Cause.USER_BUSY, Disposition.ACCOUNT_LIMIT, Prompt.LINES)
@@ -84,6 +86,7 @@ _ANSWERS: dict[Reason, Reject] = {
     Reason.CALLS_SPENT: CREDIT_SPENT,
     Reason.NOT_BEGUN: BOOKING_NOT_BEGUN,
     Reason.PAUSED: BOOKING_PAUSED,
+    Reason.OUTSIDE_HOURS: OUTSIDE_HOURS,
     Reason.DESTINATION_IS_OURS: FORBIDDEN,
     Reason.DESTINATION_NOT_ALLOWED: FORBIDDEN,
     Reason.CALLER_BLOCKED: CALLER_BLOCKED,

@@ -104,14 +104,15 @@ def judge(facts: Facts, now: EpochMs, policy: Policy) -> Reason:
         return why_expired(booking)
     if booking.start_at is not None and now < booking.start_at:
         return Reason.NOT_BEGUN
-    return _judge_active(facts, booking, policy)
+    return _judge_active(facts, booking, now, policy)
 
 
-def _judge_active(facts: Facts, booking: Booking, policy: Policy) -> Reason:
+def _judge_active(facts: Facts, booking: Booking, now: EpochMs, policy: Policy) -> Reason:
     limits = limits_in_force(booking, policy)
     rules = (
         # First, so that a paused booking gives every caller the same answer.
         (booking.paused, Reason.PAUSED),
+        (booking.hours is not None and not booking.hours.are_open(now), Reason.OUTSIDE_HOURS),
         (facts.destination_is_ours, Reason.DESTINATION_IS_OURS),
         (policy.destinations.broken_rule(booking.destination) is not None, Reason.DESTINATION_NOT_ALLOWED),
         (facts.caller_blocked, Reason.CALLER_BLOCKED),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.domain.booking import Booking, CallerId
+from engine.domain.hours import as_column, from_column
 from engine.domain.ids import AccountId, BookingId
 from engine.domain.metering import Credit
 from engine.domain.notes import as_text, digests
@@ -177,7 +178,7 @@ def booking_from_row(row: Row) -> Booking:
     """Builds a booking from a row that begins with the columns `{bookings}`."""
     booking_id, account_id, service, destination, usage_plan, callback = row[:6]
     created_at, end_at, exhausted_at, gone_at = row[6:10]
-    caller_id, refuse_anonymous, paused, label, metadata, language, start_at, whisper, screening = row[21:30]
+    caller_id, refuse_anonymous, paused, label, metadata, language, start_at, whisper, screening, hours = row[21:31]
     return Booking(
         booking_id,
         account_id,
@@ -201,6 +202,7 @@ def booking_from_row(row: Row) -> Booking:
         start_at,
         bool(whisper),
         _SCREENINGS[screening],
+        None if hours is None else from_column(hours),
     )
 
 
@@ -209,7 +211,7 @@ def booking_to_row(booking: Booking) -> dict[str, Any]:
     row = fields_of(booking)
     row |= fields_of(row.pop("limits"))
     row |= {name: int(row[name]) for name in ("refuse_anonymous", "paused", "whisper")}
-    row["metadata"] = as_text(booking.metadata)
+    row |= {"metadata": as_text(booking.metadata), "hours": as_column(booking.hours)}
     for unit in ("seconds", "calls"):
         row |= {f"{unit}_{part}": amount for part, amount in fields_of(row.pop(unit)).items()}
     return row

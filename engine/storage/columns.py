@@ -40,6 +40,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "start_at",
         "whisper",
         "screening",
+        "hours",
     ),
     "calls": (
         "call_id",

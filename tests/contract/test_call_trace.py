@@ -209,6 +209,7 @@ def test_every_recorded_refusal_has_words() -> None:
 EARLIER = {
     Disposition.EXPIRED: "the booking was expired. The caller got SIP 410.",
     Disposition.ACCOUNT_SUSPENDED: "the operator had suspended the account. The caller got SIP 480.",
+    Disposition.OUTSIDE_HOURS: f"{REFUSED[Reason.OUTSIDE_HOURS]}. The caller got SIP 480.",
     Disposition.NOT_BEGUN: "the booking had not begun. The caller got SIP 480.",
     Disposition.PAUSED: "the booking was paused. The caller got SIP 480.",
     Disposition.FORBIDDEN: "the hidden number must not be called. The caller got SIP 403.",

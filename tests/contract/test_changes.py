@@ -10,10 +10,11 @@ from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingPatch, BookingRequest
 from engine.domain.booking import Booking, CallerId
 from engine.domain.errors import BookingGone, DestinationIsOurs, InvalidDestination, NotFound, VoiceIsOff
+from engine.domain.hours import ANY_TIME, hours_from_text
 from engine.domain.ids import AccountId, CallId
 from engine.domain.policy import BookingLimits, UsagePlan
 from engine.domain.prompts import Language
-from engine.domain.rejections import BOOKING_EXPIRED, BOOKING_PAUSED
+from engine.domain.rejections import BOOKING_EXPIRED, BOOKING_PAUSED, OUTSIDE_HOURS
 from engine.domain.routing import Bridge
 from engine.domain.screening import Screening
 from tests.contract.samples import CALLBACK, DAY, HIDDEN, OTHER_HIDDEN, SECOND
@@ -49,11 +50,13 @@ async def test_a_change_affects_only_the_fields_sent(world: World) -> None:
         "language": Language.NL,
         "whisper": True,
         "screening": Screening.PRESS1,
+        "hours": hours_from_text("Europe/Brussels", ["mon-fri 09:00-17:30"]),
     }
     changed = await change(world, booking, **everything, limits={"max_call_seconds": None, "max_concurrent_calls": 2})
     assert changed == replace(booking, **everything, limits=BookingLimits(max_concurrent_calls=2))
     assert await world.stored(booking) == changed
     assert await change(world, booking) == changed
+    assert (await change(world, booking, hours=ANY_TIME)).hours is None
     assert len(world.rows("SELECT id FROM grants")) == 1
 
 
@@ -104,6 +107,25 @@ async def test_a_paused_booking_refuses_and_records_without_a_callback_until_it_
     await change(world, booking, paused=False)
     assert await world.stored(booking) == booking
     assert isinstance(await world.route(booking.service, "c2"), Bridge)
+
+
+async def test_outside_its_hours_a_booking_refuses_and_records_and_live_calls_go_on(world: World) -> None:
+    # START is a Sunday, 12:00 in UTC.
+    booking = await book(world, hours=hours_from_text("UTC", ["sun 12:00-12:01"]))
+    assert await world.stored(booking) == booking
+    await world.bridge(booking, "in time")
+    await world.answered(CallId("in time"))
+    world.now += 60 * SECOND
+    assert await world.route(booking.service, "late") == OUTSIDE_HOURS
+    records = world.rows("SELECT call_id, duration, disposition, reason FROM cdrs")
+    assert [tuple(row.values()) for row in records] == [("late", 0, "OUTSIDE_HOURS", "outside_hours")]
+    assert world.rows("SELECT * FROM outbox") == []
+    assert (await world.sweep()).channels == []
+    settled = await world.ended(CallId("in time"), 60 * SECOND)
+    assert settled is not None
+    assert settled.cdr.duration == 60
+    await change(world, booking, hours=ANY_TIME)
+    assert isinstance(await world.route(booking.service), Bridge)
 
 
 async def test_a_pause_does_not_end_live_calls(world: World) -> None:

@@ -51,6 +51,7 @@ async def test_a_new_booking_has_every_field_of_the_contract(api: Api) -> None:
         "callerId": "caller",
         "refuseAnonymous": False,
         "paused": False,
+        "hours": None,
         "label": None,
         "metadata": {},
         "language": "en",

@@ -33,6 +33,7 @@ async def test_a_patch_changes_the_given_fields_and_adds_no_credit(api: Api) -> 
         "language": "nl",
         "whisper": True,
         "screening": "press1",
+        "hours": {"timeZone": "UTC", "open": [{"days": ["sun"], "from": "00:00", "to": "24:00"}]},
     }
     answer = await patch(api, booking, **changes)
     assert (answer.status, answer.body) == (200, booking | changes)
@@ -42,6 +43,35 @@ async def test_a_patch_changes_the_given_fields_and_adds_no_credit(api: Api) -> 
     assert (await patch(api, booking)).body == answer.body
     removed = await patch(api, booking, label=None, metadata={})
     assert removed.body == answer.body | {"label": None, "metadata": {}}
+
+
+async def test_hours_are_set_changed_and_removed(api: Api) -> None:
+    office: dict[str, Any] = {
+        "timeZone": "Europe/Brussels",
+        "open": [{"days": ["mon", "fri"], "from": "09:00", "to": "17:30"}],
+    }
+    booking = await api.book(hours=office)
+    assert booking["hours"] == office
+    why = (await api.call("GET", f"/bookings/{booking['id']}/explain")).body  # a Sunday
+    assert (why["reason"], why["putThrough"]) == ("outside_hours", False)
+    assert why["message"] == "The booking takes calls only at these times: mon,fri 09:00-17:30 (Europe/Brussels)."
+    sunday = office | {"open": [{"days": ["sun"], "from": "00:00", "to": "24:00"}]}
+    assert (await patch(api, booking, hours=sunday)).body == booking | {"hours": sunday}
+    assert (await api.call("GET", f"/bookings/{booking['id']}/explain")).body["reason"] == "put_through"
+    for wrong in (
+        {},
+        office | {"timeZone": "Europe/Bruxelles"},
+        office | {"open": []},
+        office | {"open": office["open"] * 29},
+        office | {"open": [{"days": ["mon"], "from": "17:30", "to": "09:00"}]},
+        office | {"open": [{"days": ["mon"], "from": "09:00", "to": "25:00"}]},
+        office | {"open": [{"days": ["monday"], "from": "09:00", "to": "17:00"}]},
+        office | {"open": [{"days": [], "from": "09:00", "to": "17:00"}]},
+        "always",
+    ):
+        answer = await patch(api, booking, hours=wrong)
+        assert (answer.status, answer.code, wrong) == (422, "invalid_request", wrong)
+    assert (await patch(api, booking, hours=None)).body == booking | {"hours": None}
 
 
 async def test_changing_an_expired_booking_does_not_revive_it(api: Api) -> None:

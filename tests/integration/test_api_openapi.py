@@ -59,10 +59,11 @@ SCHEMA_NAMES = """
     BookingExpiringSoon BookingGone BookingLowSeconds BookingNumberSwapped BookingPage BookingPatch CallEnded
     CallMissed CallStarted Callback CallbackAttempt CallbackDetail CallbackPage CallbackRequest CallbackState
     CallbackTest CallerId Cdr CdrPage Clock ClockChange Country Disposition Endpoint EndpointPage EventType
-    ExpiredCall Explanation FieldError Health HungUpBy Language LimitedBy NewBlockedCaller NewBooking
-    NewPortalLink NewSimulatedCall NewTestEvent NewWebhookSecret NumberWish Numbers OpenApiDocument Outcome Plan
-    Plans PortalLink Problem Prompt Reason Redelivered Redelivery Scope Screening SimulatedCall Status Trace TraceEvent
-    TraceState TraceStep TracedCallback Trouble Usage UsageLine UsagePlan WebhookSecret WhyDisabled WhyGone
+    ExpiredCall Explanation FieldError Health Hours HungUpBy Language LimitedBy NewBlockedCaller NewBooking
+    NewPortalLink NewSimulatedCall NewTestEvent NewWebhookSecret NumberWish Numbers OpenApiDocument OpenTime
+    Outcome Plan Plans PortalLink Problem Prompt Reason Redelivered Redelivery Scope Screening SimulatedCall
+    Status Trace TraceEvent TraceState TraceStep TracedCallback Trouble Usage UsageLine UsagePlan WebhookSecret
+    WhyDisabled WhyGone
 """
 
 

@@ -58,6 +58,18 @@ def test_every_field_of_patch_can_be_changed(cli: CliInProcess, booking: str) ->
     assert stored(cli, LIMITS, booking) == [3, None, 60]
 
 
+def test_hours_are_set_and_removed(cli: CliInProcess, booking: str) -> None:
+    hours = ("--hours", "mon-fri 09:00-17:30", "--hours", "sat 10:00-12:00", "--time-zone", "Europe/Brussels")
+    cli.json("bookings", "change", booking, *hours)
+    shown = cli.json("bookings", "show", booking)["hours"]
+    assert shown == "mon,tue,wed,thu,fri 09:00-17:30, sat 10:00-12:00 (Europe/Brussels)"
+    for wrong in (("--hours", "always"), ("--hours", "mon 9-17"), (*hours[:2], "--any-time"), (*hours[:5], "Mars")):
+        assert cli.refused("bookings", "change", booking, *wrong)
+    assert cli.json("bookings", "show", booking)["hours"] == shown
+    cli.json("bookings", "change", booking, "--any-time")
+    assert cli.json("bookings", "show", booking)["hours"] is None
+
+
 def test_limits_and_notes_can_be_removed(cli: CliInProcess, booking: str) -> None:
     cli.json("bookings", "change", booking, "--max-calls-per-caller-per-hour", "5", "--max-call-seconds", "0")
     assert stored(cli, LIMITS, booking) == [None, 5, None]

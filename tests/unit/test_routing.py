@@ -7,6 +7,7 @@ import pytest
 
 from engine.domain.booking import Booking
 from engine.domain.dispositions import Cause, Disposition
+from engine.domain.hours import hours_from_text
 from engine.domain.metering import Credit
 from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.policy import NO_BOOKING_LIMITS, BookingLimits
@@ -25,6 +26,8 @@ STRICT = replace(POLICY, default_limits=LIMITS)
 ALL_CALLS_HELD = Credit(1, 0, 1, 0)
 ALL_SECONDS_HELD = Credit(60, 0, 60, 0)
 PAUSED = a_booking(paused=True)
+# START is a Sunday, 12:00 in UTC.
+SHUT = hours_from_text("UTC", ["mon-sat 00:00-24:00", "sun 12:01-13:00"])
 SPENT = a_booking(exhausted_at=START, seconds=Credit(60, 0, 0, 60))
 
 ANSWERS = {
@@ -35,6 +38,7 @@ ANSWERS = {
     Reason.ACCOUNT_SUSPENDED: Reject(Cause(19), Disposition.ACCOUNT_SUSPENDED, Prompt.PAUSED, notify_expired=False),
     Reason.NOT_BEGUN: Reject(Cause(19), Disposition.NOT_BEGUN, Prompt.PAUSED, notify_expired=False),
     Reason.PAUSED: Reject(Cause(19), Disposition.PAUSED, Prompt.PAUSED, notify_expired=False),
+    Reason.OUTSIDE_HOURS: Reject(Cause(19), Disposition.OUTSIDE_HOURS, Prompt.PAUSED, notify_expired=False),
     Reason.DESTINATION_IS_OURS: Reject(Cause(21), Disposition.FORBIDDEN, Prompt.UNREACHABLE, notify_expired=False),
     Reason.DESTINATION_NOT_ALLOWED: Reject(Cause(21), Disposition.FORBIDDEN, Prompt.UNREACHABLE, notify_expired=False),
     Reason.CALLER_BLOCKED: Reject(Cause(21), Disposition.CALLER_BLOCKED, Prompt.BUSY, notify_expired=False),
@@ -118,6 +122,14 @@ CASES: dict[str, tuple[Facts, EpochMs, Reason]] = {
         Reason.ACCOUNT_SUSPENDED,
     ),
     "begins later and deleted": (Facts(a_booking(start_at=START + 1, gone_at=START), CALLER), START, Reason.NO_BOOKING),
+    "outside hours": (Facts(a_booking(hours=SHUT), CALLER, share=60), START, Reason.OUTSIDE_HOURS),
+    "in hours": (Facts(a_booking(hours=SHUT), CALLER, share=60), EpochMs(START + 60_000), Reason.PUT_THROUGH),
+    "outside hours and paused": (Facts(replace(PAUSED, hours=SHUT), CALLER), START, Reason.PAUSED),
+    "outside hours and blocked": (
+        Facts(a_booking(hours=SHUT), CALLER, caller_blocked=True),
+        START,
+        Reason.OUTSIDE_HOURS,
+    ),
     "paused": (Facts(PAUSED, CALLER), START, Reason.PAUSED),
     "paused, destination is ours": (Facts(PAUSED, CALLER, destination_is_ours=True), START, Reason.PAUSED),
     "paused, caller blocked": (Facts(PAUSED, CALLER, caller_blocked=True), START, Reason.PAUSED),
