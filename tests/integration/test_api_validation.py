@@ -39,7 +39,7 @@ BODIES: list[tuple[str, dict[str, Any], str, list[str]]] = [
         "POST /bookings",
         a_request(callback=NOT_HTTPS, service=NUMBERS[0], country="XX", maxCallSeconds=0),
         "invalid_request",
-        ["/maxCallSeconds", "/callback", "/country", ""],
+        ["/maxCallSeconds", "/country", "/callback", ""],
     ),
     ("POST /bookings", a_request(service=NUMBERS[0], country="BE"), "invalid_request", [""]),
     ("POST /bookings", {"destination": UNSOUND}, "invalid_request", ["/destination", "/usagePlan", "/callback"]),
