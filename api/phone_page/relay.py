@@ -12,7 +12,7 @@ import aiohttp
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from api.http.dependencies import TIME_LIMIT
+from api.http.long_connections import LongConnections
 from api.http.problems import ProblemError
 from api.phone_page.guard import PHONES, require_own_page
 from engine.runtime.periodic import run_until_one_ends
@@ -28,26 +28,25 @@ MAX_MESSAGE = 16 * 1024
 HEARTBEAT_SECONDS = 20.0
 # For Asterisk to accept a connection, or to close one.
 ASTERISK_SECONDS = 2.0
-OPEN = web.AppKey("OPEN", set[web.WebSocketResponse])
+OPEN = web.AppKey("OPEN", LongConnections)
+
+
+def open_phones() -> LongConnections:
+    """Returns what counts the telephones of an application."""
+    return LongConnections(MAX_PHONES, "Too many telephones are open: close some tabs.")
 
 
 async def relay(request: web.Request) -> web.StreamResponse:
     """Serves one telephone until one side closes."""
     require_own_page(request)
-    taken = request.app[OPEN]
+    phones = request.app[OPEN]
     page = web.WebSocketResponse(protocols=(PROTOCOL,), max_msg_size=MAX_MESSAGE, heartbeat=HEARTBEAT_SECONDS)
     if not page.can_prepare(request):
         raise ProblemError("not_found", "This path is for the telephones' WebSockets.")
-    if len(taken) >= MAX_PHONES:
-        raise ProblemError("overloaded", "Too many telephones are open: close some tabs.")
-    taken.add(page)
-    try:
+    with phones.place(request):
         async with _asterisk(request.app[PHONES].port) as asterisk:
-            request[TIME_LIMIT].reschedule(None)  # it lasts as long as the page
             await page.prepare(request)
-            await _pass_on(page, asterisk)
-    finally:
-        taken.discard(page)
+            await _pass_on(page, asterisk, phones.is_closing)
     return page
 
 
@@ -70,10 +69,12 @@ async def _asterisk(port: int) -> AsyncIterator[aiohttp.ClientWebSocketResponse]
             yield socket
 
 
-async def _pass_on(page: web.WebSocketResponse, asterisk: aiohttp.ClientWebSocketResponse) -> None:
-    """Passes messages on, both ways, until one side has closed, and then closes the other."""
+async def _pass_on(
+    page: web.WebSocketResponse, asterisk: aiohttp.ClientWebSocketResponse, is_closing: asyncio.Event
+) -> None:
+    """Passes messages on, both ways, until one side has closed or the server stops, and then closes the page's side."""
     try:
-        await run_until_one_ends(_one_way(page, asterisk), _one_way(asterisk, page))
+        await run_until_one_ends(_one_way(page, asterisk), _one_way(asterisk, page), is_closing.wait())
     finally:
         await page.close(code=WSCloseCode.GOING_AWAY)
 
@@ -89,6 +90,5 @@ async def _one_way(
 
 
 async def close_all(app: web.Application) -> None:
-    """Closes all telephones when the server stops."""
-    for page in [each for each in app[OPEN] if each.prepared]:  # the others wait for Asterisk yet
-        await page.close(code=WSCloseCode.GOING_AWAY)
+    """Closes all telephones when the server stops; those that wait for Asterisk yet, as soon as it answers."""
+    app[OPEN].is_closing.set()

@@ -41,7 +41,7 @@ def _route(method: str, path: str, handler: Handler) -> Route:
 def prepare(app: web.Application, phones: BrowserPhones) -> None:
     """Prepares an application for these routes."""
     app[PHONES] = phones
-    app[relay.OPEN] = set()
+    app[relay.OPEN] = relay.open_phones()
     app.on_shutdown.append(relay.close_all)
 
 

@@ -6,9 +6,18 @@ import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from api.http.dependencies import TIME_LIMIT
+from api.http.routes import Handler
 from api.phone_page import relay
 from api.phone_page.served import prepare
 from engine.asterisk.browser_phones import BrowserPhones
+
+
+@web.middleware
+async def limited(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Limits a request's time, as the API does."""
+    async with asyncio.timeout(30) as request[TIME_LIMIT]:
+        return await handler(request)
 
 
 async def test_the_server_stops_while_a_telephone_waits_for_asterisk() -> None:
@@ -17,7 +26,7 @@ async def test_the_server_stops_while_a_telephone_waits_for_asterisk() -> None:
         writer.close()
 
     silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-    app = web.Application()
+    app = web.Application(middlewares=[limited])
     prepare(app, BrowserPhones(silent.sockets[0].getsockname()[1], {}))
     app.router.add_get("/phone/sip", relay.relay)
     server = TestServer(app)

@@ -27,7 +27,6 @@ from api.web.frame.protection import (
 )
 from api.web.frame.services import WEB
 from api.web.frame.site import Page, Result, Site, Visit
-from api.web.frame.streams import TooManyStreams
 from engine.cdr.timeline import REAL_TIME
 from engine.domain.errors import InvalidInput
 from engine.domain.web_access import Role
@@ -163,8 +162,6 @@ def refused_by(error: Exception) -> PageRefused:
     match error:
         case PageRefused():
             return error
-        case TooManyStreams():
-            return PageRefused(503, "Too many live pages", f"{error}.")
         case CommandFailed():
             return PageRefused(503, "The command failed", f"{error}.")
         case InvalidInput():

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from api.http.long_connections import LongConnections
 from api.http.rate_limit import RateLimit
 from api.web.frame.commands import CommandRunner
-from api.web.frame.streams import OpenStreams
+from api.web.frame.streams import open_streams
 from engine.control.operator import Operator
 from engine.metrics.tallies import Tallies
 from engine.runtime.security_log import SecurityLog
@@ -37,7 +38,7 @@ class WebServices:
     commands: CommandRunner
     tallies: Tallies
     url: str
-    streams: OpenStreams = field(default_factory=OpenStreams)
+    streams: LongConnections = field(default_factory=open_streams)
     refusals: RateLimit = field(default_factory=lambda: RateLimit(REFUSALS_PER_MINUTE))
 
 

@@ -4,16 +4,14 @@ A stream ends when its session ends, when its client does not keep up, and when 
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 import structlog
 from aiohttp import web
 from aiohttp_sse import sse_response
 
-from api.http.dependencies import TIME_LIMIT
-from engine.domain.errors import RentedNumbersError
+from api.http.long_connections import LongConnections
 from engine.runtime.periodic import run_until_one_ends
 from engine.storage.errors import StorageError
 
@@ -29,32 +27,10 @@ SEND_SECONDS = 10.0
 READ_EVERY_SECONDS = 1.0
 
 
-class TooManyStreams(RentedNumbersError):
-    """No further stream can be opened now."""
-
-
-class OpenStreams:
-    """Counts the open streams, and ends them when the engine stops."""
-
-    def __init__(self) -> None:
-        self._of_sessions = Counter[str]()
-        self.is_closing = asyncio.Event()
-
-    def __len__(self) -> int:
-        return self._of_sessions.total()
-
-    @contextmanager
-    def place(self, session_id: str) -> Iterator[None]:
-        """Holds a place for a stream. Raises TooManyStreams."""
-        if len(self) >= MAX_STREAMS or self._of_sessions[session_id] >= MAX_STREAMS_OF_SESSION:
-            raise TooManyStreams("too many live pages are open: close one, and reload this one")
-        self._of_sessions[session_id] += 1
-        try:
-            yield
-        finally:
-            self._of_sessions[session_id] -= 1
-            if not self._of_sessions[session_id]:
-                del self._of_sessions[session_id]
+def open_streams() -> LongConnections:
+    """Returns what counts the streams of an application."""
+    refusal = "Too many live pages are open: close one, and reload this one."
+    return LongConnections(MAX_STREAMS, refusal, limit_of_owner=MAX_STREAMS_OF_SESSION)
 
 
 class Feed:
@@ -155,12 +131,10 @@ def _put(queue: asyncio.Queue[str | None], message: str | None) -> bool:
 
 
 async def send_feed(
-    request: web.Request, streams: OpenStreams, session_id: str, feed: Feed, is_open: Callable[[], Awaitable[bool]]
+    request: web.Request, streams: LongConnections, session_id: str, feed: Feed, is_open: Callable[[], Awaitable[bool]]
 ) -> web.StreamResponse:
-    """Answers with a feed. Raises TooManyStreams."""
-    # The limit of other requests does not apply.
-    request[TIME_LIMIT].reschedule(None)
-    with streams.place(session_id):
+    """Answers with a feed. Raises ProblemError if too many are open."""
+    with streams.place(request, session_id):
         async with sse_response(request, ping_interval=PING_SECONDS, send_timeout=SEND_SECONDS) as response:
             watching = feed.watch(response.send, is_open)
             await run_until_one_ends(watching, response.wait(), streams.is_closing.wait())
