@@ -1,7 +1,6 @@
 """Helpers for tests of the customer portal: two accounts with one of everything, on the real API with a worker."""
 
 import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,19 +147,6 @@ def form_for(action: Action, ids: dict[str, str], url: str = "https://receiver.e
         "paused": "true",
         "overlap": "none",
     }
-
-
-# What no page says to people: times as programs write them, wrong plurals, nothing.
-CLUMSY = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z|\b1 [a-z]*(?:minute|call|day|second|attempt|key|number)s\b|\bNone\b|\bnull\b"
-)
-EMPTY = re.compile(r"<(t[dh]|d[dt]|p|code)\b[^>]*>\s*</\1>")
-
-
-def clumsy_in(html: str) -> list[str]:
-    """Returns what a page should say better. What it shows word for word, in `pre`, is not looked at."""
-    said = re.sub(r"<pre\b.*?</pre>", "<pre>…</pre>", html, flags=re.DOTALL)
-    return [each[0] for each in (*EMPTY.finditer(said), *CLUMSY.finditer(re.sub(r"<[^>]*>", " ", said)))]
 
 
 def path_of(page: Page, ids: dict[str, str]) -> str:

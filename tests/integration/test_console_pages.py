@@ -14,6 +14,7 @@ from engine.domain.ids import CallId
 from engine.domain.web_access import Role
 from tests.integration.api_helpers import HIDDEN, PEPPER
 from tests.integration.web_helpers import ACTIONS, CALL, PAGES, SITE, WAYS, Console, act, ask, call_up, data, path_of
+from tests.integration.web_server import clumsy_in
 
 pytest_plugins = ["tests.integration.web_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -47,6 +48,13 @@ async def test_every_form_and_button_names_the_token_itself(console: Console) ->
             assert 'name="csrf"' in form
         for button in re.findall(r"<button[^>]*hx-post[^>]*>", text):
             assert 'hx-include="#csrf"' in button
+
+
+async def test_pages_write_times_and_counts_for_people_and_leave_no_value_empty(console: Console) -> None:
+    secret = (await console.session(Role.ADMIN)).secret
+    for site, page in PAGES:
+        text = (await ask(console, "GET", path_of(site, page), secret)).text
+        assert (clumsy_in(text), page.path) == ([], page.path)
 
 
 async def test_no_page_and_no_data_hold_a_hidden_number(console: Console) -> None:

@@ -24,13 +24,13 @@ from tests.integration.portal_helpers import (
     Tenant,
     act,
     ask,
-    clumsy_in,
     everything_of,
     form_for,
     link_of,
     path_of,
     use,
 )
+from tests.integration.web_server import clumsy_in
 
 pytest_plugins = ["tests.integration.portal_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")

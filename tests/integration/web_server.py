@@ -1,5 +1,6 @@
 """Serves the API with its pages over a real database; Asterisk and what commands say are fakes."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -28,12 +29,26 @@ from engine.storage.reads import STATEMENT_SECONDS, Reads
 from tests.integration.api_helpers import PEPPER, POLICY, START, check_callback
 
 FINDINGS = [
-    {"part": "database", "verdict": "ok", "what": "can be written", "fix": ""},
+    {"part": "database", "verdict": "ok", "what": "backed up at 2026-03-01T11:00:00.000Z", "fix": ""},
     {"part": "engine", "verdict": "failed", "what": "asterisk is down", "fix": "start Asterisk, or see its log"},
     {"part": "trunk main", "verdict": "ok", "what": "the engine reports: up", "fix": ""},
     {"part": "asterisk modules", "verdict": "ok", "what": "those that calls need run", "fix": ""},
     {"part": "callbacks", "verdict": "warning", "what": "3 waiting", "fix": "see the engine's log"},
 ]
+
+
+# What no page says to people: times as programs write them, wrong plurals, nothing.
+CLUMSY = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z|\bNone\b|\bnull\b"
+    r"|\b1 [a-z]*(?:minute|call|day|second|attempt|key|number|booking|callback|discrepancie)s\b"
+)
+EMPTY = re.compile(r"<(t[dh]|d[dt]|p|code)\b[^>]*>\s*</\1>")
+
+
+def clumsy_in(html: str) -> list[str]:
+    """Returns what a page should say better. What it shows word for word, in `pre`, is not looked at."""
+    said = re.sub(r"<pre\b.*?</pre>", "<pre>…</pre>", html, flags=re.DOTALL)
+    return [each[0] for each in (*EMPTY.finditer(said), *CLUMSY.finditer(re.sub(r"<[^>]*>", " ", said)))]
 
 
 class FakeOperator:

@@ -28,6 +28,7 @@ WRITTEN: list[tuple[Any, str]] = [
         cells(Markup('<td>a</td><td class="x">&lt;td&gt;</td>'), ["A", "B & C"]),
         '<td role="cell" data-label="A">a</td><td role="cell" data-label="B &amp; C" class="x">&lt;td&gt;</td>',
     ),
+    (cells(Markup("<td> </td>"), ["A"]), '<td role="cell" data-label="A">\N{EN DASH}</td>'),
 ]
 
 

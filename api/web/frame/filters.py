@@ -10,6 +10,8 @@ from engine.domain.times import RFC3339
 from engine.domain.wording import counted
 
 _CELL = re.compile("<td")
+_EMPTY = re.compile(r"(<td[^>]*>)\s*(?=</td>)")
+NOTHING = "\N{EN DASH}"
 
 
 def instant(text: str | None, *, by_sandbox: bool = False) -> Markup:
@@ -37,7 +39,7 @@ def with_times(text: str) -> Markup:
 def duration(seconds: int | None) -> str:
     """Shows seconds as minutes or hours with two digits behind them."""
     if seconds is None:
-        return "\N{EN DASH}"
+        return NOTHING
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
@@ -46,10 +48,12 @@ def duration(seconds: int | None) -> str:
 def cells(row: str, columns: Sequence[str]) -> Markup:
     """Adds to each cell of a row the name of its column, which narrow screens show beside the value.
 
-    There a row is no row of a table any more but a list, so that its cells need their roles, too.
+    There a row is no row of a table any more but a list, so that its cells need their roles, too. A dash stands in
+    cells that would be empty.
     """
     names = iter(columns)
-    return Markup(_CELL.sub(lambda _: f'<td role="cell" data-label="{escape(next(names))}"', row))  # noqa: S704
+    named = _CELL.sub(lambda _: f'<td role="cell" data-label="{escape(next(names))}"', row)
+    return Markup(_EMPTY.sub(rf"\1{NOTHING}", named))  # noqa: S704  what a template or `row_of` made is escaped
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
