@@ -12,8 +12,8 @@ from engine.domain.routing import Bridge, RouteDecision
 from engine.domain.trunks import TrunkRoute
 
 # The AGI path. Its arguments are: dialled number, caller's number, its presentation, Privacy, Remote-Party-ID, the URIs
-# of both numbers, the endpoint that calls, the SIP Call-ID (percent-encoded). The MAC follows as one more argument, see
-# request_auth.py.
+# of both numbers, the endpoint that calls, the SIP Call-ID (percent-encoded), the identity that the carrier asserts
+# (asserted_identity.py). The MAC follows as one more argument, see request_auth.py.
 ROUTE = "route"
 
 # VERDICT is set last, to BRIDGE or REJECT. Without it the dialplan answers 503: Asterisk reports AGISTATUS=SUCCESS even
@@ -44,13 +44,13 @@ def verdict(decision: RouteDecision, policy: Policy) -> list[tuple[str, str]]:
     """
     if isinstance(decision, Bridge):
         return [
-            (DESTINATION, decision.booking.destination),
+            (DESTINATION, decision.destination),
             (ROUTES, "&".join(map(_route, decision.routes))),
             (BOOKING, decision.booking.id),
             (SECONDS, str(decision.seconds)),
             (RING_SECONDS, str(decision.ring_seconds)),
             (PROMPT, _sound(Prompt.UNREACHABLE, decision.booking.language, policy)),
-            *_announcement(decision.booking, policy),
+            *(_announcement(decision.booking, policy) if decision.rings_hidden_number else []),
             (VERDICT, BRIDGE),
         ]
     sound = _sound(decision.prompt, decision.language, policy)

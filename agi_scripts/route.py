@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from agi_scripts import dialplan
+from agi_scripts.asserted_identity import asserted_number
 from agi_scripts.errors import CommandRefused, HungUp, UnsafeValue
 from agi_scripts.session import CallContext, Environment, Session
 from engine.calls.facts import IncomingCall
@@ -155,6 +156,7 @@ async def _decide(context: CallContext, session: Session, question: _Question) -
         dead_trunks=context.trunks.dead,
         trunk=None if trunk is None else trunk.name,
         asterisk=call.asterisk,
+        asserted=None if trunk is not None and not trunk.asserts_identity else asserted_number(call.argument(9), plan),
     )
     decision = await _route(context, incoming, question)
     for attempt in range(1, ROOM_ATTEMPTS + 1):

@@ -10,6 +10,7 @@ from engine.callbacks.attempt import HEADERS
 from engine.cdr.timeline import TraceEvent, TraceState
 from engine.cdr.trace import CALL_ENDED as CALL_ENDED_TYPE
 from engine.domain.call_ends import HungUpBy
+from engine.domain.directions import Direction
 from engine.domain.dispositions import Disposition
 from engine.domain.events import as_json
 from engine.domain.rejections import Reason
@@ -72,6 +73,7 @@ TRACE = TraceBody(
     state=TraceState.ENDED,
     timestamp=CALLED_AT,
     source=CALLER,
+    direction=Direction.FORWARD,
     service=SERVICE,
     booking_id=BOOKING_ID,
     put_through=True,

@@ -55,6 +55,7 @@ from api.schemas.traces import TraceBody
 from engine.domain.account_state import AccountState
 from engine.domain.booking import BookingStatus, CallerId
 from engine.domain.call_ends import HungUpBy
+from engine.domain.directions import Direction
 from engine.domain.dispositions import Disposition
 from engine.domain.event_kinds import CallbackTest
 from engine.domain.explanation import LimitedBy
@@ -110,6 +111,7 @@ BOOKING = BookingBody(
     language=Language.EN,
     whisper=False,
     screening=Screening.NONE,
+    reverse=False,
 )
 BLOCKED = BlockedCallerBody(caller=CALLER, created_at=BOOKED_AT)
 CDR = CdrBody(
@@ -125,11 +127,13 @@ CDR = CdrBody(
     sip_code=200,
     hangup_cause=16,
     further_calls=0,
+    direction=Direction.FORWARD,
 )
 EXPLANATION = ExplanationBody(
     booking_id=BOOKING_ID,
     service=SERVICE,
     source=CALLER,
+    direction=Direction.FORWARD,
     at=BOOKED_AT,
     put_through=True,
     reason=Reason.PUT_THROUGH,
@@ -279,6 +283,7 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     NewSimulatedCall: [
         {"service": SERVICE, "source": CALLER, "outcome": "answered", "seconds": 12},
         {"service": SERVICE, "source": "anonymous", "outcome": "busy"},
+        {"service": SERVICE, "source": HIDDEN, "direction": "reverse", "outcome": "no-answer"},
     ],
     SimulatedCallBody: [shown(SIMULATED)],
     ClockChange: [{"advance": 604_800}],

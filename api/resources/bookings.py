@@ -55,6 +55,7 @@ async def create(request: web.Request) -> web.Response:
         body.whisper,
         body.screening,
         None if body.hours is None else body.hours.weekly(),
+        body.reverse,
     )
 
     def book(tx: Transaction) -> KeptAnswer:
@@ -139,6 +140,7 @@ def _changes(body: BookingPatchBody) -> dict[str, Any]:
         "whisper": body.whisper,
         "screening": body.screening,
         "hours": body.hours_sent(),
+        "reverse": body.reverse,
     }
 
 

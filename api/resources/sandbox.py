@@ -22,7 +22,9 @@ async def call(request: web.Request) -> web.Response:
     """Simulates a call."""
     deps = request.app[DEPENDENCIES]
     body = await read_body(request, NewSimulatedCall)
-    simulated = SimulatedCall(E164(body.service), caller_of(body.source), body.outcome, body.seconds or 0, body.key)
+    simulated = SimulatedCall(
+        E164(body.service), caller_of(body.source), body.outcome, body.seconds or 0, body.key, body.direction
+    )
     account_id, at = request[ACCOUNT_ID], machine_timestamp(request)
 
     def simulate(tx: Transaction) -> KeptAnswer:

@@ -134,6 +134,8 @@ class NewBooking(NumberWish, LimitFields):
     no call and costs nothing: seconds count from the key on."""
     hours: Kept[Hours] = None
     """The times of the week at which it takes calls. Without it: at any time."""
+    reverse: bool = False
+    """`true`: the hidden number may call the rented number, and reaches who called last, who sees the rented number."""
     start_time: Kept[InstantSent] = None
     """When the booking begins: its plan's days count from then, and calls before are refused. It holds its number from
     now on. At most a year ahead; a time that has passed means now."""
@@ -164,6 +166,8 @@ class BookingPatchBody(LimitFields):
     """What the hidden number's side must do from now on before the two are connected."""
     hours: Hours | None = None
     """The times of the week at which it takes calls from now on. Live calls go on."""
+    reverse: Kept[bool] = None
+    """Whether the hidden number may call back from now on."""
 
     def label_sent(self) -> str | None:
         """The label; None if the body has none, empty if it removes the label, as `BookingPatch` has it."""
@@ -234,6 +238,8 @@ class BookingBody(Outgoing):
     number."""
     screening: Screening
     """What the hidden number's side must do before the two are connected. Nothing is charged until then."""
+    reverse: bool
+    """Whether the hidden number may call the rented number, and reaches who called last."""
 
     @classmethod
     def of(cls, booking: Booking, now: EpochMs, policy: Policy) -> "BookingBody":
@@ -265,6 +271,7 @@ class BookingBody(Outgoing):
             language=booking.language or policy.language,
             whisper=booking.whisper,
             screening=booking.screening,
+            reverse=booking.reverse,
         )
 
 

@@ -13,6 +13,7 @@ from api.schemas.fields import (
     SipCode,
 )
 from engine.domain.call_ends import HungUpBy
+from engine.domain.directions import Direction
 from engine.domain.dispositions import Disposition
 from engine.domain.times import rfc3339
 from engine.storage.cdrs import Cdr
@@ -27,9 +28,11 @@ class CdrBody(Outgoing):
     duration: Count
     """Charged seconds. A started second counts as a whole one; 0 if the call was not answered."""
     source: PastCaller
-    """The caller: an E.164 number, another number as the carrier sent it, or `anonymous`; `erased` after an erasure."""
+    """The caller: an E.164 number, another number as the carrier sent it, or `anonymous`; `erased` after an erasure.
+    In a reverse call it is the hidden number."""
     destination: PastPhone
-    """The hidden number; `erased` after an erasure."""
+    """The number that was called: the hidden number or, in a reverse call, who called last. If a reverse call was
+    refused, it is the rented number; `erased` after an erasure."""
     service: Phone
     """The rented number that was called."""
     booking_id: BookingIdField
@@ -48,6 +51,8 @@ class CdrBody(Outgoing):
     further_calls: Count
     """How many further calls to the booking were refused for the same reason within a minute and have no record of
     their own; 0 except in a flood of refused calls."""
+    direction: Direction
+    """`forward`: somebody called the rented number, to reach the hidden one. `reverse`: the hidden number called it."""
 
     @classmethod
     def of(cls, cdr: Cdr) -> "CdrBody":
@@ -68,6 +73,7 @@ class CdrBody(Outgoing):
             sip_code=cdr.end.sip_code,
             hangup_cause=cdr.end.cause,
             further_calls=cdr.further_calls,
+            direction=cdr.direction,
         )
 
 

@@ -3,6 +3,7 @@
 from api.schemas.common import Outgoing
 from api.schemas.fields import BookingIdField, Caller, Count, Instant, Phone
 from engine.domain.booking import BookingStatus, limits_in_force, longest_call, status_at
+from engine.domain.directions import Direction
 from engine.domain.explanation import Explanation, LimitedBy
 from engine.domain.policy import Policy
 from engine.domain.rejections import Reason
@@ -16,6 +17,8 @@ class ExplanationBody(Outgoing):
     service: Phone
     source: Caller
     """The caller in question."""
+    direction: Direction
+    """`reverse`: the caller is the hidden number, and calls back; this assumes that its carrier asserts its number."""
     at: Instant
     put_through: bool
     reason: Reason
@@ -51,6 +54,7 @@ class ExplanationBody(Outgoing):
             booking_id=booking.id,
             service=booking.service,
             source=explanation.source,
+            direction=explanation.direction,
             at=rfc3339(EpochMs(explanation.at)),
             put_through=explanation.put_through,
             reason=explanation.reason,

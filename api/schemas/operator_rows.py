@@ -62,6 +62,7 @@ def booking_record(owned: OwnedBooking, now: EpochMs, policy: Policy) -> dict[st
         "language": booking.language or policy.language,
         "whisper": booking.whisper,
         "screening": booking.screening.value,
+        "reverse": booking.reverse,
         "maxConcurrentCalls": booking.limits.max_concurrent_calls,
         "maxCallsPerCallerPerHour": booking.limits.max_calls_per_caller_per_hour,
         "maxCallSeconds": booking.limits.max_call_seconds,

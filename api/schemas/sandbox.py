@@ -9,6 +9,7 @@ from api.schemas.bookings import BookingBody
 from api.schemas.cdrs import CdrBody
 from api.schemas.common import Incoming, Outgoing
 from api.schemas.fields import CALLER, MAX_NUMBER, WHOLE, Instant, Number, SipCode, described
+from engine.domain.directions import Direction
 from engine.domain.number_plan import is_caller
 from engine.domain.numbers import is_e164
 from engine.domain.policy import MAX_CALL_SECONDS, Policy
@@ -48,6 +49,8 @@ class NewSimulatedCall(Incoming):
     """The rented number to call."""
     source: Annotated[str, Field(min_length=1, max_length=MAX_NUMBER), AfterValidator(_caller), described(CALLER)]
     """The caller's number, or `anonymous` for a caller who withholds it."""
+    direction: Annotated[Direction, Field(strict=False)] = Direction.FORWARD
+    """`reverse`: the carrier asserts `source`. The hidden number then calls back, if the booking has `reverse`."""
     outcome: Annotated[Outcome, Field(strict=False)]
     """What happens to the call if it is put through."""
     seconds: Annotated[int, Field(ge=1, le=MAX_CALL_SECONDS), WHOLE] | None = Field(default=None, validate_default=True)
@@ -71,7 +74,7 @@ class SimulatedCallBody(Outgoing):
     """The result of a simulated call."""
 
     put_through: bool
-    """Whether the hidden number would have rung."""
+    """Whether the hidden number, or in a reverse call the last caller, would have rung."""
     reason: Reason
     sip_status: SipCode
     """The SIP status that the caller would have received; 200 if the call was answered."""

@@ -8,9 +8,10 @@ from api.schemas.fields import BookingIdField, CdrIdField, Count, HangupCause, I
 from engine.cdr.timeline import TraceEvent, TraceState, outcome_of, state_of, timeline_of, verdict_of, wait_ms_of
 from engine.cdr.trace import CallTrace, TracedCallback
 from engine.domain.call_ends import HungUpBy
+from engine.domain.directions import Direction
 from engine.domain.dispositions import Disposition
 from engine.domain.ids import CallId
-from engine.domain.masking import masked, masked_text
+from engine.domain.masking import masked, masked_text, shown_caller
 from engine.domain.rejections import Reason
 from engine.domain.times import EpochMs, rfc3339
 
@@ -49,7 +50,10 @@ class TraceBody(Outgoing):
     timestamp: Instant
     """When the call came in."""
     source: PastCaller
-    """The caller: an E.164 number, another number as the carrier sent it, or `anonymous`; `erased` after an erasure."""
+    """The caller: an E.164 number, another number as the carrier sent it, or `anonymous`; `erased` after an erasure.
+    In a reverse call it is the hidden number."""
+    direction: Direction
+    """`reverse`: the hidden number called, and reached who had called last."""
     service: Phone
     """The rented number that was called."""
     booking_id: BookingIdField
@@ -87,6 +91,7 @@ class TraceBody(Outgoing):
             state=state_of(trace),
             timestamp=rfc3339(known.started_at),
             source=known.source,
+            direction=known.direction,
             service=trace.service,
             booking_id=known.booking_id,
             put_through=call is not None,
@@ -121,6 +126,7 @@ def trace_record(trace: CallTrace, account: str) -> dict[str, Any]:
     return record | {
         "account": account,
         "callId": CallId(known.call_id),
+        "source": shown_caller(known.source, known.direction),
         "destination": masked(known.destination),
         "incomingTrunk": known.incoming_trunk,
         "trunk": cdr and cdr.end.trunk,

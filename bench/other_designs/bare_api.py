@@ -59,6 +59,7 @@ def booking_of(row: Row) -> dict[str, Any]:
         "maxCallSeconds": row["max_call_seconds"],
         "callerId": row["caller_id"],
         "refuseAnonymous": bool(row["refuse_anonymous"]),
+        "reverse": bool(row["reverse"]),
         "paused": bool(row["paused"]),
         "label": row["label"] or None,
         "metadata": {},

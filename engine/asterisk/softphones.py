@@ -48,6 +48,8 @@ def softphone_sections(settings: Settings, kept: Secrets) -> str:
     return "\n".join(
         f"[{phone.user}](softphone)\nauth = {phone.user}\naors = {phone.user}\n"
         f"callerid = <{phone.number}>\n"
+        # Its account shows who calls, as a carrier's P-Asserted-Identity does.
+        f"set_var = RN_ASSERTED=1/.tel%3A%2B{phone.number[1:]}/.\n"
         f"[{phone.user}](softphone-auth)\nusername = {phone.user}\npassword = {password}\n"
         f"[{phone.user}](softphone-aor)\n"
         for phone, password in zip(SOFTPHONES, passwords, strict=True)

@@ -14,6 +14,8 @@ REQUIRED_ENCRYPTION = ("media_encryption = sdes", "media_encryption_optimistic =
 # A caller whose INVITE has no offer hears something before the answer only if 183 is reliable (RFC 3262), which the
 # caller has to support.
 RELIABLE_PROGRESS = ("100rel = peer_supported",)
+# The dialplan reads who calls as the carrier asserts it.
+ASSERTED_IDENTITY = ("set_var = RN_ASSERTS=yes",)
 # Every digest algorithm that carriers use (RFC 8760). Without this option Asterisk answers MD5 challenges alone.
 ALGORITHMS = "MD5,SHA-256,SHA-512-256"
 # In deploy/kamailio/kamailio.cfg as well.
@@ -66,6 +68,7 @@ def _sections(
         *_common(trunk),
         *_encryption_of_offers(trunk),
         *(RELIABLE_PROGRESS if speaks else ()),
+        *(ASSERTED_IDENTITY if trunk.asserts_identity else ()),
     )
     if trunk.addresses:
         yield _section(

@@ -8,6 +8,7 @@ from engine.calls.facts import IncomingCall, asked_for, facts_of, sandbox_of
 from engine.domain.booking import Booking
 from engine.domain.explanation import Explanation, limited_by
 from engine.domain.ids import AccountId, BookingId, CallId
+from engine.domain.numbers import E164, is_e164
 from engine.domain.policy import Policy
 from engine.domain.rejections import Reason
 from engine.domain.routing import Facts, judge
@@ -28,6 +29,8 @@ def explain(
     dead_trunks: frozenset[str] = frozenset(),
 ) -> Explanation:
     """Explains the decision on a call from `source` that arrives at `at`, assuming that Asterisk is up.
+
+    Also assumes that the carrier asserts the caller's number, so that the hidden number calls back.
 
     Args:
         tx: The transaction.
@@ -57,6 +60,7 @@ def explain(
         caller_ringing=facts.caller_ringing,
         account_calls=facts.account_calls,
         account_limit=facts.account_limit,
+        direction=facts.direction,
     )
 
 
@@ -66,5 +70,6 @@ def _facts(
     """Returns what the decision on the imagined call depends on."""
     sandbox = sandbox_of(booking)
     dead = dead_trunks if sandbox is None else frozenset()  # a simulated call needs no trunk
-    incoming = IncomingCall(NO_CALL, booking.service, source, sandbox=sandbox, dead_trunks=dead)
+    asserted = E164(source) if is_e164(source) else None
+    incoming = IncomingCall(NO_CALL, booking.service, source, sandbox, dead_trunks=dead, asserted=asserted)
     return facts_of(tx, asked_for(tx, incoming, at.wall_ms), incoming, at, policy)

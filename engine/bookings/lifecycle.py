@@ -34,7 +34,8 @@ SWEEP_LIMIT = 200
 UNBLOCK_LIMIT = 10_000
 # Fields of a patch that are copied to the booking without a check.
 COPIED_FIELDS = (
-    "callback", "caller_id", "refuse_anonymous", "paused", "label", "metadata", "language", "whisper", "screening"
+    "callback", "caller_id", "refuse_anonymous", "paused", "label", "metadata", "language", "whisper", "screening",
+    "reverse",
 )  # fmt: skip
 
 
@@ -63,6 +64,7 @@ class BookingRequest:
     whisper: bool = False
     screening: Screening = Screening.NONE
     hours: WeeklyHours | None = None
+    reverse: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ class BookingPatch:
     whisper: bool | None = None
     screening: Screening | None = None
     hours: WeeklyHours | None = None
+    reverse: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         whisper=request.whisper,
         screening=request.screening,
         hours=request.hours,
+        reverse=request.reverse,
     )
     tx.bookings.insert(booking)
     _grant(tx, booking, allowance, now)

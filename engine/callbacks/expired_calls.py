@@ -77,5 +77,6 @@ def notify_expired_call(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochM
         booking_id=booking.id,
         service=cdr.service,
         not_reported=not_reported,
+        direction=cdr.direction,
     )
     post(tx, booking, body, now, call_id=cdr.call_id)

@@ -67,6 +67,7 @@ def notify_call_started(tx: Transaction, called: Called, answered_at: EpochMs, n
             destination=call.destination,
             booking_id=booking.id,
             service=call.service(booking),
+            direction=call.direction,
         )
         post(tx, booking, body, now, call_id=call.call_id)
 
@@ -84,6 +85,7 @@ def notify_call_missed(tx: Transaction, called: Called, cdr: Cdr, now: EpochMs) 
             booking_id=booking.id,
             service=cdr.service,
             end=cdr.end,
+            direction=cdr.direction,
         )
         post(tx, booking, body, now, call_id=cdr.call_id)
 
@@ -261,5 +263,6 @@ def notify_call_ended(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs,
         booking_id=booking.id,
         service=cdr.service,
         end=cdr.end,
+        direction=cdr.direction,
     )
     post(tx, booking, body, now, call_id=cdr.call_id, sequence=sequence)

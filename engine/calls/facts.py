@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from engine.domain.booking import Booking, longest_call, room_for_call
+from engine.domain.directions import Direction
 from engine.domain.ids import AccountId, CallId
 from engine.domain.metering import CallState
 from engine.domain.numbers import ANONYMOUS, E164, is_simulated
@@ -34,6 +35,7 @@ class IncomingCall:
         dead_trunks: The names of trunks that are known to be down.
         trunk: The name of the trunk over which the call came in; None if it came from something else.
         asterisk: The name of the Asterisk that asks; empty where one engine works alone on the database.
+        asserted: The caller's number as its carrier asserts it; None if it asserts none.
     """
 
     call_id: CallId
@@ -44,6 +46,7 @@ class IncomingCall:
     dead_trunks: frozenset[str] = frozenset()
     trunk: str | None = None
     asterisk: str = ""
+    asserted: E164 | None = None
 
 
 def asked_for(tx: Transaction, incoming: IncomingCall, now: EpochMs) -> Asked | None:
@@ -51,8 +54,31 @@ def asked_for(tx: Transaction, incoming: IncomingCall, now: EpochMs) -> Asked | 
 
     Real calls reach real numbers only, and simulated calls only numbers of their own sandbox.
     """
-    asked = tx.call_path.asked(incoming.service, incoming.source, incoming.call_id, EpochMs(now - HOUR_MS))
-    return asked if asked is not None and sandbox_of(asked.booking) == incoming.sandbox else None
+    since = EpochMs(now - HOUR_MS)
+    asked = tx.call_path.asked(incoming.service, incoming.source, incoming.call_id, since)
+    if asked is None or sandbox_of(asked.booking) != incoming.sandbox:
+        return None
+    caller = caller_on(asked.booking, incoming)
+    if caller != incoming.source:
+        # A reverse call whose caller shows another number than its carrier asserts, or none.
+        return tx.call_path.asked(incoming.service, caller, incoming.call_id, since)
+    return asked
+
+
+def direction_of(booking: Booking, incoming: IncomingCall) -> Direction:
+    """Returns who calls whom.
+
+    Only what the carrier asserts makes a call a reverse one. Anybody can show the hidden number as a caller's: such a
+    call rings the hidden number like every other, which does not tell the caller that it has guessed the number.
+    """
+    is_reverse = booking.reverse and incoming.asserted == booking.destination
+    return Direction.REVERSE if is_reverse else Direction.FORWARD
+
+
+def caller_on(booking: Booking, incoming: IncomingCall) -> str:
+    """Returns the caller, as records and limits name it: of a reverse call, the hidden number."""
+    is_reverse = direction_of(booking, incoming) is Direction.REVERSE
+    return booking.destination if is_reverse else incoming.source
 
 
 def asked_near_limit(
@@ -77,25 +103,28 @@ def facts_of(tx: Transaction, asked: Asked | None, incoming: IncomingCall, at: T
     """Returns what the decision on a call depends on. Writes nothing."""
     if asked is None:
         return Facts(None)
+    source, direction = caller_on(asked.booking, incoming), direction_of(asked.booking, incoming)
     # Every call that is up has leased one of the booking's calls.
     up = tx.calls.up_on(asked.booking.id) if asked.booking.calls.leased else []
-    of_caller = [call for call in up if call.state is CallState.RINGING and call.source == incoming.source]
+    of_caller = [call for call in up if call.state is CallState.RINGING and call.source == source]
     account_limit = policy.calls_at_once(asked.own_calls_at_once)
     # Reading the account's calls costs more, so it is done at the limit only.
     of_account = tx.calls.ringing_of(asked.booking.account_id) if asked.account_calls >= account_limit else []
     facts = Facts(
         asked.booking,
-        incoming.source,
+        source,
         destination_is_ours=asked.destination_is_ours,
         caller_blocked=asked.caller_blocked,
         caller_calls=asked.caller_calls,
         caller_ringing=len(of_caller),
         account_calls=asked.account_calls,
         account_limit=account_limit,
-        gives_way=_giving_way(up, of_caller, of_account, incoming.source, at.boot_ms) if up or of_account else {},
+        gives_way=_giving_way(up, of_caller, of_account, source, at.boot_ms) if up or of_account else {},
         share=0 if up else _share(asked.booking, up, at, policy),
         dead_trunks=incoming.dead_trunks,
         account_suspended=asked.account_suspended,
+        direction=direction,
+        last_caller=tx.call_path.last_caller(asked.booking.id) if direction is Direction.REVERSE else None,
     )
     if not up:
         return facts

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from engine.callbacks import expired_calls, notifications
 from engine.calls.facts import IncomingCall, asked_for, asked_near_limit, facts_of
+from engine.calls.new_calls import put_through, refused
 from engine.calls.reported_times import answered_ms_of, reported_moment
 from engine.calls.reports import AnswerReport, EndReport
 from engine.cdr.refused import record_refused
@@ -31,7 +32,6 @@ from engine.domain.rejections import GIVEN_UP, UNKNOWN_NUMBER, Reject
 from engine.domain.routing import Bridge, Preparation, RouteDecision
 from engine.domain.times import EpochMs, Timestamp
 from engine.storage.call_path import Called
-from engine.storage.calls import Call
 from engine.storage.cdrs import Cdr
 from engine.storage.transaction import Transaction
 
@@ -100,9 +100,9 @@ def route_call(
         return decision
     if isinstance(decision, Bridge):
         tx.bookings.update_credit(bookings.lease(decision.booking, decision.seconds))
-        tx.calls.insert(_new_call(incoming, decision.booking, at, CallState.RINGING, seconds_leased=decision.seconds))
+        tx.calls.insert(put_through(tx, incoming, decision, at))
     elif booking is not None and decision.disposition is not None and not was_rejected:
-        rejected = _new_call(incoming, booking, at, CallState.VOIDED)
+        rejected = refused(incoming, booking, at)
         outcome = CallOutcome(decision.disposition, reason=decision.reason)
         cdr = record_refused(tx, booking, rejected, outcome)
         if decision.notify_expired:
@@ -284,28 +284,7 @@ def _repeated_decision(
         return GIVEN_UP if called.call.state is CallState.VOIDED else UNKNOWN_NUMBER
     tx.calls.start_again(called.call, at)
     # The destination of the first decision, which the call record will have: the booking's may have changed meanwhile.
-    as_routed = replace(booking, destination=called.call.destination)
-    return routing.bridge(as_routed, called.call.seconds_leased, called.call.source, policy, incoming.dead_trunks)
-
-
-def _new_call(
-    incoming: IncomingCall, booking: Booking, at: Timestamp, state: CallState, *, seconds_leased: int = 0
-) -> Call:
-    return Call(
-        call_id=incoming.call_id,
-        booking_id=booking.id,
-        state=state,
-        source=incoming.source,
-        destination=booking.destination,
-        callee_channel=None,
-        seconds_leased=seconds_leased,
-        seconds_charged=None,
-        started_at=at.wall_ms,
-        ended_at=None,
-        started_ticks=at.boot_ms,
-        answered=None,
-        seen_ticks=None,
-        sip_call_id=incoming.sip_call_id,
-        incoming_trunk=incoming.trunk,
-        asterisk=incoming.asterisk,
+    call = called.call
+    return routing.bridge(
+        booking, call.destination, call.seconds_leased, call.source, policy, incoming.dead_trunks, call.direction
     )

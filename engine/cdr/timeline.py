@@ -1,5 +1,6 @@
 """Puts the trace of a call into words: its verdict, and its steps in the order of time. No sentence has a number."""
 
+import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from enum import StrEnum
 from engine.cdr.answers import codes, why_it_failed, why_not_answered
 from engine.cdr.trace import CallTrace, TracedCallback
 from engine.domain.call_ends import Attempt, HungUpBy
+from engine.domain.directions import Direction
 from engine.domain.dispositions import Disposition
 from engine.domain.rejections import REJECTIONS, Reason
 from engine.domain.retry import CallbackState
@@ -28,6 +30,8 @@ REFUSED: Mapping[Reason, str] = {
     Reason.OUTSIDE_HOURS: "the booking took no calls at that time of the week",
     Reason.DESTINATION_IS_OURS: "the hidden number was a rented number itself",
     Reason.DESTINATION_NOT_ALLOWED: "the operator did not allow the hidden number any more",
+    Reason.NO_LAST_CALLER: "nobody had called whom the hidden number could call back",
+    Reason.LAST_CALLER_NOT_ALLOWED: "the number that had called last must not be called",
     Reason.CALLER_BLOCKED: "the booking blocked this caller",
     Reason.ANONYMOUS_REFUSED: "the booking refused callers who withhold their number",
     Reason.CALLER_LIMIT: "this caller had made as many calls within an hour as were allowed",
@@ -173,10 +177,16 @@ def _steps_of_call(trace: CallTrace, *, for_operator: bool) -> Iterator[Step]:
     yield Step(call.started_at, TraceEvent.PUT_THROUGH, verdict_of(trace))
     yield from _ringing(trace, call)
     if for_operator and cdr is not None:
-        yield from (Step(None, TraceEvent.TRUNK_FAILED, _failed(attempt)) for attempt in cdr.tried)
+        yield from (
+            Step(None, TraceEvent.TRUNK_FAILED, _worded(_failed(attempt), cdr.direction)) for attempt in cdr.tried
+        )
     if call.answered is not None:
         over = f" over trunk {cdr.end.trunk}" if for_operator and cdr and cdr.end.trunk else ""
-        yield Step(call.answered.wall_ms, TraceEvent.ANSWERED, f"The hidden number's side answered{over}.")
+        yield Step(
+            call.answered.wall_ms,
+            TraceEvent.ANSWERED,
+            _worded(f"The hidden number's side answered{over}.", call.direction),
+        )
     if cdr is not None:
         ended_at = call.ended_at
         yield Step(ended_at, TraceEvent.ENDED, f"{_how_it_ended(cdr)}.")
@@ -194,7 +204,16 @@ def _failed(attempt: Attempt) -> str:
     return f"{name}: {why_it_failed(attempt)}, {attempt.dial_status}{codes(attempt.sip_code, attempt.cause)}."
 
 
+def _worded(sentence: str, direction: Direction) -> str:
+    """Returns a sentence about who was called: of a reverse call, that was not the hidden number."""
+    return sentence if direction is Direction.FORWARD else re.sub("(?<=[Tt]he )hidden(?= number)", "called", sentence)
+
+
 def _how_it_ended(cdr: Cdr) -> str:
+    return _worded(_end_of(cdr), cdr.direction)
+
+
+def _end_of(cdr: Cdr) -> str:
     by = ENDED_BY[cdr.end.hung_up_by or HungUpBy.UNKNOWN]
     if cdr.disposition is Disposition.LOST:
         return "No report of its end arrived"

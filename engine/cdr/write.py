@@ -63,6 +63,7 @@ def record_of(booking: Booking, call: Call, outcome: CallOutcome, *, cdr_id: str
         incoming_trunk=call.incoming_trunk,
         reason=outcome.reason,
         tried=outcome.tried,
+        direction=call.direction,
     )
 
 

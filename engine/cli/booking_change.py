@@ -80,6 +80,9 @@ def change(
     paused: Annotated[bool | None, typer.Option("--paused/--resumed", help="Refuse calls, or take them again.")] = None,
     caller_id: Annotated[CallerId | None, typer.Option(help="What the destination sees of callers.")] = None,
     refuse_anonymous: Anonymous = None,
+    reverse: Annotated[
+        bool | None, typer.Option("--reverse/--no-reverse", help="Let the hidden number call back, or not.")
+    ] = None,
     language: Annotated[Language | None, typer.Option(help="The language of what is spoken in calls.")] = None,
     whisper: Whisper = None,
     screening: Annotated[
@@ -111,6 +114,7 @@ def change(
         whisper=whisper,
         screening=screening,
         hours=_hours(time_zone, hours or [], removed=any_time),
+        reverse=reverse,
     )
     if patch == BookingPatch():
         raise InvalidInput(["nothing to change: `bookings change --help` shows what can be changed"])

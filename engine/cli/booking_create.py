@@ -100,6 +100,9 @@ def create(
     screening: Annotated[
         Screening, typer.Option(help="What the destination must do before a call is connected and charged.")
     ] = Screening.NONE,
+    reverse: Annotated[
+        bool, typer.Option("--reverse", help="Let the hidden number call back: it reaches who called last.")
+    ] = False,
     max_concurrent_calls: ConcurrentCalls = None,
     max_calls_per_caller_per_hour: CallsPerCaller = None,
     max_call_seconds: CallSeconds = None,
@@ -136,6 +139,7 @@ def create(
         whisper,
         screening,
         hours_from_text(time_zone, hours) if hours else None,
+        reverse,
     )
     show_one(_book(settings, request, owner.name), as_json=as_json)
 

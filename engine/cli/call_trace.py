@@ -15,6 +15,7 @@ from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.ids import AccountId
+from engine.domain.masking import shown_caller
 from engine.domain.number_plan import caller_of, is_caller
 from engine.domain.numbers import is_simulated
 from engine.domain.times import rfc3339
@@ -95,7 +96,7 @@ def _row(named: str, call: Any, service: str, state: str) -> dict[str, Any]:  # 
     return {
         "id": named,
         "timestamp": rfc3339(call.started_at),
-        "source": call.source,
+        "source": shown_caller(call.source, call.direction),
         "service": service,
         "bookingId": call.booking_id,
         "disposition": str(state),

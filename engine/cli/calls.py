@@ -20,7 +20,7 @@ from engine.control.protocol import EngineRefused
 from engine.control.requests import HangUp
 from engine.domain.errors import InvalidInput
 from engine.domain.ids import CallId
-from engine.domain.masking import masked
+from engine.domain.masking import masked, shown_caller
 from engine.domain.times import Timestamp, rfc3339
 from engine.local.data_dir import require_database
 from engine.runtime.periodic import wait_for
@@ -110,7 +110,7 @@ def _row(live_call: LiveCall, at: Timestamp) -> dict[str, Any]:
         "account": live_call.account,
         "booking": call.booking_id,
         "service": live_call.service,
-        "source": call.source,
+        "source": shown_caller(call.source, call.direction),
         "destination": masked(call.destination),
         "state": call.state.value,
         "since": rfc3339(call.started_at),

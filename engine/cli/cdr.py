@@ -26,6 +26,7 @@ from engine.config.settings import Settings
 from engine.domain.dispositions import Disposition
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.ids import AccountId
+from engine.domain.masking import shown_caller
 from engine.domain.number_plan import caller_of, is_caller
 from engine.domain.times import NO_INSTANT, EpochMs, instant_from, rfc3339
 from engine.domain.trunks import typed_plan
@@ -194,7 +195,7 @@ def _shown(cdr: Cdr) -> dict[str, Any]:
         "id": cdr.id,
         "timestamp": rfc3339(cdr.started_at),
         "duration": cdr.duration,
-        "source": cdr.source,
+        "source": shown_caller(cdr.source, cdr.direction),
         "service": cdr.service,
         "disposition": cdr.disposition.value,
         "bookingId": cdr.booking_id,
@@ -204,6 +205,7 @@ def _shown(cdr: Cdr) -> dict[str, Any]:
         "sipCode": cdr.end.sip_code,
         "hangupCause": cdr.end.cause,
         "furtherCalls": cdr.further_calls,
+        "direction": cdr.direction.value,
         **_for_operator(cdr),
     }
 

@@ -11,6 +11,7 @@ from engine.cli.database import run_command
 from engine.cli.output import Json, show_one
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
+from engine.domain.directions import Direction
 from engine.domain.errors import InvalidInput
 from engine.domain.number_plan import caller_of
 from engine.domain.numbers import E164
@@ -39,14 +40,19 @@ def call(
     outcome: Annotated[Outcome, typer.Option(help="How the call ends, if it is put through.")],
     seconds: Annotated[int | None, typer.Option(help="How long the call lasts; with `answered` only.")] = None,
     key: Annotated[str, typer.Option(help="The key that whoever answers presses for `screening`; empty: none.")] = "1",
+    direction: Annotated[
+        Direction, typer.Option(help="With `reverse`, the hidden number calls back: its carrier asserts --source.")
+    ] = Direction.FORWARD,
     as_json: Json = False,
 ) -> None:
     """Simulate a call as POST /test/calls does. A running engine delivers its callback within seconds."""
     try:
-        wanted = NewSimulatedCall(service=service, source=source, outcome=outcome, seconds=seconds, key=key or None)
+        wanted = NewSimulatedCall(
+            service=service, source=source, outcome=outcome, seconds=seconds, key=key or None, direction=direction
+        )
     except ValidationError as error:
         raise InvalidInput([f"--{problem['loc'][0]}: {problem['msg']}" for problem in error.errors()]) from None
-    asked = SimulatedCall(E164(service), caller_of(source), wanted.outcome, seconds or 0, wanted.key)
+    asked = SimulatedCall(E164(service), caller_of(source), wanted.outcome, seconds or 0, wanted.key, direction)
     settings = Settings()
     policy = policy_of(settings)
     simulation = run_command(settings, _simulate, account, asked, SystemClock().timestamp(), policy)

@@ -109,6 +109,11 @@ class TrunkSettings(BaseModel):
         description="Seconds between two OPTIONS requests to the carrier, which also keep a NAT open. While the "
         "carrier does not answer within 3 seconds, no call is sent over the trunk. 0: no such requests.",
     )
+    asserts_identity: bool = Field(
+        False,
+        description="Whether a P-Asserted-Identity from the carrier is its own word on who calls: it removes what "
+        "callers send under that name and writes its own. Reverse calls need it. Ask the carrier for it in writing.",
+    )
     number_format: NumberFormat = Field(
         NumberFormat.PLUS,
         description="How numbers are written to the carrier: `e164`, `plus`, `00` or `national`. Numbers from the "
@@ -202,7 +207,7 @@ class TrunkSettings(BaseModel):
 
     def as_routed(self) -> Trunk:
         """Returns what routing needs to know about the trunk."""
-        return Trunk(self.name, self.number_format, self.country, self.max_calls)
+        return Trunk(self.name, self.number_format, self.country, self.max_calls, self.asserts_identity)
 
 
 def host_of(uri: str) -> str:

@@ -95,6 +95,7 @@ class Booking:
             rented number.
         screening: What the hidden number's side must do before the two are connected.
         hours: The times of the week at which it takes calls; None for any time.
+        reverse: Whether the hidden number may call the service number, and reaches who called last.
     """
 
     id: BookingId
@@ -125,6 +126,8 @@ class Booking:
     def begins_at(self) -> EpochMs:
         """When the booking begins, or began, to take calls."""
         return self.created_at if self.start_at is None else self.start_at
+
+    reverse: bool = False
 
     @property
     def expires_at(self) -> EpochMs:
@@ -283,6 +286,7 @@ def _with_credit(booking: Booking, seconds: Credit, calls: Credit) -> Booking:
         booking.whisper,
         booking.screening,
         booking.hours,
+        booking.reverse,
     )
 
 

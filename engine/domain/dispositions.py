@@ -6,8 +6,8 @@ from enum import IntEnum, StrEnum
 class Disposition(StrEnum):
     """How a call ended, as its CDR records it.
 
-    The engine rejected the call for EXPIRED to FORBIDDEN. GAVE_WAY means that it rang, and the engine ended it because
-    another call came in at a limit. LOST means that no report of its end arrived.
+    The engine rejected the call for EXPIRED to NO_LAST_CALLER. GAVE_WAY means that it rang, and the engine ended it
+    because another call came in at a limit. LOST means that no report of its end arrived.
     """
 
     ANSWERED = "ANSWERED"
@@ -28,6 +28,7 @@ class Disposition(StrEnum):
     CALLER_BLOCKED = "CALLER_BLOCKED"
     ANONYMOUS_REFUSED = "ANONYMOUS_REFUSED"
     FORBIDDEN = "FORBIDDEN"
+    NO_LAST_CALLER = "NO_LAST_CALLER"
     GAVE_WAY = "GAVE_WAY"
     LOST = "LOST"
 

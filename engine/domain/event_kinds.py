@@ -10,6 +10,7 @@ from types import NoneType
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args, get_origin, get_type_hints
 
 from engine.domain.call_ends import HungUpBy
+from engine.domain.directions import Direction
 from engine.domain.dispositions import Disposition
 from engine.domain.ids import BookingId
 from engine.domain.notes import Metadata
@@ -32,6 +33,10 @@ Unanswered: TypeAlias = Literal[
     Disposition.LOST,
 ]
 WhyExpired: TypeAlias = Literal[Reason.END_REACHED, Reason.SECONDS_SPENT, Reason.CALLS_SPENT]
+Backwards: TypeAlias = Literal[Direction.REVERSE]
+_DIRECTION = (
+    "The hidden number called, and `destination` is who had called last. Left out in calls to the hidden number."
+)
 _SIP_CODE = "The final SIP status that came from the hidden number's side. Left out if none came."
 _HUNG_UP_BY = "Who ended the call, as in the call record. Left out if the call was not put through."
 _HANGUP_CAUSE = "The hangup cause (ITU-T Q.850) of the hidden number's side. Left out if there was none."
@@ -62,6 +67,7 @@ class CallEnded:
     service: E164
     hung_up_by: Annotated[HungUpBy | None, _HUNG_UP_BY] = None
     hangup_cause: Annotated[int | None, _HANGUP_CAUSE] = None
+    direction: Annotated[Backwards | None, _DIRECTION] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +85,7 @@ class ExpiredCall:
         "Calls to this booking since the last callback of this kind that had no callback of their own. Each has its "
         "call record. Left out if there were none.",
     ] = None
+    direction: Annotated[Backwards | None, _DIRECTION] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +99,7 @@ class CallStarted:
     destination: E164
     booking_id: BookingId
     service: E164
+    direction: Annotated[Backwards | None, _DIRECTION] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +117,7 @@ class CallMissed:
     sip_code: Annotated[int | None, _SIP_CODE] = None
     hung_up_by: Annotated[HungUpBy | None, _HUNG_UP_BY] = None
     hangup_cause: Annotated[int | None, _HANGUP_CAUSE] = None
+    direction: Annotated[Backwards | None, _DIRECTION] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,12 @@ from typing import Any, TypeAlias, cast
 
 from engine.domain.booking import Booking
 from engine.domain.call_ends import NOT_PUT_THROUGH, CallEnd
+from engine.domain.directions import Direction
 from engine.domain.dispositions import Disposition
 from engine.domain.event_kinds import (
     EXPIRED_MESSAGE,
     FIELDS,
+    Backwards,
     BookingExpired,
     BookingExpiringSoon,
     BookingGone,
@@ -102,6 +104,7 @@ def call_ended_body(
     booking_id: BookingId,
     service: E164,
     end: CallEnd = NOT_PUT_THROUGH,
+    direction: Direction = Direction.FORWARD,
 ) -> EventBody:
     """The body for an answered call that has ended. It came in at `started_at`; `duration` is in seconds."""
     return body_of(
@@ -115,12 +118,20 @@ def call_ended_body(
             service=service,
             hung_up_by=end.hung_up_by,
             hangup_cause=end.cause,
+            direction=_backwards(direction),
         )
     )
 
 
 def expired_call_body(
-    *, called_at: EpochMs, source: str, destination: E164, booking_id: BookingId, service: E164, not_reported: int = 0
+    *,
+    called_at: EpochMs,
+    source: str,
+    destination: E164,
+    booking_id: BookingId,
+    service: E164,
+    not_reported: int = 0,
+    direction: Direction = Direction.FORWARD,
 ) -> EventBody:
     """The body for a call to a booking in its grace. `not_reported`: earlier calls without a callback of their own."""
     return body_of(
@@ -131,12 +142,20 @@ def expired_call_body(
             booking_id=booking_id,
             service=service,
             calls_not_reported=not_reported or None,
+            direction=_backwards(direction),
         )
     )
 
 
 def call_started_body(
-    *, started_at: EpochMs, answered_at: EpochMs, source: str, destination: E164, booking_id: BookingId, service: E164
+    *,
+    started_at: EpochMs,
+    answered_at: EpochMs,
+    source: str,
+    destination: E164,
+    booking_id: BookingId,
+    service: E164,
+    direction: Direction = Direction.FORWARD,
 ) -> EventBody:
     """The body for a call that was answered. It came in at `started_at`."""
     return body_of(
@@ -147,6 +166,7 @@ def call_started_body(
             destination=destination,
             booking_id=booking_id,
             service=service,
+            direction=_backwards(direction),
         )
     )
 
@@ -161,6 +181,7 @@ def call_missed_body(
     booking_id: BookingId,
     service: E164,
     end: CallEnd = NOT_PUT_THROUGH,
+    direction: Direction = Direction.FORWARD,
 ) -> EventBody:
     """The body for a call that was put through and ended without an answer."""
     return body_of(
@@ -175,6 +196,7 @@ def call_missed_body(
             sip_code=end.sip_code,
             hung_up_by=end.hung_up_by,
             hangup_cause=end.cause,
+            direction=_backwards(direction),
         )
     )
 
@@ -217,6 +239,10 @@ def booking_gone_body(booking: Booking, why: WhyGone, now: EpochMs) -> EventBody
 def callback_test_body(now: EpochMs) -> EventBody:
     """The body of a test event."""
     return body_of(CallbackTest(timestamp=now))
+
+
+def _backwards(direction: Direction) -> Backwards | None:
+    return direction if direction is Direction.REVERSE else None
 
 
 def _of_credit(booking: Booking) -> dict[str, Any]:

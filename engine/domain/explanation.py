@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.domain.booking import Booking, limits_in_force, longest_call, room_for_call
+from engine.domain.directions import Direction
 from engine.domain.policy import Policy
 from engine.domain.rejections import Reason
 from engine.domain.times import EpochMs, rfc3339
@@ -19,6 +20,8 @@ SENTENCES: dict[Reason, str] = {
     Reason.OUTSIDE_HOURS: "The booking takes calls only at these times: {hours}.",
     Reason.DESTINATION_IS_OURS: "The hidden number is now a rented number itself: the call would never arrive.",
     Reason.DESTINATION_NOT_ALLOWED: "The operator no longer allows the hidden number, because of its {broken_rule}.",
+    Reason.NO_LAST_CALLER: "Nobody has called whom the hidden number could call back.",
+    Reason.LAST_CALLER_NOT_ALLOWED: "The number that called last must not be called back, because of its kind.",
     Reason.CALLER_BLOCKED: "This caller is blocked on the booking.",
     Reason.ANONYMOUS_REFUSED: "The booking refuses callers who withhold their number.",
     Reason.CALLER_LIMIT: "Calls of this caller within an hour: {caller_calls}; allowed: {caller_limit}.",
@@ -56,6 +59,7 @@ class Explanation:
         caller_ringing: Calls of this caller that ring on the booking.
         account_calls: Calls that are up on all bookings of the account.
         account_limit: The most of them.
+        direction: Who would call whom.
     """
 
     booking: Booking
@@ -68,10 +72,11 @@ class Explanation:
     caller_ringing: int
     account_calls: int
     account_limit: int | None
+    direction: Direction = Direction.FORWARD
 
     @property
     def put_through(self) -> bool:
-        """Whether the call would ring at the destination."""
+        """Whether the call would ring."""
         return self.reason is Reason.PUT_THROUGH
 
     def sentence(self, policy: Policy) -> str:

@@ -2,6 +2,8 @@
 
 import re
 
+from engine.domain.directions import Direction
+
 SHOWN_FIRST, SHOWN_LAST = 3, 2
 # Five shown digits would be most of a shorter number.
 SHORTEST_SHOWN = 10
@@ -29,6 +31,11 @@ def masked(number: str) -> str:
     if len(digits) < SHORTEST_SHOWN:
         return sign + HIDDEN
     return f"{sign}{digits[:SHOWN_FIRST]}{HIDDEN}{digits[-SHOWN_LAST:]}"
+
+
+def shown_caller(source: str, direction: Direction) -> str:
+    """Returns the caller of a call as operators see it: in a reverse call the hidden number, masked."""
+    return masked(source) if direction is Direction.REVERSE else source
 
 
 def masked_text(text: str) -> str:

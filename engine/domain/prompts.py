@@ -18,7 +18,7 @@ class Language(StrEnum):
 class Prompt(StrEnum):
     """A sentence that somebody hears in a call. The values are the names of the sound files.
 
-    A caller hears those up to UNREACHABLE instead of being put through. The hidden number's side hears the others
+    A caller hears those up to NO_CALLBACK instead of being put through. The hidden number's side hears the others
     before the two are connected.
     """
 
@@ -30,6 +30,8 @@ class Prompt(StrEnum):
     LINES = "lines"
     ANONYMOUS = "anonymous"
     UNREACHABLE = "unreachable"
+    NOBODY = "nobody"
+    NO_CALLBACK = "no_callback"
     WHISPER = "whisper"
     PRESS1 = "press1"
 

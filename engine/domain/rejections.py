@@ -21,6 +21,8 @@ class Reason(StrEnum):
     OUTSIDE_HOURS = "outside_hours"
     DESTINATION_IS_OURS = "destination_is_ours"
     DESTINATION_NOT_ALLOWED = "destination_not_allowed"
+    NO_LAST_CALLER = "no_last_caller"
+    LAST_CALLER_NOT_ALLOWED = "last_caller_not_allowed"
     CALLER_BLOCKED = "caller_blocked"
     ANONYMOUS_REFUSED = "anonymous_refused"
     CALLER_LIMIT = "caller_limit"
@@ -73,6 +75,9 @@ CALLER_RINGING = Reject(Cause.USER_BUSY, Disposition.CALLER_RINGING, Prompt.BUSY
 CALLER_BLOCKED = Reject(Cause.CALL_REJECTED, Disposition.CALLER_BLOCKED, Prompt.BUSY)
 ANONYMOUS_REFUSED = Reject(Cause.CALL_REJECTED, Disposition.ANONYMOUS_REFUSED, Prompt.ANONYMOUS)
 FORBIDDEN = Reject(Cause.CALL_REJECTED, Disposition.FORBIDDEN, Prompt.UNREACHABLE)
+# Of reverse calls. The caller is the hidden number, so it may hear more than others.
+NO_LAST_CALLER = Reject(Cause.NO_ANSWER, Disposition.NO_LAST_CALLER, Prompt.NOBODY)
+LAST_CALLER_FORBIDDEN = replace(FORBIDDEN, prompt=Prompt.NO_CALLBACK)
 # SIP 503, as if the trunk had been tried: the caller's carrier may try another route.
 NO_TRUNK = Reject(Cause.NO_CIRCUIT, Disposition.UNREACHABLE, Prompt.UNREACHABLE)
 # The call has its record already, and its caller's carrier may try another route.
@@ -89,6 +94,8 @@ _ANSWERS: dict[Reason, Reject] = {
     Reason.OUTSIDE_HOURS: OUTSIDE_HOURS,
     Reason.DESTINATION_IS_OURS: FORBIDDEN,
     Reason.DESTINATION_NOT_ALLOWED: FORBIDDEN,
+    Reason.NO_LAST_CALLER: NO_LAST_CALLER,
+    Reason.LAST_CALLER_NOT_ALLOWED: LAST_CALLER_FORBIDDEN,
     Reason.CALLER_BLOCKED: CALLER_BLOCKED,
     Reason.ANONYMOUS_REFUSED: ANONYMOUS_REFUSED,
     Reason.CALLER_LIMIT: CALLER_LIMIT,

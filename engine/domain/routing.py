@@ -7,9 +7,10 @@ sentence to explanation.SENTENCES. What its caller hears is in prompts.py. docs/
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from engine.domain.booking import Booking, BookingStatus, limits_in_force, shown_caller, status_at
+from engine.domain.booking import Booking, BookingStatus, CallerId, limits_in_force, shown_caller, status_at
+from engine.domain.directions import Direction
 from engine.domain.ids import BookingId, CallId
-from engine.domain.numbers import ANONYMOUS
+from engine.domain.numbers import ANONYMOUS, E164, is_e164
 from engine.domain.policy import Policy
 from engine.domain.rejections import REJECTIONS, Reason, Reject
 from engine.domain.times import EpochMs
@@ -18,21 +19,30 @@ from engine.domain.trunks import Trunk, TrunkRoute, routes_to
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """Put the call through to the booking's destination.
+    """Put the call through.
 
     Attributes:
         booking: The booking that was called.
+        destination: The number that rings: the hidden number or, in a reverse call, who called last.
         seconds: The lease: the call's share of what is left.
         ring_seconds: How long the destination rings.
         shown: The caller's number as the destination sees it, or ANONYMOUS.
         routes: The ways to the destination, in the order in which they are tried.
+        direction: Who calls whom.
     """
 
     booking: Booking
+    destination: E164
     seconds: int
     ring_seconds: int
     shown: str
     routes: tuple[TrunkRoute, ...] = ()
+    direction: Direction = Direction.FORWARD
+
+    @property
+    def rings_hidden_number(self) -> bool:
+        """Whether the hidden number is called, to which calls may be announced."""
+        return self.direction is Direction.FORWARD
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,8 @@ class Facts:
         share: The seconds that the call may lease, though other calls may hold them now. 0: there are none for it.
         dead_trunks: The names of trunks that are known to be down.
         account_suspended: Whether the booking's account is suspended or closed.
+        direction: Who calls whom. In a reverse call, `source` is the hidden number.
+        last_caller: Whom a reverse call reaches: who called last, E.164 or as sent; None if there is nobody.
     """
 
     booking: Booking | None
@@ -87,6 +99,13 @@ class Facts:
     share: int = 0
     dead_trunks: frozenset[str] = frozenset()
     account_suspended: bool = False
+    direction: Direction = Direction.FORWARD
+    last_caller: str | None = None
+
+    @property
+    def is_reverse(self) -> bool:
+        """Whether the hidden number calls."""
+        return self.direction is Direction.REVERSE
 
 
 def judge(facts: Facts, now: EpochMs, policy: Policy) -> Reason:
@@ -113,8 +132,7 @@ def _judge_active(facts: Facts, booking: Booking, now: EpochMs, policy: Policy) 
         # First, so that a paused booking gives every caller the same answer.
         (booking.paused, Reason.PAUSED),
         (booking.hours is not None and not booking.hours.are_open(now), Reason.OUTSIDE_HOURS),
-        (facts.destination_is_ours, Reason.DESTINATION_IS_OURS),
-        (policy.destinations.broken_rule(booking.destination) is not None, Reason.DESTINATION_NOT_ALLOWED),
+        *(_reverse_rules if facts.is_reverse else _forward_rules)(facts, booking, policy),
         (facts.caller_blocked, Reason.CALLER_BLOCKED),
         (booking.refuse_anonymous and facts.source == ANONYMOUS, Reason.ANONYMOUS_REFUSED),
         (_reached(limits.max_calls_per_caller_per_hour, facts.caller_calls), Reason.CALLER_LIMIT),
@@ -128,6 +146,27 @@ def _judge_active(facts: Facts, booking: Booking, now: EpochMs, policy: Policy) 
         (bool(policy.trunks) and not _trunks_up(facts.dead_trunks, policy), Reason.NO_TRUNK),
     )
     return next((reason for applies, reason in rules if applies), Reason.PUT_THROUGH)
+
+
+def _forward_rules(facts: Facts, booking: Booking, policy: Policy) -> Sequence[tuple[bool, Reason]]:
+    """Returns the rules for who is called by a forward call."""
+    return (
+        (facts.destination_is_ours, Reason.DESTINATION_IS_OURS),
+        (policy.destinations.broken_rule(booking.destination) is not None, Reason.DESTINATION_NOT_ALLOWED),
+    )
+
+
+def _reverse_rules(facts: Facts, _: Booking, policy: Policy) -> Sequence[tuple[bool, Reason]]:
+    """Returns the rules for who is called by a reverse call. No operator's rule allows emergency and short numbers."""
+    callee = facts.last_caller
+    return (
+        (callee is None, Reason.NO_LAST_CALLER),
+        (callee is not None and not _may_be_called(callee, policy), Reason.LAST_CALLER_NOT_ALLOWED),
+    )
+
+
+def _may_be_called(number: str, policy: Policy) -> bool:
+    return is_e164(number) and policy.destinations.broken_rule(number) is None
 
 
 def _calls_at_once(facts: Facts, booking: Booking, policy: Policy) -> Sequence[tuple[int | None, int, Reason]]:
@@ -169,7 +208,8 @@ def decide(facts: Facts, now: EpochMs, policy: Policy, *, room_was_made: bool = 
     seconds = min(facts.share, free)
     if not seconds:
         return _rejection(Reason.SECONDS_HELD, booking)
-    return bridge(booking, seconds, facts.source, policy, facts.dead_trunks)
+    destination = E164(facts.last_caller) if facts.last_caller else booking.destination
+    return bridge(booking, destination, seconds, facts.source, policy, facts.dead_trunks, facts.direction)
 
 
 def _rejection(reason: Reason, booking: Booking | None) -> Reject:
@@ -178,12 +218,20 @@ def _rejection(reason: Reason, booking: Booking | None) -> Reject:
 
 
 def bridge(
-    booking: Booking, seconds: int, source: str, policy: Policy, dead_trunks: frozenset[str] = frozenset()
+    booking: Booking,
+    destination: E164,
+    seconds: int,
+    source: str,
+    policy: Policy,
+    dead_trunks: frozenset[str] = frozenset(),
+    direction: Direction = Direction.FORWARD,
 ) -> Bridge:
     """Returns the decision for a call from `source` that has leased `seconds`, over the trunks that are not dead."""
-    shown = shown_caller(booking.caller_id, source, booking.service)
-    routes = routes_to(booking.destination, shown, _trunks_up(dead_trunks, policy))
-    return Bridge(booking, seconds, policy.ring_seconds, shown, routes)
+    # Whom the hidden number calls back sees the number that it has called.
+    choice = booking.caller_id if direction is Direction.FORWARD else CallerId.SERVICE
+    shown = shown_caller(choice, source, booking.service)
+    routes = routes_to(destination, shown, _trunks_up(dead_trunks, policy))
+    return Bridge(booking, destination, seconds, policy.ring_seconds, shown, routes, direction)
 
 
 def why_expired(booking: Booking) -> Reason:

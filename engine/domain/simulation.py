@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from engine.domain.call_ends import Attempt, DialplanEnd
+from engine.domain.directions import Direction
 from engine.domain.dispositions import Cause
 from engine.domain.numbers import E164
 from engine.domain.policy import Policy
@@ -31,6 +32,7 @@ class SimulatedCall:
         outcome: What happens if the call is put through.
         seconds: How long the two would talk without a limit; 0 unless `outcome` is ANSWERED.
         key: The telephone key that whoever answers presses, if the booking asks for one; None for none.
+        direction: REVERSE: the caller's carrier asserts `source`, so that the hidden number calls back.
     """
 
     service: E164
@@ -38,6 +40,7 @@ class SimulatedCall:
     outcome: Outcome
     seconds: int
     key: str | None = "1"
+    direction: Direction = Direction.FORWARD
 
     def screened(self, screening: Screening) -> "SimulatedCall":
         """Returns the call as it goes on where an answer needs a key: without that, nobody gets it."""

@@ -19,12 +19,14 @@ class Trunk:
         number_format: How numbers are written to its carrier.
         country: The country (ISO 3166) in which its national numbers are valid; None if it sends none.
         max_calls: Calls that may leave over it at the same time; None for no limit.
+        asserts_identity: Whether its P-Asserted-Identity is the carrier's own word on who calls.
     """
 
     name: str
     number_format: NumberFormat = NumberFormat.PLUS
     country: str | None = None
     max_calls: int | None = None
+    asserts_identity: bool = False
 
     @property
     def plan(self) -> NumberPlan:

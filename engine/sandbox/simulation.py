@@ -11,9 +11,11 @@ from engine.calls.facts import IncomingCall, asked_for, facts_of
 from engine.calls.lifecycle import call_ended, note_answer, route_call
 from engine.calls.reports import AnswerReport, EndReport
 from engine.domain.booking import Booking, BookingStatus, status_at
+from engine.domain.directions import Direction
 from engine.domain.errors import InvariantBroken
 from engine.domain.ids import AccountId, CallId
 from engine.domain.metering import talk_limit_ms
+from engine.domain.numbers import E164, is_e164
 from engine.domain.policy import Policy
 from engine.domain.prompts import Prompt
 from engine.domain.rejections import Reason
@@ -72,14 +74,15 @@ def simulate_call(
     sandbox = sandbox_with_id(tx, account_id)
     check_stored(tx, account_id, policy.account_limits)
     began = sandbox.timestamp(at)
-    incoming = IncomingCall(CallId(new_id("sim")), call.service, call.source, sandbox=account_id)
+    asserted = E164(call.source) if call.direction is Direction.REVERSE and is_e164(call.source) else None
+    incoming = IncomingCall(CallId(new_id("sim")), call.service, call.source, account_id, asserted=asserted)
     asked = asked_for(tx, incoming, began.wall_ms)
     reason = judge(facts_of(tx, asked, incoming, began, policy), began.wall_ms, policy)
     decision = route_call(tx, incoming, began, policy, room_was_made=True)
     if isinstance(decision, Preparation):
         raise InvariantBroken("a sandbox has no live calls that could make room")
     if isinstance(decision, Bridge):
-        call = call.screened(decision.booking.screening)
+        call = call.screened(decision.booking.screening) if decision.rings_hidden_number else call
         sandbox = _ring_and_talk(tx, sandbox, incoming.call_id, call, decision, began, policy)
     now = sandbox.now(at.wall_ms)
     sweep_sandbox(tx, sandbox, now, policy)

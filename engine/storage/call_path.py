@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from engine.domain.booking import Booking
-from engine.domain.ids import CallId
+from engine.domain.ids import BookingId, CallId
 from engine.domain.notifications import EventType
-from engine.domain.numbers import E164
+from engine.domain.numbers import ANONYMOUS, E164, ERASED
 from engine.domain.times import EpochMs, Timestamp
 from engine.storage.accounts import chosen_events_from_column
 from engine.storage.bookings import booking_from_row
@@ -94,6 +94,17 @@ class CallPath(Table):
             bool(recorded),
             bool(suspended),
         )
+
+    def last_caller(self, booking_id: BookingId) -> str | None:
+        """Returns who called last on a booking, E.164 or as sent; None if there is nobody who can be called back.
+
+        Whoever called last and withheld the number, was erased since or is blocked by now leaves nobody: to reach an
+        earlier caller instead would be a surprise.
+        """
+        row = self._sql.last_caller(self._db, booking_id=booking_id)
+        if row is None or row[1] or row[0] in {ANONYMOUS, ERASED}:
+            return None
+        return str(row[0])
 
     def begin_expected_talk(
         self,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.domain.booking import Booking
+from engine.domain.directions import Direction
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.metering import CallState
 from engine.domain.numbers import E164
@@ -14,6 +15,7 @@ from engine.storage.table import Table
 
 # Looking a member up by its value in an enumeration itself takes several times as long.
 _STATES = {state.value: state for state in CallState}
+_DIRECTIONS = {direction.value: direction for direction in Direction}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Call:
         incoming_trunk: The trunk over which the call came in; None if it came from something else.
         dialled: The rented number that was dialled, if the booking has got another one since. None: the booking's.
         asterisk: The name of the Asterisk that has the call; empty where one engine works alone on the database.
+        direction: Who calls whom: `source` and `destination` are the two, whatever the direction.
+        returnable: Whether the hidden number may call back who called.
     """
 
     call_id: CallId
@@ -57,6 +61,9 @@ class Call:
     def service(self, booking: Booking) -> E164:
         """Returns the rented number that was dialled to reach the booking."""
         return self.dialled or booking.service
+
+    direction: Direction = Direction.FORWARD
+    returnable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,8 @@ class Calls(Table):
             incoming_trunk=call.incoming_trunk,
             dialled=call.dialled,
             asterisk=call.asterisk,
+            direction=str(call.direction),
+            returnable=int(call.returnable),
         )
 
     def update(self, call: Call) -> None:
@@ -232,6 +241,8 @@ def call_from_row(row: Iterable[Any]) -> Call:
         incoming_trunk,
         dialled,
         asterisk,
+        direction,
+        returnable,
     ) = row
     return Call(
         call_id,
@@ -252,4 +263,6 @@ def call_from_row(row: Iterable[Any]) -> Call:
         incoming_trunk,
         dialled,
         asterisk,
+        _DIRECTIONS[direction],
+        bool(returnable),
     )

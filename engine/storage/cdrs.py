@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engine.domain.call_ends import NOT_PUT_THROUGH, Attempt, CallEnd, HungUpBy, attempts_as_text, attempts_from
+from engine.domain.directions import Direction
 from engine.domain.dispositions import Disposition
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.numbers import E164
@@ -16,6 +17,7 @@ from engine.storage.table import Row, Table
 # Looking a member up by its value in an enumeration itself takes several times as long.
 _DISPOSITIONS = {disposition.value: disposition for disposition in Disposition}
 _HUNG_UP_BY = {by.value: by for by in HungUpBy}
+_DIRECTIONS = {direction.value: direction for direction in Direction}
 _REASONS = {reason.value: reason for reason in Reason}
 _WIDTH = len(COLUMNS["cdrs"])
 
@@ -34,6 +36,7 @@ class Cdr:
         incoming_trunk: The trunk over which the call came in; None if it came from something else, or is not known.
         reason: Why the call was refused; None if it was put through, and in records of earlier versions.
         tried: The attempts to reach the hidden number that failed, in their order.
+        direction: Who called whom: `source` and `destination` are the two, whatever the direction.
     """
 
     id: str
@@ -53,6 +56,7 @@ class Cdr:
     incoming_trunk: str | None = None
     reason: Reason | None = None
     tried: tuple[Attempt, ...] = ()
+    direction: Direction = Direction.FORWARD
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +175,7 @@ class Cdrs(Table):
             incoming_trunk=cdr.incoming_trunk,
             reason=cdr.reason and str(cdr.reason),
             tried=attempts_as_text(cdr.tried) if cdr.tried else None,
+            direction=str(cdr.direction),
         )
 
     def by_id(self, cdr_id: str) -> Cdr | None:
@@ -183,7 +188,7 @@ def cdr_from_row(row: Row) -> Cdr:
     """Builds a call record from a row that begins with the columns `{cdrs}`."""
     cdr_id, account_id, booking_id, call_id, started_at, duration, source, service, destination, *how = row[:_WIDTH]
     disposition, trunk, sip_code, cause, hung_up_by, sip_call_id, callee_sip_call_id, *rest = how
-    further_calls, incoming_trunk, reason, tried = rest
+    further_calls, incoming_trunk, reason, tried, direction = rest
     return Cdr(
         cdr_id,
         account_id,
@@ -202,6 +207,7 @@ def cdr_from_row(row: Row) -> Cdr:
         incoming_trunk,
         reason and _REASONS[reason],
         attempts_from(tried) if tried else (),
+        _DIRECTIONS[direction],
     )
 
 

@@ -41,6 +41,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "whisper",
         "screening",
         "hours",
+        "reverse",
     ),
     "calls": (
         "call_id",
@@ -62,6 +63,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "incoming_trunk",
         "dialled",
         "asterisk",
+        "direction",
+        "returnable",
     ),
     "cdrs": (
         "id",
@@ -84,6 +87,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "incoming_trunk",
         "reason",
         "tried",
+        "direction",
     ),
     "grants": ("id", "booking_id", "usage_plan", "seconds", "calls", "granted_at", "reason"),
 }

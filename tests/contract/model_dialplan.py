@@ -129,7 +129,11 @@ async def run(channel: Channel, context: str, applications: Applications, *, sta
         at += 1
         if line.application == "Return":
             return
-        if line.application in {"Goto", "GotoIf"}:
+        if line.application == "GosubIf":
+            condition, _, target = data.rpartition("?")
+            if condition not in {"", "0"}:
+                await run(channel, target.partition(",")[0], applications)
+        elif line.application in {"Goto", "GotoIf"}:
             condition, _, target = data.rpartition("?")
             if line.application == "Goto" or condition not in {"", "0"}:
                 at = _labelled(lines, target.removeprefix(f"{context},0,"))

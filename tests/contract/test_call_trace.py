@@ -220,6 +220,7 @@ EARLIER = {
     Disposition.CALLER_LIMIT: f"{REFUSED[Reason.CALLER_LIMIT]}. The caller got SIP 403.",
     Disposition.CALLER_BLOCKED: f"{REFUSED[Reason.CALLER_BLOCKED]}. The caller got SIP 403.",
     Disposition.ANONYMOUS_REFUSED: f"{REFUSED[Reason.ANONYMOUS_REFUSED]}. The caller got SIP 403.",
+    Disposition.NO_LAST_CALLER: f"{REFUSED[Reason.NO_LAST_CALLER]}. The caller got SIP 480.",
     Disposition.UNREACHABLE: f"{REFUSED[Reason.NO_TRUNK]}. The caller got SIP 503.",
 }
 

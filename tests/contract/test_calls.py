@@ -78,6 +78,7 @@ async def test_an_answered_call_writes_debit_record_and_callback(world: World) -
             "callee_sip_call_id": "c1-callee@host",
             "further_calls": 0,
             **dict.fromkeys(("incoming_trunk", "reason", "tried")),
+            "direction": "forward",
         }
     ]
     [callback] = world.rows("SELECT * FROM outbox")

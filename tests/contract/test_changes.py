@@ -51,6 +51,7 @@ async def test_a_change_affects_only_the_fields_sent(world: World) -> None:
         "whisper": True,
         "screening": Screening.PRESS1,
         "hours": hours_from_text("Europe/Brussels", ["mon-fri 09:00-17:30"]),
+        "reverse": True,
     }
     changed = await change(world, booking, **everything, limits={"max_call_seconds": None, "max_concurrent_calls": 2})
     assert changed == replace(booking, **everything, limits=BookingLimits(max_concurrent_calls=2))

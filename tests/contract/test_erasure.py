@@ -40,14 +40,14 @@ NEVER_A_NUMBER = {
     "numbers": {"e164", "state", "country", "quarantined_by"},
     "calls": {
         *("call_id", "booking_id", "state", "callee_channel", "callee_sip_call_id", "incoming_trunk", "dialled"),
-        "asterisk",
+        *("asterisk", "direction"),
     },
     "number_swaps": {"account_id", "booking_id", "service"},
     "keepers": {"asterisk", "engine"},
     "errands": {"id", "asterisk", "kind", "subject"},
     "cdrs": {
         *("id", "account_id", "booking_id", "call_id", "service", "disposition"),
-        *("trunk", "hung_up_by", "callee_sip_call_id", "incoming_trunk", "reason", "tried"),
+        *("trunk", "hung_up_by", "callee_sip_call_id", "incoming_trunk", "reason", "tried", "direction"),
     },
     "outbox": {"id", "account_id", "booking_id", "call_id", "state", "last_outcome"},
     "callback_attempts": {"callback_id", "trouble"},

@@ -131,6 +131,10 @@ CALL_PATH = {
         "o USING PRIMARY KEY (call_id=?)",
         "s USING INDEX sqlite_autoindex_accounts_1 (id=?)",
     ],
+    "last_caller": [
+        "c USING INDEX calls_returnable (booking_id=?)",
+        "x USING COVERING INDEX sqlite_autoindex_blocked_callers_1 (booking_id=? AND caller=?)",
+    ],
     "begin_expected_talk": [
         "calls USING INDEX sqlite_autoindex_calls_1 (call_id=?)",
         "b USING INDEX sqlite_autoindex_bookings_1 (id=?)",

@@ -10,6 +10,7 @@ import pytest
 
 from engine.domain.booking import Booking, CallerId
 from engine.domain.call_ends import Attempt, CallEnd, HungUpBy
+from engine.domain.directions import Direction
 from engine.domain.dispositions import Disposition
 from engine.domain.ids import BookingId, CallId
 from engine.domain.metering import CallState, Credit
@@ -54,6 +55,7 @@ def full_booking(world: World) -> Booking:
         language=Language.DE,
         whisper=True,
         screening=Screening.PRESS1,
+        reverse=True,
     )
 
 
@@ -74,6 +76,8 @@ CALL = Call(
     sip_call_id="17@caller",
     callee_sip_call_id="18@callee",
     incoming_trunk="north",
+    direction=Direction.REVERSE,
+    returnable=True,
 )
 
 
@@ -98,6 +102,7 @@ async def test_every_value_of_a_row_comes_back_in_its_own_field(world: World) ->
         "south",
         Reason.NO_TRUNK,
         (Attempt("first", "CONGESTION", 503, 34), Attempt("main", "CHANUNAVAIL")),
+        Direction.REVERSE,
     )
 
     def write_and_read(tx: Transaction) -> tuple[object, ...]:

@@ -13,6 +13,7 @@ from engine.calls import lifecycle as calls
 from engine.calls.facts import IncomingCall
 from engine.calls.reconciliation import LiveChannels, compare_with_asterisk
 from engine.domain.booking import BookingStatus, status_at
+from engine.domain.directions import Direction
 from engine.domain.errors import BookingGone, InvalidDestination, InvalidInput
 from engine.domain.ids import AccountId, CallId
 from engine.domain.numbers import ANONYMOUS, E164, is_e164, is_simulated
@@ -20,6 +21,7 @@ from engine.domain.policy import BookingLimits, UsagePlan
 from engine.domain.rejections import UNKNOWN_NUMBER, Reason
 from engine.domain.simulation import Outcome
 from engine.domain.times import BootMs, EpochMs, rfc3339
+from engine.sandbox.simulation import Simulation
 from engine.storage.blocked_callers import BlockedCaller
 from tests.contract.samples import CALLBACK, CALLER, DAY, HOUR, POLICY, SECOND, START
 from tests.contract.trial import Trial
@@ -100,6 +102,27 @@ async def test_simulated_calls_are_refused_for_the_same_reasons_as_real_ones(tri
     assert records == ["ANONYMOUS_REFUSED", "CALLER_BLOCKED", "BUSY", "CALLER_LIMIT", "EXPIRED"]
     [event] = world.rows("SELECT body FROM outbox")
     assert json.loads(event["body"])["message"] == "Incoming call for expired booking"
+
+
+async def test_a_simulated_hidden_number_calls_back_who_called_last(trial: Trial) -> None:
+    booking = await trial.book(UsagePlan.MEDIUM, reverse=True)
+
+    async def calls_back(outcome: Outcome, seconds: int) -> Simulation:
+        return await trial.call(booking.service, outcome, seconds, booking.destination, Direction.REVERSE)
+
+    nobody = await calls_back(Outcome.BUSY, 0)
+    assert (nobody.reason, nobody.sip_status, nobody.put_through) == (Reason.NO_LAST_CALLER, 480, False)
+    assert (await trial.call(booking.service)).put_through
+    # Without the carrier's word the hidden number is a caller like every other, and reaches itself.
+    only_shown = await trial.call(booking.service, source=booking.destination)
+    called = await calls_back(Outcome.ANSWERED, 3)
+    records = [each.record for each in (only_shown, called)]
+    assert [each and (each.direction, each.destination, each.duration) for each in records] == [
+        (Direction.FORWARD, booking.destination, 0),
+        (Direction.REVERSE, CALLER, 3),
+    ]
+    assert called.booking is not None
+    assert called.booking.seconds.settled == 3
 
 
 async def test_no_call_reaches_another_sandbox(trial: Trial) -> None:

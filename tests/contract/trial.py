@@ -8,6 +8,7 @@ from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
 from engine.cdr.ledger import audit_page
 from engine.domain.booking import Booking
+from engine.domain.directions import Direction
 from engine.domain.ids import AccountId
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
@@ -41,9 +42,14 @@ class Trial:
         return await self.around.storage.run(bookings.book, request, EpochMs(await self.now()), self.around.policy)
 
     async def call(
-        self, service: E164, outcome: Outcome = Outcome.BUSY, seconds: int = 0, source: str = CALLER
+        self,
+        service: E164,
+        outcome: Outcome = Outcome.BUSY,
+        seconds: int = 0,
+        source: str = CALLER,
+        direction: Direction = Direction.FORWARD,
     ) -> Simulation:
-        asked = SimulatedCall(service, source, outcome, seconds)
+        asked = SimulatedCall(service, source, outcome, seconds, direction)
         around = self.around
         return await around.storage.run(simulate_call, AccountId(self.account), asked, around.at, around.policy)
 

@@ -13,7 +13,8 @@ import pytest
 
 from phones.peer import Body, Dialog, Media, Peer, Reply, Stage, media_of, sdp, user_of
 from phones.peer.wire import Address
-from tests.e2e.leaks.caller import HOST, SOURCE
+from tests.e2e.leaks.callee import SOURCE
+from tests.e2e.leaks.caller import HOST
 from tests.e2e.leaks.run import Hidden, LeakSystem
 
 SILENCE = 2.0

@@ -46,18 +46,18 @@ async def explained(api: Api, booking: Any, source: str) -> tuple[str, bool]:
 
 async def test_a_booking_shows_the_callers_number_and_takes_all_callers_by_default(api: Api) -> None:
     booking = await api.book()
-    assert (booking["callerId"], booking["refuseAnonymous"]) == ("caller", False)
+    assert (booking["callerId"], booking["refuseAnonymous"], booking["reverse"]) == ("caller", False, False)
 
 
 @pytest.mark.parametrize("choice", ["caller", "service", "anonymous"])
 async def test_a_caller_option_is_stored_shown_and_kept_by_a_put_without_it(api: Api, choice: str) -> None:
-    booking = await api.book(callerId=choice, refuseAnonymous=True)
-    assert (booking["callerId"], booking["refuseAnonymous"]) == (choice, True)
+    booking = await api.book(callerId=choice, refuseAnonymous=True, reverse=True)
+    assert (booking["callerId"], booking["refuseAnonymous"], booking["reverse"]) == (choice, True, True)
     assert await api.see(booking["id"]) == booking
     kept = (await put(api, booking)).body
-    assert (kept["callerId"], kept["refuseAnonymous"]) == (choice, True)
-    changed = (await put(api, booking, callerId="service", refuseAnonymous=False)).body
-    assert (changed["callerId"], changed["refuseAnonymous"]) == ("service", False)
+    assert (kept["callerId"], kept["refuseAnonymous"], kept["reverse"]) == (choice, True, True)
+    changed = (await put(api, booking, callerId="service", refuseAnonymous=False, reverse=False)).body
+    assert (changed["callerId"], changed["refuseAnonymous"], changed["reverse"]) == ("service", False, False)
     assert await api.see(booking["id"]) == changed
 
 
@@ -66,7 +66,7 @@ async def test_a_caller_option_is_stored_shown_and_kept_by_a_put_without_it(api:
     ("field", "bad"),
     [
         *product(["callerId"], NO_CHOICES),
-        *product(["refuseAnonymous", "whisper"], NO_FLAGS),
+        *product(["refuseAnonymous", "whisper", "reverse"], NO_FLAGS),
         *product(["language"], NO_LANGUAGES),
         *product(["screening"], ["", "PRESS1", "press2", None, 1, True]),
     ],

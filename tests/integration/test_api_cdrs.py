@@ -26,6 +26,7 @@ async def test_an_answered_call_has_every_field_of_the_contract(api: Api) -> Non
         "sipCode": 200,
         "hangupCause": 16,
         "furtherCalls": 0,
+        "direction": "forward",
     }
     alone = await api.call("GET", f"/cdr/{record['id']}")
     assert (alone.status, alone.body) == (200, record)

@@ -38,6 +38,7 @@ async def test_a_call_that_would_be_bridged_is_explained_in_full(api: Api) -> No
         "bookingId": booking["id"],
         "service": booking["service"],
         "source": CALLER,
+        "direction": "forward",
         "at": "2026-03-01T12:00:00.000Z",
         "putThrough": True,
         "reason": "put_through",

@@ -18,6 +18,7 @@ from api.openapi.webhooks import SIGNATURE
 from engine.callbacks.signing import signature_headers
 from engine.domain import events
 from engine.domain.call_ends import CallEnd, HungUpBy
+from engine.domain.directions import Direction
 from engine.domain.dispositions import Disposition
 from engine.domain.events import WhyGone
 from tests.contract.samples import BOOKING as RECORD
@@ -58,7 +59,7 @@ SCHEMA_NAMES = """
     Account AccountChange BlockedCaller BlockedCallerPage Booking BookingChange BookingExpired
     BookingExpiringSoon BookingGone BookingLowSeconds BookingNumberSwapped BookingPage BookingPatch CallEnded
     CallMissed CallStarted Callback CallbackAttempt CallbackDetail CallbackPage CallbackRequest CallbackState
-    CallbackTest CallerId Cdr CdrPage Clock ClockChange Country Disposition Endpoint EndpointPage EventType
+    CallbackTest CallerId Cdr CdrPage Clock ClockChange Country Direction Disposition Endpoint EndpointPage EventType
     ExpiredCall Explanation FieldError Health Hours HungUpBy Language LimitedBy NewBlockedCaller NewBooking
     NewPortalLink NewSimulatedCall NewTestEvent NewWebhookSecret NumberWish Numbers OpenApiDocument OpenTime
     Outcome Plan Plans PortalLink Problem Prompt Reason Redelivered Redelivery Scope Screening SimulatedCall
@@ -177,6 +178,7 @@ SENT: dict[str, Any] = {
         booking_id=UNKNOWN_BOOKING,
         service=RECORD.service,
         end=ENDED,
+        direction=Direction.REVERSE,
     ),
     "expiredCall": events.expired_call_body(
         called_at=START,
@@ -185,6 +187,7 @@ SENT: dict[str, Any] = {
         booking_id=UNKNOWN_BOOKING,
         service=RECORD.service,
         not_reported=990,
+        direction=Direction.REVERSE,
     ),
     "callStarted": events.call_started_body(
         started_at=START,
@@ -193,6 +196,7 @@ SENT: dict[str, Any] = {
         destination=HIDDEN,
         booking_id=UNKNOWN_BOOKING,
         service=RECORD.service,
+        direction=Direction.REVERSE,
     ),
     "callMissed": events.call_missed_body(
         cdr_id="cdr_" + "0" * 32,
@@ -203,6 +207,7 @@ SENT: dict[str, Any] = {
         booking_id=UNKNOWN_BOOKING,
         service=RECORD.service,
         end=ENDED,
+        direction=Direction.REVERSE,
     ),
     "bookingExpiringSoon": events.expiring_soon_body(BOOKED, START),
     "bookingLowSeconds": events.low_seconds_body(BOOKED, START),
@@ -212,9 +217,10 @@ SENT: dict[str, Any] = {
 }
 # Only there where it has something to say.
 LEFT_OUT = {
-    "expiredCall": ["callsNotReported"],
-    "callEnded": ["hungUpBy", "hangupCause"],
-    "callMissed": ["sipCode", "hungUpBy", "hangupCause"],
+    "expiredCall": ["callsNotReported", "direction"],
+    "callEnded": ["hungUpBy", "hangupCause", "direction"],
+    "callStarted": ["direction"],
+    "callMissed": ["sipCode", "hungUpBy", "hangupCause", "direction"],
 }
 
 

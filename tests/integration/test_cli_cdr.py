@@ -82,6 +82,7 @@ def test_the_newest_records_are_listed_without_the_destination(cli: Cli) -> None
         "callId": "acc_2-3",
         **dict.fromkeys(("hungUpBy", "sipCode", "hangupCause", "trunk", "sipCallId", "calleeSipCallId")),
         "furtherCalls": 0,
+        "direction": "forward",
     }
     assert cli.json("cdr", "show", everything[0]["id"]) == everything[0]
     assert ids(cli.json("cdr", "list", "--limit", "3")) == ["13", "12", "01"]

@@ -7,7 +7,7 @@ from agi_scripts.route import source_of
 from engine.domain.booking import CallerId, shown_caller
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.routing import Bridge, Facts, bridge, decide
-from tests.contract.samples import CALLER, POLICY, START, a_booking
+from tests.contract.samples import CALLER, HIDDEN, POLICY, START, a_booking
 
 SERVICE = a_booking().service
 ALLOWED = "allowed_not_screened"
@@ -36,7 +36,7 @@ def test_the_booking_chooses_the_shown_number_and_a_withheld_one_is_never_shown(
 @pytest.mark.parametrize(("shown", "value"), [(CALLER, CALLER), (ANONYMOUS, "")])
 def test_the_dialplan_receives_the_shown_number_or_an_empty_value(shown: str, value: str) -> None:
     source = CALLER if shown == CALLER else ANONYMOUS
-    variables = dict(dialplan.verdict(bridge(a_booking(), 10, source, POLICY), POLICY))
+    variables = dict(dialplan.verdict(bridge(a_booking(), HIDDEN, 10, source, POLICY), POLICY))
     assert variables[dialplan.ROUTES].split("/") == ["main", a_booking().destination, value]
 
 

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from agi_scripts import dialplan
+from agi_scripts.asserted_identity import LONGEST_HEADER
 from engine.asterisk.call_variables import DIALED_PEER, SECONDS, VERDICT
 from engine.asterisk.config_files import TEMPLATES, render
 from engine.asterisk.exposures import NEEDED_MODULES, VOICE_MODULES
@@ -12,7 +13,7 @@ from engine.asterisk.silent_trunks import CONTEXT, EXTENSION, LABEL, TRIED
 from engine.domain.failover import FINAL_ANSWERS, NOT_FINAL, ends_search, final_answers_pattern
 from engine.domain.rejections import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER
 from engine.domain.routing import Bridge
-from tests.contract.samples import BOOKING, CALLER, POLICY
+from tests.contract.samples import BOOKING, CALLER, HIDDEN, POLICY
 from tests.unit.dialplan_text import (
     AGIS,
     DIAL,
@@ -21,10 +22,12 @@ from tests.unit.dialplan_text import (
     arguments_of,
     position,
     set_name,
+    steps_of,
     uses,
     value_of,
 )
 
+BRIDGE = Bridge(BOOKING, HIDDEN, 60, 30, CALLER)
 FROM_THE_ENGINE = {VERDICT, SECONDS} | {
     value for name, value in vars(dialplan).items() if name.isupper() and value.startswith("RN_")
 }
@@ -40,11 +43,14 @@ FROM_OUTSIDE = (FROM_THE_ENGINE - {VERDICT}) | {
     "PJSIP_HEADER",
     "PJSIP_HEADERS",
 }
+# Set by pjsip.conf.
+FROM_PJSIP = {"RN_ASSERTS"}
 # Built into Asterisk's core: they need no module.
 BUILT_IN = {"Goto", "GotoIf", "Hangup", "Progress", "Set"}
 MODULES = {
     "AGI": "res_agi",
     "Dial": "app_dial",
+    "GosubIf": "app_stack",
     "HangupCauseClear": "func_hangupcause",
     "Playback": "app_playback",
     "Read": "app_read",
@@ -76,12 +82,12 @@ MODULES = {
 }
 
 
-def test_the_engine_is_asked_once_with_nine_arguments_and_their_mac() -> None:
+def test_the_engine_is_asked_once_with_ten_arguments_and_their_mac() -> None:
     """No token is an argument: Asterisk does not show what is between the brackets of SHA1."""
     [(at, step)] = AGIS
     url, given, mac = arguments_of(step.data)
     assert url == f"agi://${{RN_ENGINE}}/{dialplan.ROUTE}"
-    assert len(arguments_of(value_of(given, at))) == 9
+    assert len(arguments_of(value_of(given, at))) == 10
     assert mac == f"${{SHA1(@agi_token@,${{UNIQUEID}},{dialplan.ROUTE},{given})}}"
     text = (TEMPLATES / "drop_in/extensions_rented_numbers.conf").read_text()
     assert text.count("@agi_token@") == text.count("SHA1(@agi_token@,") == 3
@@ -96,21 +102,12 @@ def test_every_variable_that_is_read_is_set_by_the_engine_or_the_dialplan() -> N
     read = {use.name for step in STEPS for use in uses(step.data) if use.name.startswith("RN_")}
     pressed = {arguments_of(step.data)[0] for step in STEPS if step.app == "Read"}
     assert (
-        read - FROM_THE_ENGINE - pressed
+        read - FROM_THE_ENGINE - pressed - FROM_PJSIP
         == {set_name(step) for step in STEPS if set_name(step) in read} - FROM_THE_ENGINE
     )
 
 
-@pytest.mark.parametrize(
-    "decision",
-    [
-        Bridge(BOOKING, 60, 30, CALLER),
-        UNKNOWN_NUMBER,
-        BOOKING_EXPIRED,
-        ALL_SLOTS_HELD,
-        FORBIDDEN,
-    ],
-)
+@pytest.mark.parametrize("decision", [BRIDGE, UNKNOWN_NUMBER, BOOKING_EXPIRED, ALL_SLOTS_HELD, FORBIDDEN])
 def test_the_verdict_is_known_to_the_dialplan_and_set_last(decision: Bridge) -> None:
     names = [name for name, _ in dialplan.verdict(decision, POLICY)]
     assert names[-1] == VERDICT
@@ -243,18 +240,25 @@ def test_the_lease_is_read_when_the_peer_is_known_and_told_before_the_verdict() 
     """
     readers = {step.context for step in STEPS for use in uses(step.data) if use.name == SECONDS}
     assert readers == {"rented-numbers-answered"}
-    names = [name for name, _ in dialplan.verdict(Bridge(BOOKING, 60, 30, CALLER), POLICY)]
+    names = [name for name, _ in dialplan.verdict(BRIDGE, POLICY)]
     assert names.index(SECONDS) < names.index(VERDICT)
     assert DIALED_PEER == "DIALEDPEERNAME"
     assert not [step for step in STEPS if set_name(step) == DIALED_PEER]
 
 
 def test_every_jump_has_its_target() -> None:
+    gosubs = [step.data.rpartition("?")[2].split(",") for step in STEPS if step.app == "GosubIf"]
+    assert all(steps_of(context)[0].exten == exten for context, exten, _ in gosubs)
     for step in STEPS:
         if step.app in {"Goto", "GotoIf"}:
             *context, target = step.data.rpartition("?")[2].split(",")
             where = context[0] if context else step.context
             assert [s for s in STEPS if (s.context, s.label) == (where, target)], step.data
+
+
+def test_the_headers_of_an_asserted_identity_are_long_enough_to_see_that_they_are_too_long() -> None:
+    [length] = {each for step in STEPS for each in re.findall(r"Asserted-Identity,[12]\):0:([0-9]+)\}", step.data)}
+    assert int(length) == LONGEST_HEADER + 1
 
 
 def test_the_engine_can_send_a_call_on_to_the_step_after_its_attempt() -> None:

@@ -7,10 +7,11 @@ import pytest
 from agi_scripts import dialplan
 from engine.asterisk.call_variables import SECONDS, VERDICT
 from engine.domain.booking import Booking
+from engine.domain.directions import Direction
 from engine.domain.prompts import Language
 from engine.domain.routing import Bridge
 from engine.domain.screening import Screening
-from tests.contract.samples import BOOKING, CALLER, POLICY
+from tests.contract.samples import BOOKING, CALLER, HIDDEN, POLICY
 from tests.unit.dialplan_text import REPORT_WITH_MAC, set_name, steps_of
 
 NOT_YET = ("RN_TAKEN", "no")
@@ -32,8 +33,12 @@ ANNOUNCED = replace(BOOKING, whisper=True, screening=Screening.PRESS1)
 def test_an_announced_call_has_two_more_variables_and_no_other_call(
     booking: Booking, speaks: bool, announced: list[tuple[str, str]]
 ) -> None:
-    told = dialplan.verdict(Bridge(booking, 60, 30, CALLER), replace(POLICY, speaks=speaks))
+    forward = Bridge(booking, HIDDEN, 60, 30, CALLER)
+    told = dialplan.verdict(forward, replace(POLICY, speaks=speaks))
     assert told[6:] == [*announced, (VERDICT, "BRIDGE")]
+    # Who is called back has no hidden number.
+    back = replace(forward, direction=Direction.REVERSE)
+    assert dialplan.verdict(back, replace(POLICY, speaks=speaks))[6:] == [(VERDICT, "BRIDGE")]
 
 
 def test_no_call_talks_without_a_limit() -> None:

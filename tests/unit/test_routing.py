@@ -41,6 +41,8 @@ ANSWERS = {
     Reason.OUTSIDE_HOURS: Reject(Cause(19), Disposition.OUTSIDE_HOURS, Prompt.PAUSED, notify_expired=False),
     Reason.DESTINATION_IS_OURS: Reject(Cause(21), Disposition.FORBIDDEN, Prompt.UNREACHABLE, notify_expired=False),
     Reason.DESTINATION_NOT_ALLOWED: Reject(Cause(21), Disposition.FORBIDDEN, Prompt.UNREACHABLE, notify_expired=False),
+    Reason.NO_LAST_CALLER: Reject(Cause(19), Disposition.NO_LAST_CALLER, Prompt.NOBODY, notify_expired=False),
+    Reason.LAST_CALLER_NOT_ALLOWED: Reject(Cause(21), Disposition.FORBIDDEN, Prompt.NO_CALLBACK, notify_expired=False),
     Reason.CALLER_BLOCKED: Reject(Cause(21), Disposition.CALLER_BLOCKED, Prompt.BUSY, notify_expired=False),
     Reason.ANONYMOUS_REFUSED: Reject(Cause(21), Disposition.ANONYMOUS_REFUSED, Prompt.ANONYMOUS, notify_expired=False),
     Reason.CALLER_LIMIT: Reject(Cause(21), Disposition.CALLER_LIMIT, Prompt.BUSY, notify_expired=False),
@@ -273,7 +275,9 @@ def test_a_bridged_call_leases_its_share_and_others_make_room_for_it_once(
     routes = routes_to(booking.destination, CALLER, POLICY.trunks)
 
     def bridged(seconds: int) -> Bridge:
-        return Bridge(booking, seconds=seconds, ring_seconds=POLICY.ring_seconds, shown=CALLER, routes=routes)
+        return Bridge(
+            booking, booking.destination, seconds=seconds, ring_seconds=POLICY.ring_seconds, shown=CALLER, routes=routes
+        )
 
     first = decide(facts, START, POLICY)
     assert first == (MakeRoom(booking.id, share) if decision is None else bridged(decision))

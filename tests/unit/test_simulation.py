@@ -12,7 +12,7 @@ from engine.domain.routing import Bridge, RouteDecision
 from engine.domain.simulation import REPORTED, Outcome, lasts_ms, prompts_heard, sip_status
 from tests.contract.samples import BOOKING, CALLER, POLICY
 
-BRIDGE = Bridge(BOOKING, seconds=3, ring_seconds=30, shown=CALLER)
+BRIDGE = Bridge(BOOKING, BOOKING.destination, seconds=3, ring_seconds=30, shown=CALLER)
 
 
 @pytest.mark.parametrize("reason", REJECTIONS)

@@ -27,7 +27,8 @@ from engine.runtime.ids import new_id
 from engine.storage.console_reads import SeenBooking
 
 LIMITS = ("maxConcurrentCalls", "maxCallsPerCallerPerHour", "maxCallSeconds")
-CHANGED = frozenset({"destination", "callback", "label", "metadata", "callerId", "refuseAnonymous", *LIMITS})
+FLAGS = ("refuseAnonymous", "reverse")
+CHANGED = frozenset({"destination", "callback", "label", "metadata", "callerId", *FLAGS, *LIMITS})
 TRUTH = {"yes": True, "no": False}
 _WHOLE = re.compile(r"[+-]?[0-9]{1,10}")
 
@@ -75,6 +76,7 @@ async def change(visit: Visit, form: Mapping[str, str]) -> Outcome:
         limits=body.limits_sent(),
         caller_id=body.caller_id,
         refuse_anonymous=body.refuse_anonymous,
+        reverse=body.reverse,
         label=body.label_sent(),
         metadata=body.metadata,
     )
@@ -153,7 +155,7 @@ def _shown(seen: SeenBooking, visit: Visit) -> dict[str, str]:
     return shown | {
         "destination": "",
         "metadata": metadata_text(record["metadata"]),
-        "refuseAnonymous": "yes" if record["refuseAnonymous"] else "no",
+        **{flag: "yes" if record[flag] else "no" for flag in FLAGS},
     }
 
 
@@ -173,7 +175,7 @@ def _value_of(name: str, text: str) -> Any:  # noqa: ANN401  a JSON value
     """Returns the JSON value that a field's text stands for, or else the text, which the body then refuses."""
     if name in LIMITS:
         return None if not text else int(text) if text.isdecimal() and len(text) < 10 else text
-    if name == "refuseAnonymous":
+    if name in FLAGS:
         return TRUTH.get(text, text)
     if name == "metadata":
         pairs = [line.partition("=") for line in text.split("\n") if line.strip()]

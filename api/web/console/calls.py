@@ -15,7 +15,7 @@ from engine.cdr.timeline import caller_got, outcome_of
 from engine.cdr.trace import trace_call
 from engine.domain.dispositions import Disposition
 from engine.domain.errors import NotFound
-from engine.domain.masking import masked
+from engine.domain.masking import masked, shown_caller
 from engine.domain.numbers import is_simulated
 from engine.domain.times import rfc3339
 from engine.domain.web_access import Role
@@ -92,7 +92,7 @@ def record_row(cdr: Cdr) -> dict[str, Any]:
         "id": cdr.id,
         "bookingId": cdr.booking_id,
         "at": rfc3339(cdr.started_at),
-        "source": cdr.source,
+        "source": shown_caller(cdr.source, cdr.direction),
         "service": cdr.service,
         "destination": masked(cdr.destination),
         "disposition": cdr.disposition.value,
@@ -101,6 +101,7 @@ def record_row(cdr: Cdr) -> dict[str, Any]:
         "duration": cdr.duration,
         "furtherCalls": cdr.further_calls,
         "bySandbox": is_simulated(cdr.service),
+        "direction": cdr.direction.value,
     }
 
 

@@ -14,7 +14,7 @@ from api.web.frame.site import Action, Outcome, Page, Site, Stream, Visit
 from api.web.frame.streams import Feed, send_feed
 from engine.control.requests import HangUp
 from engine.domain.ids import CallId
-from engine.domain.masking import masked
+from engine.domain.masking import masked, shown_caller
 from engine.domain.metering import CallState
 from engine.domain.times import Timestamp, rfc3339
 from engine.domain.web_access import Role
@@ -108,7 +108,7 @@ def call_data(live: LiveCall, at: Timestamp) -> dict[str, Any]:
         "account": live.account,
         "booking": call.booking_id,
         "service": live.service,
-        "source": call.source,
+        "source": shown_caller(call.source, call.direction),
         "destination": masked(call.destination),
         "state": call.state.value,
         "since": rfc3339(call.started_at),
@@ -141,7 +141,7 @@ def row_of(site: Site, live: LiveCall, wall_ahead_ms: int) -> str:
         talking,
         left,
         escape(live.service),
-        escape(call.source),
+        escape(shown_caller(call.source, call.direction)),
         hidden_number(site, masked(call.destination), "call", call.call_id),
         escape(live.account),
         hang_up,

@@ -17,6 +17,15 @@ SELECT {b.bookings},
 FROM bookings AS b
 WHERE b.service = :service AND b.gone_at IS NULL;
 
+-- name: last_caller^
+-- Who called last on a booking, of those whom the hidden number may call back, and whether the booking blocks this caller
+-- by now.
+SELECT c.source, EXISTS (SELECT 1 FROM blocked_callers AS x WHERE x.booking_id = c.booking_id AND x.caller = c.source)
+FROM calls AS c
+WHERE c.booking_id = :booking_id AND c.returnable = 1
+ORDER BY c.started_at DESC, c.call_id DESC
+LIMIT 1;
+
 -- name: begin_expected_talk!
 -- Makes a ringing call LIVE, if nothing but that has to be done: Asterisk has set the limit that the call must have, no
 -- other call is up on its booking, and its account has not chosen the event about it. An answer cannot have been before

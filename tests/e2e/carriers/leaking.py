@@ -8,8 +8,8 @@ from phones.peer import Dialog, Media
 from tests.e2e.carriers.system import HOST, CarrierSystem, Line
 from tests.e2e.carriers.variants import DOMAIN, VARIANTS, Variant
 from tests.e2e.leaks import caller
-from tests.e2e.leaks.callee import CalleeScript, Part
-from tests.e2e.leaks.caller import SOURCE, Outcome
+from tests.e2e.leaks.callee import SOURCE, CalleeScript, Part
+from tests.e2e.leaks.caller import Outcome
 from tests.e2e.leaks.run import CALLS_A_SECOND
 from tests.e2e.leaks.search import Secret, leaks
 from tests.e2e.leaks.table import CONTACT, IDENTITY, ROWS, Cell, Column, Request, Row

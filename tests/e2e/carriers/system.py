@@ -22,6 +22,8 @@ SOURCE = "+33199007777"
 # The address before the router, and the only trunk whose callers are on our side of it.
 EXTERNAL = "203.0.113.7"
 LOCAL = VARIANTS[0]
+# What a booking of a test may spend.
+PLAN = {"seconds": 600, "calls": 25}
 # Asterisk's seconds until it tries a registration again, in the tests.
 RETRY_SECONDS = 1
 RETRIES = ("retry_interval", "forbidden_retry_interval", "fatal_retry_interval")
@@ -43,7 +45,7 @@ class CarrierSystem(System):
             longest_call=60,
             external_address=EXTERNAL,
             local_networks=["127.0.0.1/32", f"{variants.callers_host(LOCAL)}/32"],
-            plans={"LARGE": {"seconds": 600, "calls": 25, "valid_for": 3600}},
+            plans={"LARGE": {**PLAN, "valid_for": 3600}},
             **overrides,
         )
 
@@ -69,14 +71,19 @@ class CarrierSystem(System):
 
     def book_over(self, variant: Variant, **more: object) -> Booking:
         """Makes a booking whose hidden number is called over a trunk of this kind."""
-        number = next(self._free[variant.name])
+        number = self.number_over(variant)
         body = {"destination": number, "usagePlan": "LARGE", "callback": "http://127.0.0.1:9/", **more}
         answer = self.request("POST", "/bookings", body)
         assert answer.status == 201, answer
         self.hidden.add(number)
+        return Booking(self, answer.body["id"], answer.body["service"], number)
+
+    def number_over(self, variant: Variant) -> str:
+        """Returns a number that no other test has, and that is called over a trunk of this kind."""
+        number = next(self._free[variant.name])
         # As for the demo's softphones, so that this number has another trunk than the first one.
         self.asterisk_console(f"dialplan set global RN_PHONE_{number[1:]} {number}@trunk-{variant.name}")
-        return Booking(self, answer.body["id"], answer.body["service"], number)
+        return number
 
 
 class Line:

@@ -47,7 +47,7 @@ VARIANTS = (
     Variant("from"),
     Variant(
         "pai",
-        {"caller_id_header": "pai"},
+        {"caller_id_header": "pai", "asserts_identity": True},
         ("From: <sip:{n}@{h}>", "P-Asserted-Identity: <sip:{n}@{h}>"),
     ),
     Variant(

@@ -4,11 +4,13 @@ import asyncio
 from dataclasses import dataclass, field, replace
 
 from phones.messages import Message
-from phones.peer import Address, Body, Dialog, Media, Reply, media_of, sdp, user_of
+from phones.peer import Address, Body, Dialog, Media, Packet, Reply, media_of, sdp, user_of
 from tests.e2e.leaks.search import Secret, national
 from tests.e2e.leaks.table import Cell, Column, Request
 
 HOST = "127.0.0.2"
+# The number of every caller but those that are hidden numbers themselves.
+SOURCE = "+33199007777"
 # Asterisk ignores some requests. The callee then continues.
 PATIENCE = 0.5
 # Longer than any part, also on a very busy machine.
@@ -21,12 +23,18 @@ BOUNDARY = "part"
 class Part:
     """A cell while it is played.
 
+    Attributes:
+        source: The caller's number.
+        heard: What the callee has received.
+
     Events: `rung` when the callee has shown everything that it can while ringing, `answered` when the caller has got
     the answer, `go` lets it continue, `played` when it has shown everything.
     """
 
     cell: Cell
     secret: Secret
+    source: str = SOURCE
+    heard: list[Packet] = field(default_factory=list)
     rung: asyncio.Event = field(default_factory=asyncio.Event)
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     go: asyncio.Event = field(default_factory=asyncio.Event)
@@ -50,6 +58,7 @@ class CalleeScript:
         self.words = {"n": number, "d": number[1:], "national": national(number), "host": host,
                       "a": f"{host}:{port}", "tag": dialog.tag}  # fmt: skip
         dialog.policy = self.policy
+        part.heard = dialog.received
 
     @property
     def over(self) -> bool:

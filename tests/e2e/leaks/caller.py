@@ -8,8 +8,9 @@ from tests.e2e.leaks.callee import Part
 from tests.e2e.leaks.search import Shown
 from tests.e2e.leaks.table import Column
 
-SOURCE = "+33199007777"
 HOST = "127.0.0.1"
+# The discard port.
+NO_SOUND = 9
 # What these might still bring.
 AFTERMATH_SECONDS = 0.2
 
@@ -27,10 +28,16 @@ async def dial(peer: Peer, asterisk: Address, service: str, part: Part) -> Outco
     """Makes one call from the INVITE to its end."""
     media = Media.open(peer.local[0])
     try:
-        dialog = await peer.dialog(service, asterisk, source=SOURCE, transport=part.cell.transport)
+        dialog = await peer.dialog(service, asterisk, source=part.source, transport=part.cell.transport)
         return await play(dialog, media, part)
     finally:
         media.close()
+
+
+async def ring_once(peer: Peer, asterisk: Address, service: str, source: str) -> None:
+    """Calls a number that nobody answers."""
+    dialog = await peer.dialog(service, asterisk, source=source)
+    await dialog.answered(dialog.request("INVITE", body=sdp((HOST, NO_SOUND))))
 
 
 async def play(dialog: Dialog, media: Media, part: Part) -> Outcome:
@@ -48,7 +55,8 @@ async def play(dialog: Dialog, media: Media, part: Part) -> Outcome:
 
 async def _call(dialog: Dialog, media: Media, part: Part) -> None:
     dialog.sound = sdp(media.local)
-    number = dialog.request("INVITE", body=dialog.sound)
+    headers = [f"P-Asserted-Identity: <sip:{part.source}@{HOST}>"] if part.cell.column is Column.REVERSE else []
+    number = dialog.request("INVITE", headers, dialog.sound)
     if part.cell.column is Column.CANCELLED:
         await part.until(part.rung)
         dialog.cancel()

@@ -52,6 +52,12 @@ def unprotected_dialplan(system: System, context: str) -> set[str]:
     return wrong | {f"flags {_flags(dial)}" for dial in dials if not NEEDED <= set(_flags(dial)) <= ALLOWED}
 
 
+def unproven_identity(system: System, context: str) -> set[str]:
+    """The headers by which a caller could pass for the hidden number: all but the one that the carrier writes."""
+    shown = system.asterisk_console(f"dialplan show {context}")
+    return set(re.findall(r"PJSIP_HEADER\(\w+,([\w-]+)", shown)) ^ {"P-Asserted-Identity"}
+
+
 def _flags(dial: str) -> str:
     """The letters of Dial's third argument, without their arguments in brackets."""
     while (bare := INNERMOST.sub("", dial)) != dial:

@@ -38,6 +38,7 @@ class Mutant:
         transfers: Whether a transfer may work, so that REFER and telephone keys are tried too.
         media: Whether fax or video may pass, so that offers of them are tried too.
         tries: How often each of its calls is made.
+        spoofs: Whether a caller may pass for the hidden number, so that this is tried, too.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Mutant:
     transfers: bool = False
     media: bool = False
     tries: int = 1
+    spoofs: bool = False
 
 
 def option(
@@ -62,12 +64,14 @@ def dial(flags: str, seen: Seen, options: Mapping[str, str] | None = None, *, tr
     return Mutant(f"{name}Dial {flags}", seen, options or {}, {",iIrU(": f",{flags}U("}, transfers=transfers)
 
 
+# The header that anybody can write, in place of the one that the carrier writes.
+FROM = {"P-Asserted-Identity": "From", "p-asserted-identity": "from"}
 AS_EXTEN = {"Dial": "Goto"}
 # Each of these, Dial's I, and send_pai with send_rpid closes alone what the others would leave open.
 TRUST = {"trust_id_inbound": "yes", "trust_connected_line": "yes", "send_connected_line": "yes"}
 LEAK, WAY, CONFIGURATION = Seen.LEAK, Seen.WAY, Seen.CONFIGURATION
 MUTANTS = (
-    Mutant("nothing", Seen.NOWHERE, transfers=True, media=True),
+    Mutant("nothing", Seen.NOWHERE, transfers=True, media=True, spoofs=True),
     # One protection removed.
     option("send_pai", "yes"),
     option("send_rpid", "yes"),
@@ -90,6 +94,7 @@ MUTANTS = (
     Mutant("destination as EXTEN", CONFIGURATION, {}, AS_EXTEN),
     Mutant("bridge not denied first", WAY, answers={"Set(GOSUB_RESULT=CONTINUE)": "Set(GOSUB_RESULT=)"}),
     Mutant("any key or none", WAY, answers={'$["${RN_PRESSED}" = "${RN_KEY}"]?taken': "1?taken"}),
+    Mutant("From in place of the asserted identity", WAY, {}, FROM, spoofs=True),
     # All protections removed that cover for each other.
     dial("ir", LEAK, {"send_pai": "yes", **TRUST}),
     dial("ir", LEAK, {"send_rpid": "yes", **TRUST}),
@@ -138,7 +143,7 @@ def _endpoints(sip: str, number: int, mutant: Mutant) -> str:
 
 def _way(calls: str, number: int, mutant: Mutant) -> str:
     # At line starts, because comments of the dialplan may name its contexts.
-    way = calls[calls.index("\n[rented-numbers]") : calls.index("\n[rented-numbers-answered]")]
+    way = calls[calls.index("\n[rented-numbers-asserted]") : calls.index("\n[rented-numbers-answered]")]
     way = way.replace("[rented-numbers]", f"[rented-numbers-m{number}]").replace(
         "@trunk-${RN_TRUNK}", f"@trunk-m{number}"
     )
@@ -148,6 +153,8 @@ def _way(calls: str, number: int, mutant: Mutant) -> str:
             assert old in answers, old
             answers = answers.replace(old, new)
         way = (way + answers).replace("rented-numbers-answered", f"rented-numbers-m{number}-answered")
+    way = way.replace("[rented-numbers-asserted]", f"[rented-numbers-m{number}-asserted]")
+    way = way.replace("?rented-numbers-asserted,", f"?rented-numbers-m{number}-asserted,")
     for old, new in mutant.dialplan.items():
         if old != "Dial":
             assert old in way, old

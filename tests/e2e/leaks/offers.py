@@ -21,7 +21,8 @@ from phones.peer import (
     user_of,
 )
 from phones.peer.wire import Address
-from tests.e2e.leaks.caller import HOST, SOURCE
+from tests.e2e.leaks.callee import SOURCE
+from tests.e2e.leaks.caller import HOST
 from tests.e2e.leaks.media_lines import KEY, SOUND
 from tests.e2e.leaks.run import Hidden, LeakSystem
 from tests.e2e.leaks.srtp import Srtp, key_in

@@ -12,8 +12,8 @@ from phones.peer import Packet, Peer, Stage
 from phones.ports import free_port
 from tests.e2e.booking import import_numbers
 from tests.e2e.leaks import callee, caller
-from tests.e2e.leaks.callee import Callees, Part
-from tests.e2e.leaks.caller import SOURCE, Outcome
+from tests.e2e.leaks.callee import SOURCE, Callees, Part
+from tests.e2e.leaks.caller import Outcome
 from tests.e2e.leaks.search import Secret
 from tests.e2e.leaks.table import Cell, Column
 from tests.e2e.system import System
@@ -40,7 +40,7 @@ class LeakSystem(System):
         plan = {"calls": 25, "valid_for": 3600}
         super().__init__(
             trunks=[
-                {"name": "main", "uri": _uri(self.trunk), "addresses": [caller.HOST]},
+                {"name": "main", "uri": _uri(self.trunk), "addresses": [caller.HOST], "asserts_identity": True},
                 {"name": "second", "uri": _uri(self.second)},
             ],
             plans={"SMALL": {"seconds": LIMIT_SECONDS, **plan}, "LARGE": {"seconds": 600, **plan}},
@@ -70,7 +70,11 @@ class LeakSystem(System):
 
     def hide(self, plan: str = "LARGE", **fields: object) -> "Hidden":
         """Makes a booking with a hidden number that no other booking has."""
-        return self.hide_number(next(self._hidden), plan, **fields)
+        return self.hide_number(self.another_number(), plan, **fields)
+
+    def another_number(self) -> str:
+        """Returns a number that nobody has yet."""
+        return next(self._hidden)
 
     def hide_number(self, number: str, plan: str = "LARGE", **fields: object) -> "Hidden":
         body = {"destination": number, "usagePlan": plan, "callback": "http://127.0.0.1:9/", **fields}
@@ -95,11 +99,21 @@ class Hidden:
 
 @dataclass(frozen=True)
 class Played:
-    cell: Cell
-    secret: Secret
+    part: Part
     outcome: Outcome
-    shown_all: bool
     host: str
+
+    @property
+    def cell(self) -> Cell:
+        return self.part.cell
+
+    @property
+    def secret(self) -> Secret:
+        return self.part.secret
+
+    @property
+    def shown_all(self) -> bool:
+        return self.part.played.is_set()
 
 
 class Run:
@@ -154,12 +168,14 @@ class Run:
             self._system.wait_ready()
 
     def _prepare(self, cell: Cell, host: str) -> tuple[Part, tuple[Hidden, str]]:
-        announced = {"screening": "press1", "whisper": True} if cell.column.is_screened else {}
-        hidden = self._system.hide("SMALL" if cell.column is Column.LIMIT else "LARGE", **announced)
-        part = Part(cell, Secret(hidden.number, (hidden.service, SOURCE), self._system.trunk))
+        reverse = cell.column is Column.REVERSE
+        options = {"screening": "press1", "whisper": True} if cell.column.is_screened else {"reverse": reverse}
+        hidden = self._system.hide("SMALL" if cell.column is Column.LIMIT else "LARGE", **options)
+        source, callee_number = (hidden.number, self._system.another_number()) if reverse else (SOURCE, hidden.number)
+        part = Part(cell, Secret(callee_number, (hidden.service, source), self._system.trunk), source)
         if cell.column is not Column.ENGINE_LOST:
             part.go.set()
-        self._callees.parts[hidden.number] = part
+        self._callees.parts[callee_number] = part
         return part, (hidden, host)
 
     async def _wave(self, parts: Sequence[Part]) -> list[Played]:
@@ -172,11 +188,14 @@ class Run:
 
     async def _one(self, part: Part) -> Played:
         hidden, host = self._parts[part]
+        if part.cell.column is Column.REVERSE:
+            # Who is called back has called before; the hidden number is not reached.
+            await caller.ring_once(self._carriers[host], self._system.asterisk, hidden.service, part.secret.number)
         async with asyncio.TaskGroup() as tasks:
             if part.cell.column is Column.DELETED:
                 tasks.create_task(self._delete(part, hidden))
             call = tasks.create_task(caller.dial(self._carriers[host], self._system.asterisk, hidden.service, part))
-        return Played(part.cell, part.secret, call.result(), part.played.is_set(), host)
+        return Played(part, call.result(), host)
 
     async def _delete(self, part: Part, hidden: Hidden) -> None:
         try:

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 from phones.messages import Message
 from phones.peer import Body, Dialog, Media, Peer, Play, Reply, Stage, keys_of, media_of, offer, sdp, user_of
-from tests.e2e.leaks.caller import HOST, SOURCE
+from tests.e2e.leaks.callee import SOURCE
+from tests.e2e.leaks.caller import HOST
 from tests.e2e.leaks.run import Hidden, LeakSystem
 from tests.e2e.leaks.search import Secret, Shown, leaks
 
@@ -70,15 +71,19 @@ class Scene:
         return list(self._sound.values())
 
     def call(
-        self, service: str, headers: Iterable[str] = (), lines: Iterable[Sequence[str]] = ()
+        self,
+        service: str,
+        headers: Iterable[str] = (),
+        lines: Iterable[Sequence[str]] = (),
+        source: str = SOURCE,
     ) -> tuple[Dialog, Message]:
         """Dials a number, with these media if any. Returns the caller's dialog and the final answer."""
-        return self.stage.run(self._call(service, headers, tuple(lines)))
+        return self.stage.run(self._call(service, headers, tuple(lines), source))
 
     async def _call(
-        self, service: str, headers: Iterable[str], lines: Sequence[Sequence[str]]
+        self, service: str, headers: Iterable[str], lines: Sequence[Sequence[str]], source: str
     ) -> tuple[Dialog, Message]:
-        dialog = await self.carrier.dialog(service, self.system.asterisk, source=SOURCE)
+        dialog = await self.carrier.dialog(service, self.system.asterisk, source=source)
         dialog.sound = self.describe(dialog)
         body = offer(self._sound[dialog.call_id].local, lines) if lines else dialog.sound
         return dialog, await dialog.answered(dialog.request("INVITE", headers, body))

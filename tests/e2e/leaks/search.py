@@ -72,6 +72,11 @@ def leaks(shown: Shown, secret: Secret) -> list[str]:
     return found
 
 
+def shows_number(packet: Packet, number: str, known: tuple[str, ...]) -> bool:
+    """Returns whether a message has a number in it, in any form."""
+    return _digits_in(packet.data, Secret(number, known, packet.source))
+
+
 def _in_message(data: bytes, secret: Secret) -> Iterable[str]:
     for line in data.split(b"\r\n"):
         if _digits_in(line, secret) or _address_in(line, secret):

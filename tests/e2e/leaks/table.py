@@ -1,6 +1,8 @@
 """The leak table: ways in which a callee can show its identity (rows), for each way through the dialplan (columns).
 
-In the texts of a row, {n} is the hidden number (+33…), {d} its digits, {national} its national form, {a} the callee's
+The callee is the hidden number or, where that calls back, who has called last: the two must not learn of each other.
+
+In the texts of a row, {n} is the callee's number (+33…), {d} its digits, {national} its national form, {a} the callee's
 address with port, {host} without it, {tag} its tag.
 """
 
@@ -25,6 +27,7 @@ class Column(Enum):
     SECOND_TRUNK = "refused by the first trunk, bridged by the second"
     SCREENED = "bridged once the callee has pressed the key"
     UNSCREENED = "answered, and no key pressed"
+    REVERSE = "the hidden number calls back, and hangs up"
 
     @property
     def talks(self) -> bool:
@@ -32,7 +35,7 @@ class Column(Enum):
 
     @property
     def caller_ends(self) -> bool:
-        return self in (Column.CALLER_ENDS, Column.SECOND_TRUNK, Column.SCREENED)
+        return self in (Column.CALLER_ENDS, Column.SECOND_TRUNK, Column.SCREENED, Column.REVERSE)
 
     @property
     def is_screened(self) -> bool:

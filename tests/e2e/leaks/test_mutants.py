@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from phones.peer import media_blocks
-from tests.e2e.leaks.configuration import unprotected_dialplan, unprotected_endpoint
+from tests.e2e.leaks.configuration import unprotected_dialplan, unprotected_endpoint, unproven_identity
 from tests.e2e.leaks.media_lines import FAX, SOUND, VIDEO
 from tests.e2e.leaks.mutants import MUTANTS, Mutant, MutantSystem, Seen, address
 from tests.e2e.leaks.run import Run
@@ -30,7 +30,7 @@ EVERYTHING = Row(
 )
 [MOVED] = [row for row in ROWS if row.refuses == 302]
 TEXTS = "res_pjsip_messaging.so"
-CELLS = (Cell(EVERYTHING, Column.CALLEE_ENDS), Cell(MOVED, Column.REFUSED))
+CELLS = (Cell(EVERYTHING, Column.CALLEE_ENDS), Cell(EVERYTHING, Column.REVERSE), Cell(MOVED, Column.REFUSED))
 
 
 @dataclass
@@ -61,6 +61,8 @@ def verdicts(mutant_system: MutantSystem) -> dict[str, Verdict]:
     for mutant in MUTANTS:
         if mutant.transfers:
             found[address(mutant)].way += _transfers(mutant_system, address(mutant))
+        if mutant.spoofs:
+            found[address(mutant)].way += _spoofs(mutant_system, address(mutant))
         if mutant.media:
             found[address(mutant)].way += _media(mutant_system, address(mutant))
     with ThreadPoolExecutor(4) as pool:
@@ -78,7 +80,19 @@ def _cells(mutant: Mutant) -> Iterator[Cell]:
 
 def _configuration(system: MutantSystem, number: int) -> set[str]:
     options = {each for side in ("carrier", "trunk") for each in unprotected_endpoint(system, f"{side}-m{number}")}
-    return options | unprotected_dialplan(system, f"rented-numbers-m{number}")
+    way = f"rented-numbers-m{number}"
+    return options | unprotected_dialplan(system, way) | unproven_identity(system, f"{way}-asserted")
+
+
+def _spoofs(system: MutantSystem, carrier: str) -> list[str]:
+    """Calls as the hidden number, without the carrier's word for it. Returns whom that reached besides."""
+    called, last_caller = system.hide(reverse=True), system.another_number()
+    with scene(system, carrier) as on:
+        for source in (last_caller, called.number):
+            dialog, answer = on.call(called.service, source=source)
+            assert answer.status == 200
+            on.ask(dialog, "BYE")
+        return [f"{number} was called back" for number in on.dialled if number != called.number]
 
 
 def _transfers(system: MutantSystem, carrier: str) -> list[str]:

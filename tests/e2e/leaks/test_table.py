@@ -4,7 +4,7 @@ import pytest
 
 from phones.peer import payload_of
 from tests.e2e.leaks.run import PROMPT_SECONDS, LeakSystem, Played, Run
-from tests.e2e.leaks.search import leaks
+from tests.e2e.leaks.search import leaks, shows_number
 from tests.e2e.leaks.table import ROWS, Cell, Column, cells, makes_sense
 
 # The first test waits for all calls.
@@ -35,6 +35,18 @@ def test_nothing_that_the_caller_receives_shows_the_callee(table: Table, cell: C
     assert leaks(played.outcome.shown, played.secret) == []
 
 
+def test_who_is_called_back_receives_nothing_that_shows_the_hidden_number(table: Table) -> None:
+    called_back = [played.part for cell, played in table.items() if cell.column is Column.REVERSE]
+    assert all(part.heard for part in called_back)
+    shown = [
+        (str(part.cell), packet.data)
+        for part in called_back
+        for packet in part.heard
+        if shows_number(packet, part.source, (*part.secret.known[:1], part.secret.number))
+    ]
+    assert shown == []
+
+
 def test_after_the_answer_the_caller_hears_the_callee(table: Table) -> None:
     """This shows that the caller's side records sound, so that silence before the answer proves something."""
     for cell, played in table.items():
@@ -51,6 +63,8 @@ def test_before_a_refusal_that_is_spoken_the_caller_hears_the_prompt(table: Tabl
 
 def test_each_hidden_number_is_called_once_on_each_trunk_and_no_other_number(run: Run, table: Table) -> None:
     calls = {played.secret.number: 2 if cell.column is Column.SECOND_TRUNK else 1 for cell, played in table.items()}
+    # The hidden numbers that call back were called by whom they call.
+    calls |= {played.part.source: 1 for cell, played in table.items() if cell.column is Column.REVERSE}
     assert run.dialled == calls
     # An empty datagram tells nothing: another program's look at a port may send one.
     assert [packet.data for packet in run.strays if packet.data] == []

@@ -6,7 +6,8 @@ import pytest
 
 from phones.peer import Dialog, Peer, Reply, user_of
 from tests.e2e.booking import import_numbers
-from tests.e2e.leaks.caller import HOST, SOURCE
+from tests.e2e.leaks.callee import SOURCE
+from tests.e2e.leaks.caller import HOST
 from tests.e2e.leaks.run import LeakSystem
 from tests.e2e.leaks.scene import PATIENCE, Scene, scene
 

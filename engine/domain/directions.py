@@ -1,0 +1,14 @@
+"""Who calls whom over a rented number."""
+
+from enum import StrEnum
+
+
+class Direction(StrEnum):
+    """The direction of a call.
+
+    FORWARD: somebody calls the rented number and reaches the hidden number. REVERSE: the hidden number calls the rented
+    number and reaches who called last.
+    """
+
+    FORWARD = "forward"
+    REVERSE = "reverse"
