@@ -49,7 +49,7 @@ class Trial:
         source: str = CALLER,
         direction: Direction = Direction.FORWARD,
     ) -> Simulation:
-        asked = SimulatedCall(service, source, outcome, seconds, direction)
+        asked = SimulatedCall(service, source, outcome, seconds, direction=direction)
         around = self.around
         return await around.storage.run(simulate_call, AccountId(self.account), asked, around.at, around.policy)
 

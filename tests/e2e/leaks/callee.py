@@ -196,12 +196,13 @@ class CalleeScript:
 class Callees:
     """All callees of a run, at one address with a port for each trunk. The dialled number selects the part.
 
-    `dialled` counts the calls to each number.
+    `dialled` counts the calls to each number. Those in `busy` are of no part.
     """
 
     def __init__(self) -> None:
         self.parts: dict[str, Part] = {}
         self.dialled: dict[str, int] = {}
+        self.busy: set[str] = set()
 
     async def play_first(self, dialog: Dialog) -> None:
         """Plays a call on the first trunk, which refuses some calls before anything rings."""
@@ -216,6 +217,10 @@ class Callees:
         number = user_of(dialog.invite.start_line.split()[1])
         self.dialled[number] = self.dialled.get(number, 0) + 1
         part = self.parts.get(number)
+        if number in self.busy:
+            dialog.answer(Reply(180))
+            dialog.answer(Reply(486))
+            return
         if part is None:
             dialog.answer(Reply(404))
             return

@@ -176,6 +176,8 @@ class Run:
         if cell.column is not Column.ENGINE_LOST:
             part.go.set()
         self._callees.parts[callee_number] = part
+        if reverse:
+            self._callees.busy.add(hidden.number)
         return part, (hidden, host)
 
     async def _wave(self, parts: Sequence[Part]) -> list[Played]:
