@@ -71,11 +71,12 @@ def _create_or_upgrade_on_server(address: PostgresAddress, report: Callable[[str
 
     server.require_server(address)
     before, newest = server.revision_of(address), newest_revision()
-    if before != newest:
+    if before is None or before < newest:
         what = "creating the tables" if before is None else f"upgrading the schema from {before} to {newest}"
         report(f"{what} in {address.shown}")
     server.migrate(address)
-    return Upgrade(before, newest)
+    # Another node may have a newer program, and have upgraded already.
+    return Upgrade(before, newest if before is None else max(before, newest))
 
 
 def existing_database(settings: Settings) -> str | None:

@@ -6,12 +6,13 @@ from pathlib import Path
 import psycopg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from engine.config.postgres_address import PostgresAddress
 from engine.storage.errors import StorageUnavailable
+from engine.storage.migrations import OLDEST_PROGRAM
 
 # How long a migration waits for a table. Meanwhile all other statements on that table wait behind it.
 LOCK_SECONDS = 3
@@ -76,6 +77,8 @@ def _run(engine: Engine, migrations: Path, revision: str) -> None:
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
+        if revision == "head":
+            connection.execute(text("UPDATE storage_marks SET oldest_program = :it"), {"it": OLDEST_PROGRAM})
 
 
 def _leave_transactions_to_us(connection: sqlite3.Connection, _: object) -> None:

@@ -1,5 +1,6 @@
 """The server and the schema: what the engine demands of both, and the migrations."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,11 +11,15 @@ from engine.config.postgres_address import PostgresAddress
 from engine.runtime.clock import SystemClock
 from engine.storage.errors import DatabaseUnusable, StorageUnavailable
 from engine.storage.migrate import MIGRATIONS, newer_schema, newest_revision, older_schema
+from engine.storage.migrations import OLDEST_PROGRAM
 from engine.storage.postgresql.session import CONNECT_SECONDS
 
 MIN_VERSION = 15
 # Ids and positions in lists are compared as bytes, as SQLite does it.
 COLLATIONS = frozenset({"C", "POSIX", "C.UTF-8", "C.utf8"})
+# Several beats of a keeper (engine/asterisk/keepership.py).
+BEAT_WAIT_SECONDS = 3.0
+_BEATS = "SELECT asterisk, engine, beat FROM keepers WHERE engine <> ''"
 CREATE = "CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
 
 
@@ -90,23 +95,51 @@ def require_usable(address: PostgresAddress) -> None:
     revision, newest = revision_of(address), newest_revision()
     if revision is None or revision < newest:
         raise older_schema(address.shown, revision, newest)
-    if revision > newest:
+    _refuse_too_new(address, revision, newest)
+
+
+def _refuse_too_new(address: PostgresAddress, revision: str, newest: str) -> None:
+    """Refuses a newer schema that this program cannot use. Raises DatabaseUnusable and StorageUnavailable."""
+    if revision <= newest:
+        return
+    with connected(address) as connection:
+        row = connection.execute("SELECT oldest_program FROM storage_marks").fetchone()
+    if row is None or row[0] > newest:
         raise newer_schema(address.shown, revision, newest)
+
+
+def _refuse_living_engines(address: PostgresAddress) -> None:
+    """Refuses to go on while an engine keeps an Asterisk: its beat grows. Raises DatabaseUnusable."""
+    with connected(address) as connection:
+        if connection.execute("SELECT to_regclass('keepers')").fetchone() == (None,):
+            return  # from before there were several engines
+        before = connection.execute(_BEATS).fetchall()
+        if not before:
+            return
+        time.sleep(BEAT_WAIT_SECONDS)
+        living = set(connection.execute(_BEATS).fetchall()) - set(before)
+    if living:
+        raise DatabaseUnusable(
+            f"{address.shown}: engines of an older version work on it, and cannot use the new schema: stop them first"
+        )
 
 
 def migrate(address: PostgresAddress) -> None:
     """Creates or upgrades the tables in one transaction.
 
+    Engines of the former version may work meanwhile, unless the upgrade takes away what they use.
+
     Raises:
-        DatabaseUnusable: The server is unsuitable, or the schema is newer.
+        DatabaseUnusable: The server is unsuitable, the schema is too new, or engines work that cannot use the new one.
         StorageUnavailable: The server cannot be reached, or fails.
     """
     require_server(address)
     revision, newest = revision_of(address), newest_revision()
-    if revision == newest:
+    if revision is not None and revision >= newest:
+        _refuse_too_new(address, revision, newest)
         return
-    if revision is not None and revision > newest:
-        raise newer_schema(address.shown, revision, newest)
+    if revision is not None and revision < OLDEST_PROGRAM:
+        _refuse_living_engines(address)
     from engine.storage.upgrade import upgrade_server  # noqa: PLC0415  it takes 0.4 s, which no start must wait for
 
     upgrade_server(address, MIGRATIONS)
