@@ -35,6 +35,7 @@ MAX_PASSWORD = 128
 _KAMAILIO_KEY = "kamailio_key"
 # Replaced at each start: the page /phone gives them to the browser.
 OF_ONE_RUN = ("browser_caller_password", "browser_hidden_password")
+_LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 _NAME_OF_ASTERISK = re.compile("[a-z][a-z0-9-]{0,30}")
 
 
@@ -113,7 +114,9 @@ def load(directory: Path) -> Secrets:
 
 def asterisk_names(tokens: Iterable[str]) -> dict[str, str]:
     """Returns the name of the Asterisk that has each token, by which all engines on a database know it."""
-    return {token: hashlib.sha256(f"name of an Asterisk,{token}".encode()).hexdigest()[:12] for token in tokens}
+    digests = {token: hashlib.sha256(f"name of an Asterisk,{token}".encode()).hexdigest()[:12] for token in tokens}
+    # Letters only: the log masks digits, which may be a telephone number.
+    return {token: digest.translate(_LETTERS) for token, digest in digests.items()}
 
 
 def agi_tokens(directory: Path) -> list[str]:

@@ -62,7 +62,7 @@ NEVER_A_NUMBER = {
     "web_links": {"digest", "role", "account_id"},
     "web_sessions": {"id", "digest", "role", "account_id"},
     "alembic_version": {"version_num"},
-    "storage_marks": {"database_id", "log"},
+    "storage_marks": {"database_id", "log", "oldest_program"},
     "restores": set(),
 }
 ERASABLE = {

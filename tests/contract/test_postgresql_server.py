@@ -79,5 +79,6 @@ async def test_an_older_a_newer_and_an_empty_database_are_refused(postgres: Post
     server.migrate(bare)
     with closing(psycopg.connect(bare, autocommit=True)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("UPDATE storage_marks SET oldest_program = '9999'")
     with pytest.raises(DatabaseUnusable, match="newer"):
         server.require_usable(bare)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
@@ -254,3 +255,24 @@ async def test_a_constraint_gives_the_error_to_the_caller_and_keeps_nothing(
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
         await storage.run(broken)
     assert names(postgres) == []
+
+
+async def test_what_an_engine_that_hangs_has_locked_is_free_soon(
+    storage: PostgresStorage, postgres: PostgresAddress
+) -> None:
+    ann, locked = await storage.run(account("Ann")), threading.Event()
+    patient = PostgresStorage(postgres, threads=1, command_seconds=20.0)
+
+    def hangs(tx: Transaction) -> None:
+        assert tx.accounts.lock(ann.id)
+        locked.set()
+        time.sleep(4 * SECONDS)
+
+    hung = storage.run(hangs)
+    assert await asyncio.to_thread(locked.wait, 20)
+    began = time.monotonic()
+    assert await patient.run(lambda tx: bool(tx.accounts.lock(ann.id)))
+    assert time.monotonic() - began < 3 * SECONDS
+    with pytest.raises(StorageUnavailable):
+        await hung
+    await patient.close()

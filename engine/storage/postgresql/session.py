@@ -97,6 +97,8 @@ class Session:
     Args:
         address: The database.
         statement_seconds: How long the server runs one statement; None: as long as it takes.
+        idle_seconds: How long the server waits for the next statement of a transaction. What an engine that hangs has
+            locked is free then.
         read_only: Whether writes are refused.
 
     Attributes:
@@ -104,9 +106,14 @@ class Session:
     """
 
     def __init__(
-        self, address: PostgresAddress, *, statement_seconds: float | None = None, read_only: bool = False
+        self,
+        address: PostgresAddress,
+        *,
+        statement_seconds: float | None = None,
+        idle_seconds: float = SERVER_MARGIN_SECONDS,
+        read_only: bool = False,
     ) -> None:
-        options = {"idle_in_transaction_session_timeout": f"{SERVER_MARGIN_SECONDS}s"}
+        options = {"idle_in_transaction_session_timeout": f"{int(idle_seconds * 1000)}ms"}
         if statement_seconds is not None:
             options["statement_timeout"] = f"{int(statement_seconds * 1000)}ms"
         # A machine that is gone must not hold its locks for hours.

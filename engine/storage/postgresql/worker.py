@@ -28,6 +28,8 @@ from engine.storage.transaction import Transaction
 
 # A command that takes longer than this, from when a thread takes it, has failed. A call's decision has little longer.
 COMMAND_SECONDS = 2.5
+# An engine that works never pauses within a transaction for longer than a command may take, plus this.
+IDLE_MARGIN_SECONDS = 0.5
 # Before a command runs again, on average; the second time twice as long, and so on.
 PAUSE_SECONDS = 0.005
 MAX_PAUSE_SECONDS = 0.2
@@ -152,7 +154,11 @@ class Worker:
 
     def _connected(self, deadline: float) -> Session:
         if self._session is None:
-            self._session = Session(self._address, statement_seconds=self._seconds + SERVER_MARGIN_SECONDS)
+            self._session = Session(
+                self._address,
+                statement_seconds=self._seconds + SERVER_MARGIN_SECONDS,
+                idle_seconds=self._seconds + IDLE_MARGIN_SECONDS,
+            )
         self._session.deadline = deadline
         return self._session
 
