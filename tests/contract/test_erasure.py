@@ -33,7 +33,7 @@ from tests.integration.callback_sending import attempt_due
 NEVER_A_NUMBER = {
     "accounts": {"id", "name", "webhook_secret", "old_webhook_secret", "test_of", "events", "frame_origin"},
     "api_keys": {"id", "account_id", "digest", "hint"},
-    "bookings": {"id", "account_id", "service", "usage_plan", "caller_id", "language", "screening"},
+    "bookings": {"id", "account_id", "service", "usage_plan", "caller_id", "language", "screening", "hours"},
     "blocked_callers": {"booking_id"},
     "booking_notes": {"booking_id", "digest"},
     "grants": {"id", "booking_id", "usage_plan"},
