@@ -2,12 +2,12 @@
 
 from alembic import op
 
-revision = "0033"
-down_revision = "0032"
+revision = "0034"
+down_revision = "0033"
 branch_labels = None
 depends_on = None
 
-STATEMENTS: tuple[str, ...] = ("ALTER TABLE storage_marks ADD COLUMN oldest_program TEXT NOT NULL DEFAULT '0033'",)
+STATEMENTS: tuple[str, ...] = ("ALTER TABLE storage_marks ADD COLUMN oldest_program TEXT NOT NULL DEFAULT '0034'",)
 
 
 def upgrade() -> None:
