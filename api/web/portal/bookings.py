@@ -16,11 +16,10 @@ from api.schemas.bookings import BookingBody, BookingChange, BookingPatchBody
 from api.schemas.fields import BOOKING_ID
 from api.web.frame.protection import PageRefused
 from api.web.frame.site import Action, Outcome, Page, Visit
-from api.web.portal.entry import account_of, answer_of
+from api.web.portal.entry import account_of, answer_of, id_of
 from engine.accounts.idempotency import KeyedRequest, once
 from engine.bookings.lifecycle import Renewal, renew
 from engine.bookings.swapping import swap_number
-from engine.domain.errors import NotFound
 from engine.domain.ids import BookingId
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
@@ -114,7 +113,7 @@ async def load_print(visit: Visit) -> Mapping[str, Any]:
 
 async def renew_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
     """Adds a plan. A form that is sent twice adds it once."""
-    account_id, booking_id = account_of(visit), _id_of(form)
+    account_id, booking_id = account_of(visit), BookingId(id_of(form, BOOKING_ID, "booking"))
     deps, now = visit.deps, now_of(visit.request)
     body = checked_body(visit.request, BookingChange, {"usagePlan": form["usagePlan"]})
 
@@ -130,7 +129,7 @@ async def renew_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
 async def swap_booking_number(visit: Visit, form: Mapping[str, str]) -> Outcome:
     """Gives a booking another number. A form that is sent twice swaps once."""
     _check_sure(form)
-    account_id, booking_id = account_of(visit), _id_of(form)
+    account_id, booking_id = account_of(visit), BookingId(id_of(form, BOOKING_ID, "booking"))
     policy, now = visit.deps.policy, now_of(visit.request)
 
     def swap(tx: Transaction) -> KeptAnswer:
@@ -157,7 +156,7 @@ async def change_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
         raise PageRefused(422, "The form is not valid", "`paused` is true or false.")
     sent = {name: form[name] for name in CHANGED} | {"label": form["label"] or None, "paused": TRUTH[form["paused"]]}
     body = checked_body(visit.request, BookingPatchBody, sent)
-    booking_id = _id_of(form)
+    booking_id = BookingId(id_of(form, BOOKING_ID, "booking"))
     changed = await resource.change_booking(visit.request, booking_id, body)
     return Outcome("Changed.", {"booking": changed.model_dump(mode="json")}, subject=booking_id)
 
@@ -165,7 +164,7 @@ async def change_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
 async def cancel_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
     """Deletes a booking for good."""
     _check_sure(form)
-    booking_id = _id_of(form)
+    booking_id = BookingId(id_of(form, BOOKING_ID, "booking"))
     await resource.cancel_booking(visit.request, booking_id)
     return Outcome(
         "Cancelled. Its number stays in quarantine for a while, then others can rent it.", subject=booking_id
@@ -175,9 +174,3 @@ async def cancel_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
 def _check_sure(form: Mapping[str, str]) -> None:
     if form["sure"] != "yes":
         raise PageRefused(422, "The form is not complete", "Tick the box: this cannot be undone.")
-
-
-def _id_of(form: Mapping[str, str]) -> BookingId:
-    if not BOOKING_ID.fullmatch(form["id"]):
-        raise NotFound("there is no such booking")
-    return BookingId(form["id"])

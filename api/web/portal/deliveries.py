@@ -10,10 +10,9 @@ from api.schemas.callbacks import EndpointBody, NewTestEvent
 from api.schemas.fields import CALLBACK_ID, ENDPOINT_ID
 from api.web.frame.rendering import part_of
 from api.web.frame.site import Action, Outcome, Page, Visit
-from api.web.portal.entry import account_of, account_shown, answer_of
+from api.web.portal.entry import account_of, account_shown, answer_of, id_of
 from engine.callbacks import redelivery
 from engine.callbacks.signing import signature_headers
-from engine.domain.errors import NotFound
 from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs, instant_from
 from engine.domain.web_access import Role
@@ -121,16 +120,14 @@ async def test(visit: Visit, form: Mapping[str, str]) -> Outcome:
 
 async def redeliver(visit: Visit, form: Mapping[str, str]) -> Outcome:
     """Sends a callback again."""
-    if not CALLBACK_ID.fullmatch(form["id"]):
-        raise NotFound("there is no such callback")
-    _, begun = await visit.deps.run(redelivery.redeliver, account_of(visit), form["id"], visit.now)
+    callback_id = id_of(form, CALLBACK_ID, "callback")
+    _, begun = await visit.deps.run(redelivery.redeliver, account_of(visit), callback_id, visit.now)
     message = "It is sent again now." if begun else "It is already being sent."
-    return Outcome(message, subject=form["id"])
+    return Outcome(message, subject=callback_id)
 
 
 async def enable(visit: Visit, form: Mapping[str, str]) -> Outcome:
     """Enables a disabled URL."""
-    if not ENDPOINT_ID.fullmatch(form["id"]):
-        raise NotFound("there is no such endpoint")
-    await visit.deps.run(redelivery.enable, account_of(visit), form["id"])
-    return Outcome("Enabled. Callbacks that were held for it are sent now, oldest first.", subject=form["id"])
+    endpoint_id = id_of(form, ENDPOINT_ID, "endpoint")
+    await visit.deps.run(redelivery.enable, account_of(visit), endpoint_id)
+    return Outcome("Enabled. Callbacks that were held for it are sent now, oldest first.", subject=endpoint_id)

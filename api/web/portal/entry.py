@@ -5,6 +5,7 @@ that no account sees another's. Requests count towards the account's quota.
 """
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from api.web.frame.protection import not_signed_in
 from api.web.frame.sandbox_clock import sandbox_data
 from api.web.frame.services import WEB
 from api.web.frame.site import Action, Outcome, Page, Visit
+from engine.domain.errors import NotFound
 from engine.domain.ids import AccountId
 from engine.storage.console_reads import PortalAccount
 from engine.storage.sandboxes import Sandbox
@@ -86,6 +88,13 @@ async def frame_origin(request: web.Request, account_id: AccountId) -> str | Non
     """Returns the origin whose pages may show an account's portal in a frame; None: no page may."""
     account = await request.app[WEB].reads.portal_account(account_id)
     return None if account is None else account.frame_origin
+
+
+def id_of(form: Mapping[str, str], pattern: re.Pattern[str], kind: str) -> str:
+    """Returns the id that a form names. Raises NotFound if there can be none like it."""
+    if not pattern.fullmatch(form["id"]):
+        raise NotFound(f"there is no such {kind}")
+    return form["id"]
 
 
 def account_of(visit: Visit) -> AccountId:
