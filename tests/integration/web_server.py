@@ -29,11 +29,16 @@ from engine.storage.reads import STATEMENT_SECONDS, Reads
 from tests.integration.api_helpers import PEPPER, POLICY, START, check_callback
 
 FINDINGS = [
-    {"part": "database", "verdict": "ok", "what": "backed up at 2026-03-01T11:00:00.000Z", "fix": ""},
+    {"part": "database", "verdict": "ok", "what": "can be written", "fix": ""},
     {"part": "engine", "verdict": "failed", "what": "asterisk is down", "fix": "start Asterisk, or see its log"},
     {"part": "trunk main", "verdict": "ok", "what": "the engine reports: up", "fix": ""},
     {"part": "asterisk modules", "verdict": "ok", "what": "those that calls need run", "fix": ""},
-    {"part": "callbacks", "verdict": "warning", "what": "3 waiting", "fix": "see the engine's log"},
+    {
+        "part": "callbacks",
+        "verdict": "warning",
+        "what": "all have failed since 2026-03-01T11:00:00.000Z",
+        "fix": "see the engine's log",
+    },
 ]
 
 
