@@ -195,3 +195,5 @@ async def test_pages_say_which_times_are_by_a_sandboxs_clock_and_that_it_deletes
     assert "its record is deleted by now" in gone
     assert "30 days at most, by its own clock" in gone
     assert "The records of 1 answered call are deleted" in await page(one)
+    for number, is_said in ((booking.service, True), (console.booking.service, False)):
+        assert ("keeps call records for 30 days at most" in await page(f"calls?number={number[1:]}")) is is_said

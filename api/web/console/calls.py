@@ -66,6 +66,7 @@ async def load_list(visit: Visit) -> Mapping[str, Any]:
     party = caller_named(visit, asked)
     errors = {"number": wrong_number(visit, asked, ", or anonymous")} if asked and party is None else {}
     shown: dict[str, Any] = {"number": asked, "failed": failed, "errors": errors, "calls": [], "next": None}
+    shown["sandboxDays"] = RECORD_DAYS if party and is_simulated(party) else None
     if errors:
         return shown
     found = await visit.services.reads.newest_records(
