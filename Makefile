@@ -13,7 +13,7 @@ help: ## Show this list.
 run: venv asterisk prompts ## Set up what is missing and run the whole system (Asterisk, engine, API) until Ctrl-C.
 	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m engine run
 
-call: venv phones ## While `make run` runs in another terminal: make one real call, step by step; also CALL=press1 and CALL=expired-prompt.
+call: venv phones ## While `make run` runs in another terminal: make one real call, step by step; also CALL=press1, CALL=expired-prompt and CALL=reverse.
 	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m phones.demo_call $(CALL)
 
 # What the tests need besides .venv. Each is a download of its own, so several come at the same time.

@@ -97,6 +97,11 @@ class Baresip:
     def tls_port(self) -> int:
         return self.port + 1
 
+    @property
+    def peer(self) -> str:
+        """The URI that the other side of its call shows; empty without a call."""
+        return self._call.peer if self._call else ""
+
     def __enter__(self) -> Self:
         """Starts baresip. Raises PhoneError if it is not running within 10 s."""
         if is_bound(self.port) or is_bound(self.port, "tcp"):

@@ -10,12 +10,13 @@ ENDED_HERE = ("Connection reset by user", "end of file")  # after the hangup com
 
 
 class Call:
-    """The state of one call. Times are time.monotonic() seconds."""
+    """The state of one call. Times are time.monotonic() seconds; `peer` is the other side's URI, as it is shown."""
 
     def __init__(self, account: str, identity: str = "") -> None:
         """`identity` is the Call-ID. An outgoing call has none until its first event."""
         self.account = account
         self.identity = identity
+        self.peer = ""
         self.ringing = False
         self.answered_at: float | None = None
         self.ending: Ending | None = None
@@ -23,6 +24,7 @@ class Call:
     def follow(self, at: float, event: dict[str, Any]) -> None:
         """Updates the state with one event of this call."""
         kind = event["type"]
+        self.peer = str(event.get("peeruri", self.peer))
         if kind in ("CALL_INCOMING", "CALL_RINGING", "CALL_PROGRESS"):
             self.ringing = True
         elif kind == "CALL_ESTABLISHED":

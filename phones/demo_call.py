@@ -19,6 +19,7 @@ from engine.config.types import reachable
 from engine.local.demo import webhook_secret_file
 from phones.baresip import Baresip
 from phones.demo_prompts import expired_prompt, press1
+from phones.demo_reverse import reverse
 from phones.demo_steps import (
     CALLEE_HZ,
     CALLER,
@@ -108,7 +109,12 @@ def _call(network: Baresip, caller: Baresip, service: str) -> None:
     network.wait_closed()
 
 
-CALLS: dict[str, Callable[[Settings], None]] = {"": _plain, "press1": press1, "expired-prompt": expired_prompt}
+CALLS: dict[str, Callable[[Settings], None]] = {
+    "": _plain,
+    "press1": press1,
+    "expired-prompt": expired_prompt,
+    "reverse": reverse,
+}
 
 
 if __name__ == "__main__":

@@ -103,14 +103,14 @@ def book(api: "Api", hidden: str, callback: str, **spoken: object) -> dict[str, 
     return booked
 
 
-def hang_up_after(caller: Baresip, seconds: float) -> None:
-    """Lets a call last for a time, then ends it. Raises DemoFailed if it ends earlier."""
+def hang_up_after(caller: Baresip, seconds: float, who: str = "The caller") -> None:
+    """Lets a call last for a time, then has `who` end it. Raises DemoFailed if it ends earlier."""
     try:
         caller.wait_closed(seconds)
     except PhoneTimeoutError:
         caller.hangup()
         ending = caller.wait_closed()
-        step(f"The caller hangs up after {ending.talked:.1f} s.")
+        step(f"{who} hangs up after {ending.talked:.1f} s.")
     else:
         raise DemoFailed("The call was cut too early.")
 
