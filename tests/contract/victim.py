@@ -10,11 +10,13 @@ from pathlib import Path
 
 from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import call_ended, note_answer, route_call
+from engine.config.postgres_address import SCHEMES, PostgresAddress
 from engine.domain.ids import CallId
 from engine.domain.numbers import E164
 from engine.domain.routing import Bridge
 from engine.domain.times import BootMs, Timestamp
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.database import open_storage
+from engine.storage.interface import EngineStorage
 from tests.contract.samples import CALLER, POLICY, START, answer_report, end_report
 from tests.contract.world import POOL
 
@@ -22,7 +24,7 @@ CALLERS = 8
 AT = Timestamp(START, BootMs(0))
 
 
-async def keep_calling(storage: SqliteStorage, name: str, chance: random.Random) -> None:
+async def keep_calling(storage: EngineStorage, name: str, chance: random.Random) -> None:
     number = 0
     while True:
         call_id = f"{name}-{number}"
@@ -40,11 +42,11 @@ async def keep_calling(storage: SqliteStorage, name: str, chance: random.Random)
             print(f"settled {call_id}", flush=True)  # noqa: T201
 
 
-async def main(database: Path, seed: str) -> None:
-    storage = SqliteStorage(database)
+async def main(database: str, seed: str) -> None:
+    storage = open_storage(PostgresAddress(database) if database.startswith(SCHEMES) else Path(database))
     chance = random.Random(seed)
     await asyncio.gather(*(keep_calling(storage, f"{seed}-{n}", chance) for n in range(CALLERS)))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
+    asyncio.run(main(sys.argv[1], sys.argv[2]))
