@@ -166,7 +166,9 @@ SECRETS = WebhookSecretBody.of(
     ),
     now=EpochMs(0),
 )
-PLANS = PlansBody(data=[PlanBody(id=UsagePlan.SMALL, seconds=1800, minutes=30, calls=25, days=7)])
+PLANS = PlansBody(
+    data=[PlanBody(id=UsagePlan.SMALL, seconds=1800, minutes=30, calls=25, days=7, price=990, currency="EUR")]
+)
 NUMBERS = NumbersBody(
     free=37,
     in_quarantine=5,

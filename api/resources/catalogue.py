@@ -1,13 +1,16 @@
 """/usage-plans and /numbers: what can be booked."""
 
+from typing import Annotated
+
 from aiohttp import web
 
 from api.http.dependencies import DEPENDENCIES, SANDBOX, now_of
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.schemas.common import Outgoing
-from api.schemas.fields import Count, PlaceOfNumbers
+from api.schemas.fields import Count, PlaceOfNumbers, described
 from engine.bookings.pool_forecast import PACE_DAYS, pool_forecast
+from engine.domain.money import CURRENCY
 from engine.domain.numbers import SIMULATED_NUMBERS
 from engine.domain.policy import Allowance, UsagePlan
 from engine.domain.times import DAY_MS
@@ -25,6 +28,10 @@ class PlanBody(Outgoing):
     """The answered calls that a booking gets."""
     days: int | float
     """How many days the booking lasts. A renewal adds as many."""
+    price: Count | None
+    """What it costs, in the currency's smallest unit: 990 is 9.90 EUR. `null`: the operator says nothing about it."""
+    currency: Annotated[str, described(CURRENCY)] | None
+    """The currency of `price` (ISO 4217); `null` without a price."""
 
     @classmethod
     def of(cls, plan: UsagePlan, gives: Allowance) -> "PlanBody":
@@ -36,6 +43,8 @@ class PlanBody(Outgoing):
             minutes=gives.seconds // 60,
             calls=gives.calls,
             days=int(days) if days.is_integer() else days,
+            price=None if gives.price is None else gives.price.amount,
+            currency=None if gives.price is None else gives.price.currency,
         )
 
 
@@ -106,7 +115,14 @@ ROUTES = (
         "GET",
         "/usage-plans",
         usage_plans,
-        Operation("listUsagePlans", TAG, "List usage plans", answers={200: PlansBody}),
+        Operation(
+            "listUsagePlans",
+            TAG,
+            "List usage plans",
+            answers={200: PlansBody},
+            detail="For a price page, so it needs no API key. The engine shows prices and charges nobody.",
+        ),
+        public=True,
     ),
     Route(
         "GET",

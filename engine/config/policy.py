@@ -2,8 +2,9 @@
 
 from engine.config.settings import Settings
 from engine.config.tuning import CALLBACK_WORKERS, RENEWAL_HORIZON_MS
-from engine.config.types import milliseconds
+from engine.config.types import PlanSettings, milliseconds
 from engine.domain.destinations import AllowedDestinations
+from engine.domain.money import Price
 from engine.domain.pacing import DEFAULT_PACES
 from engine.domain.policy import (
     Allowance,
@@ -22,7 +23,7 @@ def policy_of(settings: Settings) -> Policy:
     plans = settings.plans
     return Policy(
         plans={
-            plan: Allowance(chosen.seconds, chosen.calls, milliseconds(chosen.valid_for))
+            plan: _allowance(chosen, settings.currency)
             for plan, chosen in (
                 (UsagePlan.SMALL, plans.small),
                 (UsagePlan.MEDIUM, plans.medium),
@@ -54,6 +55,11 @@ def policy_of(settings: Settings) -> Policy:
         speaks=settings.speaks,
         language=settings.language,
     )
+
+
+def _allowance(plan: PlanSettings, currency: str) -> Allowance:
+    price = None if plan.price is None else Price(plan.price, currency)
+    return Allowance(plan.seconds, plan.calls, milliseconds(plan.valid_for), price)
 
 
 def retention_of(settings: Settings) -> RetentionPeriods:

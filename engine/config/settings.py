@@ -32,6 +32,7 @@ from engine.config.types import (
     reachable,
 )
 from engine.domain.destinations import DEFAULT_TYPES, PREMIUM_PREFIXES, NumberType
+from engine.domain.money import CURRENCY
 from engine.domain.policy import ANONYMOUS_CALLERS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
 from engine.domain.prompts import Language
 
@@ -77,6 +78,12 @@ class Settings(DatabaseSettings, AccountSettings):
     )
     plans: PlansSettings = Field(
         PlansSettings(), description="The usage plans.", examples=['{"small": {"seconds": 60, "calls": 2}}']
+    )
+    currency: str = Field(
+        "EUR",
+        pattern=f"^{CURRENCY.pattern}$",
+        description="Currency of the plans' prices (ISO 4217).",
+        examples=["EUR"],
     )
     grace: Duration = Field(
         timedelta(days=7), description="Time after its expiry in which a booking can be renewed with PUT."

@@ -148,6 +148,13 @@ class PlanSettings(BaseModel):
     seconds: int = Field(gt=0, le=10**9, description="Answered seconds that the plan grants.")
     calls: int = Field(gt=0, le=10**9, description="Answered calls that the plan grants.")
     valid_for: Duration = Field(description="Time for which the plan lasts.")
+    price: int | None = Field(
+        None,
+        ge=0,
+        le=10**12,
+        description="What the plan costs, in the smallest unit of `CURRENCY`: 990 for 9.90 EUR. It is shown; "
+        "the engine charges nobody.",
+    )
 
 
 class PlansSettings(BaseModel):

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from engine.domain.account_limits import DEFAULT_ACCOUNT_LIMITS, AccountLimits
 from engine.domain.destinations import DEFAULT_DESTINATIONS, AllowedDestinations
+from engine.domain.money import Price
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.pacing import DEFAULT_PACES, PaceRules
 from engine.domain.prompts import Language
@@ -66,11 +67,13 @@ class Allowance:
         seconds: Whole seconds of answered time.
         calls: Answered calls.
         valid_for_ms: Validity, in milliseconds.
+        price: What it costs; None if the operator says nothing. The engine shows it and charges nobody.
     """
 
     seconds: int
     calls: int
     valid_for_ms: int
+    price: Price | None = None
 
 
 Plans = Mapping[UsagePlan, Allowance]

@@ -1,24 +1,49 @@
 """GET /usage-plans and GET /numbers."""
 
+from datetime import timedelta
+
+import pytest
+
 from api.resources.catalogue import PlanBody
 from engine.bookings.number_pool import import_numbers
+from engine.config.policy import policy_of
+from engine.config.settings import Settings
+from engine.config.types import PlanSettings, PlansSettings
 from engine.domain.policy import Allowance, UsagePlan
 from engine.domain.times import EpochMs
 from tests.integration.api_helpers import DAY, NUMBERS, POLICY, START, TESTED, Api
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
+NO_PRICE = {"price": None, "currency": None}
 FRENCH = [f"+331990000{n:02}" for n in range(3)]
 
 
 async def test_plans_show_the_operators_settings(api: Api) -> None:
     assert (await api.call("GET", "/usage-plans")).body == {
         "data": [
-            {"id": "SMALL", "seconds": 90, "minutes": 1, "calls": 2, "days": 1},
-            {"id": "MEDIUM", "seconds": 300, "minutes": 5, "calls": 10, "days": 7},
-            {"id": "LARGE", "seconds": 3600, "minutes": 60, "calls": 100, "days": 30},
+            {"id": "SMALL", "seconds": 90, "minutes": 1, "calls": 2, "days": 1} | NO_PRICE,
+            {"id": "MEDIUM", "seconds": 300, "minutes": 5, "calls": 10, "days": 7} | NO_PRICE,
+            {"id": "LARGE", "seconds": 3600, "minutes": 60, "calls": 100, "days": 30} | NO_PRICE,
         ]
     }
+
+
+async def test_the_price_page_needs_no_key(api: Api) -> None:
+    async with api.client.get("/usage-plans") as answer:
+        assert answer.status == 200
+        assert await answer.json() == (await api.call("GET", "/usage-plans")).body
+
+
+@pytest.mark.parametrize(
+    ("price", "currency", "text"),
+    [(990, "EUR", "9.90 EUR"), (0, "USD", "0.00 USD"), (1200, "JPY", "1200 JPY"), (5, "KWD", "0.005 KWD")],
+)
+def test_a_price_is_a_whole_number_of_the_smallest_unit(price: int, currency: str, text: str) -> None:
+    plans = PlansSettings(small=PlanSettings(seconds=60, calls=1, valid_for=timedelta(days=1), price=price))
+    gives = policy_of(Settings(plans=plans, currency=currency)).plans[UsagePlan.SMALL]
+    shown = PlanBody.of(UsagePlan.SMALL, gives).model_dump()
+    assert (shown["price"], shown["currency"], str(gives.price)) == (price, currency, text)
 
 
 def test_a_plan_shorter_than_a_day_shows_a_fraction() -> None:

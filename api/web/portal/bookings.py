@@ -100,6 +100,7 @@ async def load_one(visit: Visit) -> Mapping[str, Any]:
     return {
         "booking": await answer_of(visit, resource.show),
         "plans": [PlanBody.of(plan, plans[plan]).model_dump(mode="json") for plan in UsagePlan],
+        "prices": {plan: str(gives.price) for plan, gives in plans.items() if gives.price is not None},
         "key": new_id("req"),
     }
 
