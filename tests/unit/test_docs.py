@@ -16,6 +16,8 @@ from docs.generate.markdown import LINK, anchors, pieces
 from engine.cli import app
 from engine.config.settings import Settings
 from engine.config.sources import CONFIG_FILE, CONFIG_VARIABLE, PREFIX
+from engine.config.types import PlanSettings
+from engine.domain.policy import UsagePlan
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -59,7 +61,7 @@ def test_every_setting_is_documented() -> None:
         if name != "plans":
             assert f"\n| `{name.upper()}` |" in text
             assert f"| {' '.join((field.description or '').split())} |\n" in text
-    assert text.count("\n| `PLANS__") == 9
+    assert text.count("\n| `PLANS__") == len(UsagePlan) * len(PlanSettings.model_fields)
 
 
 def test_the_documented_settings_file_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
