@@ -58,6 +58,8 @@ def swap_number(
     check_quota(tx, account_id, now, policy)
     service = take_number(tx, wanted, account_id, booking.destination, now, policy)
     tx.calls.note_dialled(booking)
+    # A reverse call would show the new number to a caller of the old one.
+    tx.calls.forget_last_callers(booking.id)
     tx.bookings.swap_service(booking, service, now)
     # A refused call to the new number must not be counted on the record of one to the old number.
     tx.refused_calls.forget(booking.id)

@@ -156,6 +156,10 @@ class Calls(Table):
         """Notes which number the calls that are up on a booking have dialled, before it gets another one."""
         self._sql.note_dialled(self._db, booking_id=booking.id, service=booking.service)
 
+    def forget_last_callers(self, booking_id: BookingId) -> None:
+        """Lets nobody who called a booking so far be called back."""
+        self._sql.forget_last_callers(self._db, booking_id=booking_id)
+
     def up_on(self, booking_id: BookingId) -> list[Call]:
         """Returns the calls that are up on a booking."""
         return [call_from_row(row) for row in self._sql.calls_up_on_booking(self._db, booking_id=booking_id)]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from engine.bookings.blocked_callers import block
+from engine.bookings.swapping import swap_number
 from engine.calls import lifecycle as calls
 from engine.calls.facts import IncomingCall
 from engine.domain.booking import Booking, CallerId
@@ -170,3 +171,14 @@ async def test_an_expired_or_paused_booking_refuses_reverse_calls_as_all_others(
     assert refused.reason is Reason.END_REACHED
     bodies = [json.loads(row["body"]) for row in world.rows("SELECT body FROM outbox")]
     assert [(body["direction"], body["destination"]) for body in bodies] == [("reverse", booking.service)]
+
+
+async def test_after_a_swap_nobody_who_called_the_old_number_sees_the_new_one(world: World) -> None:
+    booking = await world.book(UsagePlan.MEDIUM, reverse=True)
+    await called(world, booking, "c1", CALLER)
+    swapped = await world.storage.run(swap_number, world.account, booking.id, world.now, world.policy)
+    assert await calls_back(world, swapped, "c2") == NO_LAST_CALLER
+    await called(world, swapped, "c3", FIRST)
+    decision = await calls_back(world, swapped, "c4")
+    assert isinstance(decision, Bridge)
+    assert (decision.destination, decision.shown) == (FIRST, swapped.service)

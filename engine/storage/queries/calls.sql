@@ -21,6 +21,9 @@ WHERE call_id = :call_id AND booking_id = :booking_id;
 -- name: note_dialled!
 UPDATE calls SET dialled = :service WHERE booking_id = :booking_id AND ended_at IS NULL AND dialled IS NULL;
 
+-- name: forget_last_callers!
+UPDATE calls SET returnable = 0 WHERE booking_id = :booking_id AND returnable = 1;
+
 -- name: call_by_id^
 SELECT {calls} FROM calls WHERE call_id = :call_id;
 
