@@ -33,6 +33,8 @@ PROMPT = "RN_PROMPT"
 # Set with BRIDGE, and with TAKEN, for calls that are announced to the hidden number's side: the key that it must press,
 # or nothing, then - and the sounds that it hears, joined by &.
 ANNOUNCE = "RN_ANNOUNCE"
+# Set with BRIDGE for calls whose caller is greeted while it rings: the language of the greeting.
+GREETING = "RN_GREETING"
 
 
 def verdict(decision: RouteDecision, policy: Policy) -> list[tuple[str, str]]:
@@ -50,7 +52,7 @@ def verdict(decision: RouteDecision, policy: Policy) -> list[tuple[str, str]]:
             (SECONDS, str(decision.seconds)),
             (RING_SECONDS, str(decision.ring_seconds)),
             (PROMPT, _sound(Prompt.UNREACHABLE, decision.booking.language, policy)),
-            *(_announcement(decision.booking, policy) if decision.rings_hidden_number else []),
+            *(_spoken(decision.booking, policy) if decision.rings_hidden_number else []),
             (VERDICT, BRIDGE),
         ]
     sound = _sound(decision.prompt, decision.language, policy)
@@ -70,6 +72,14 @@ def _announcement(booking: Booking, policy: Policy) -> list[tuple[str, str]]:
     prompts = [*([Prompt.WHISPER] if booking.whisper else []), *([Prompt.PRESS1] if key else [])]
     sounds = [_sound(prompt, booking.language, policy) for prompt in prompts if policy.speaks]
     return [(ANNOUNCE, f"{key or ''}-{'&'.join(sounds)}"), (TAKEN, NOT_TAKEN)] if sounds or key else []
+
+
+def _spoken(booking: Booking, policy: Policy) -> list[tuple[str, str]]:
+    return [*_announcement(booking, policy), *_greeting(booking, policy)]
+
+
+def _greeting(booking: Booking, policy: Policy) -> list[tuple[str, str]]:
+    return [(GREETING, booking.language or policy.language)] if booking.greeting and policy.speaks else []
 
 
 def _route(route: TrunkRoute) -> str:

@@ -112,6 +112,7 @@ BOOKING = BookingBody(
     whisper=False,
     screening=Screening.NONE,
     reverse=False,
+    greeting=False,
 )
 BLOCKED = BlockedCallerBody(caller=CALLER, created_at=BOOKED_AT)
 CDR = CdrBody(

@@ -56,6 +56,7 @@ async def create(request: web.Request) -> web.Response:
         body.screening,
         None if body.hours is None else body.hours.weekly(),
         body.reverse,
+        body.greeting,
     )
 
     def book(tx: Transaction) -> KeptAnswer:
@@ -141,6 +142,7 @@ def _changes(body: BookingPatchBody) -> dict[str, Any]:
         "screening": body.screening,
         "hours": body.hours_sent(),
         "reverse": body.reverse,
+        "greeting": body.greeting,
     }
 
 

@@ -136,6 +136,8 @@ class NewBooking(NumberWish, LimitFields):
     """The times of the week at which it takes calls. Without it: at any time."""
     reverse: bool = False
     """`true`: the hidden number may call the rented number, and reaches who called last, who sees the rented number."""
+    greeting: bool = False
+    """`true`: while the hidden number rings, the caller hears a greeting in place of a ringing tone, free of charge."""
     start_time: Kept[InstantSent] = None
     """When the booking begins: its plan's days count from then, and calls before are refused. It holds its number from
     now on. At most a year ahead; a time that has passed means now."""
@@ -168,6 +170,8 @@ class BookingPatchBody(LimitFields):
     """The times of the week at which it takes calls from now on. Live calls go on."""
     reverse: Kept[bool] = None
     """Whether the hidden number may call back from now on."""
+    greeting: Kept[bool] = None
+    """Whether the caller hears from now on a greeting while the hidden number rings."""
 
     def label_sent(self) -> str | None:
         """The label; None if the body has none, empty if it removes the label, as `BookingPatch` has it."""
@@ -240,6 +244,8 @@ class BookingBody(Outgoing):
     """What the hidden number's side must do before the two are connected. Nothing is charged until then."""
     reverse: bool
     """Whether the hidden number may call the rented number, and reaches who called last."""
+    greeting: bool
+    """Whether the caller hears a greeting while the hidden number rings."""
 
     @classmethod
     def of(cls, booking: Booking, now: EpochMs, policy: Policy) -> "BookingBody":
@@ -272,6 +278,7 @@ class BookingBody(Outgoing):
             whisper=booking.whisper,
             screening=booking.screening,
             reverse=booking.reverse,
+            greeting=booking.greeting,
         )
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 WORDS_PER_MINUTE = "150"
 # The rate of every sound on a telephone line without wideband.
 RATE = "8000"
+# Seconds of silence after a prompt that is repeated.
+PAUSES = {"greeting": 4}
 # Below full scale, so that no codec clips.
 PEAK_DB = "-6"
 
@@ -23,10 +25,10 @@ def run(program: Path, *words: str, sound: bytes = b"") -> bytes:
     return subprocess.run([program, *words], check=True, input=sound, stdout=subprocess.PIPE).stdout  # noqa: S603
 
 
-def say(text: str, language: str, path: Path, programs: Path) -> None:
-    """Writes one sentence."""
+def say(text: str, language: str, path: Path, programs: Path, pause: int = 0) -> None:
+    """Writes one sentence, and silence of so many seconds after it."""
     spoken = run(programs / "espeak-ng", "-v", language, "-s", WORDS_PER_MINUTE, "--stdout", text)
-    to_line = f"-t raw -e signed -b 16 -c 1 -r {RATE} - gain -n {PEAK_DB}"
+    to_line = f"-t raw -e signed -b 16 -c 1 -r {RATE} - gain -n {PEAK_DB} pad 0 {pause}"
     narrow = run(programs / "sox", "-V1", "--ignore-length", "-t", "wav", "-", *to_line.split(), sound=spoken)
     path.write_bytes(run(programs / "toast", "-l", "-c", sound=narrow))
 
@@ -37,7 +39,7 @@ def main(sentences: Path, directory: Path, programs: Path) -> None:
         for language, text in languages.items():
             path = directory / language / f"{prompt}.gsm"
             path.parent.mkdir(parents=True, exist_ok=True)
-            say(text, language, path, programs)
+            say(text, language, path, programs, PAUSES.get(prompt, 0))
 
 
 if __name__ == "__main__":

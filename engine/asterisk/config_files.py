@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.asterisk.browser_phones import browser_phone_values
-from engine.asterisk.prompts import DIRECTORY, PromptSources
+from engine.asterisk.prompts import DIRECTORY, PromptSources, greeting_classes
 from engine.asterisk.sip_config import media_address, sip_values
 from engine.asterisk.softphones import phone_globals, softphone_sections
 from engine.asterisk.trunk_sections import trunk_sections
@@ -254,6 +254,7 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str, prompts: P
         "end_spool": settings.journal / CURRENT,
         "most_undecided": settings.tuning.max_undecided_calls or UNDECIDED_PER_CORE * len(os.sched_getaffinity(0)),
         "prompts": prompts.absolute(),
+        "greetings": greeting_classes(prompts.absolute()),
         "most_speaking": max(1, settings.most_calls // SPEAKING_PART),
         "rtp_timeout": int(settings.rtp_timeout.total_seconds()),
         "rtp_hold_timeout": int(settings.rtp_hold_timeout.total_seconds()),

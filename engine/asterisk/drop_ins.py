@@ -50,6 +50,8 @@ def write_drop_ins(
     values = {**drop_in_values(settings, kept, agi_token or kept.agi_token, prompts), "media": ""}
     written = []
     for template in sorted((TEMPLATES / "drop_in").glob("*.conf")):
+        if template.name.startswith("musiconhold") and not settings.speaks:
+            continue  # one file less to include
         path = (output or directory) / template.name
         text = render(template.read_text(), values)
         if output is None:

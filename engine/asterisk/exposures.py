@@ -34,7 +34,7 @@ NEEDED_MODULES = (
     "res_pjsip_t38",
 )
 # To play prompts: what deploy/tools.sh makes, and an operator's own recordings; and to read a key that is pressed.
-VOICE_MODULES = ("app_read", "codec_gsm", "format_gsm", "format_wav")
+VOICE_MODULES = ("app_read", "codec_gsm", "format_gsm", "format_wav", "res_musiconhold")
 # What a trunk needs besides: to prove a user name, and to register with it.
 DIGEST_MODULE = "res_pjsip_outbound_authenticator_digest"
 REGISTRATION_MODULE = "res_pjsip_outbound_registration"

@@ -67,6 +67,14 @@ class PromptSources:
                     _copy(source, target)
 
 
+def greeting_classes(directory: Path) -> str:
+    """Returns the sections of musiconhold.conf that play the greetings in this directory of prompts."""
+    return "\n".join(
+        f"[rented-numbers-{language}]\nmode = playlist\nentry = {directory}/{sound_of(Prompt.GREETING, language)}"
+        for language in Language
+    )
+
+
 def _copy(source: Path, target: Path) -> None:
     """Copies whole or not at all: Asterisk may be reading the old file."""
     partial = target.with_name(f".{target.name}.partial")

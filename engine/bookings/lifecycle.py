@@ -33,10 +33,8 @@ from engine.storage.transaction import Transaction
 SWEEP_LIMIT = 200
 UNBLOCK_LIMIT = 10_000
 # Fields of a patch that are copied to the booking without a check.
-COPIED_FIELDS = (
-    "callback", "caller_id", "refuse_anonymous", "paused", "label", "metadata", "language", "whisper", "screening",
-    "reverse",
-)  # fmt: skip
+SPOKEN_FIELDS = ("language", "whisper", "screening", "greeting")
+COPIED_FIELDS = ("callback", "caller_id", "refuse_anonymous", "paused", "label", "metadata", "reverse", *SPOKEN_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +63,7 @@ class BookingRequest:
     screening: Screening = Screening.NONE
     hours: WeeklyHours | None = None
     reverse: bool = False
+    greeting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +88,7 @@ class BookingPatch:
     screening: Screening | None = None
     hours: WeeklyHours | None = None
     reverse: bool | None = None
+    greeting: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
     tx.accounts.lock(request.account_id)  # two bookings at once must not pass the quota together
     check_active(tx, request.account_id)  # a request may have begun before the account was suspended
     destination = _checked_destination(tx, request.destination, policy)
-    check_can_speak(policy, whisper=request.whisper, screening=request.screening)
+    check_can_speak(policy, speaks=request.whisper or request.greeting, screening=request.screening)
     check_quota(tx, request.account_id, now, policy)
     allowance = policy.plans[request.usage_plan]
     start_at, end_at = first_span(allowance, request.start_at, now, policy)
@@ -162,6 +162,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         screening=request.screening,
         hours=request.hours,
         reverse=request.reverse,
+        greeting=request.greeting,
     )
     tx.bookings.insert(booking)
     _grant(tx, booking, allowance, now)
@@ -205,7 +206,7 @@ def change(
 
 
 def _changed(tx: Transaction, booking: Booking, changes: BookingPatch, policy: Policy) -> Booking:
-    check_can_speak(policy, whisper=changes.whisper, screening=changes.screening)
+    check_can_speak(policy, speaks=changes.whisper or changes.greeting, screening=changes.screening)
     fields = {name: getattr(changes, name) for name in COPIED_FIELDS}
     if changes.destination is not None:
         fields["destination"] = _checked_destination(tx, changes.destination, policy)

@@ -47,6 +47,10 @@ Whisper = Annotated[
     bool | None,
     typer.Option("--whisper/--no-whisper", help="Tell the destination that calls come through the rented number."),
 ]
+Greeting = Annotated[
+    bool | None,
+    typer.Option("--greeting/--no-greeting", help="Let callers hear a greeting while the destination rings."),
+]
 ConcurrentCalls = Annotated[
     int | None, typer.Option(min=0, max=MAX_CONCURRENT_CALLS, help="The most calls at once; 0: the general limit.")
 ]
@@ -91,6 +95,7 @@ def change(
     hours: HoursOption = None,
     time_zone: TimeZone = "UTC",
     any_time: Annotated[bool, typer.Option("--any-time", help="Take calls at any time again.")] = False,
+    greeting: Greeting = None,
     max_concurrent_calls: ConcurrentCalls = None,
     max_calls_per_caller_per_hour: CallsPerCaller = None,
     max_call_seconds: CallSeconds = None,
@@ -115,6 +120,7 @@ def change(
         screening=screening,
         hours=_hours(time_zone, hours or [], removed=any_time),
         reverse=reverse,
+        greeting=greeting,
     )
     if patch == BookingPatch():
         raise InvalidInput(["nothing to change: `bookings change --help` shows what can be changed"])

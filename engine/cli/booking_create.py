@@ -103,6 +103,9 @@ def create(
     reverse: Annotated[
         bool, typer.Option("--reverse", help="Let the hidden number call back: it reaches who called last.")
     ] = False,
+    greeting: Annotated[
+        bool, typer.Option("--greeting", help="Let callers hear a greeting while the destination rings.")
+    ] = False,
     max_concurrent_calls: ConcurrentCalls = None,
     max_calls_per_caller_per_hour: CallsPerCaller = None,
     max_call_seconds: CallSeconds = None,
@@ -140,6 +143,7 @@ def create(
         screening,
         hours_from_text(time_zone, hours) if hours else None,
         reverse,
+        greeting,
     )
     show_one(_book(settings, request, owner.name), as_json=as_json)
 

@@ -96,6 +96,7 @@ class Booking:
         screening: What the hidden number's side must do before the two are connected.
         hours: The times of the week at which it takes calls; None for any time.
         reverse: Whether the hidden number may call the service number, and reaches who called last.
+        greeting: Whether the caller hears a greeting while it rings.
     """
 
     id: BookingId
@@ -121,13 +122,13 @@ class Booking:
     whisper: bool = False
     screening: Screening = Screening.NONE
     hours: WeeklyHours | None = None
+    reverse: bool = False
+    greeting: bool = False
 
     @property
     def begins_at(self) -> EpochMs:
         """When the booking begins, or began, to take calls."""
         return self.created_at if self.start_at is None else self.start_at
-
-    reverse: bool = False
 
     @property
     def expires_at(self) -> EpochMs:
@@ -287,6 +288,7 @@ def _with_credit(booking: Booking, seconds: Credit, calls: Credit) -> Booking:
         booking.screening,
         booking.hours,
         booking.reverse,
+        booking.greeting,
     )
 
 

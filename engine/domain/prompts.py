@@ -18,8 +18,8 @@ class Language(StrEnum):
 class Prompt(StrEnum):
     """A sentence that somebody hears in a call. The values are the names of the sound files.
 
-    A caller hears those up to NO_CALLBACK instead of being put through. The hidden number's side hears the others
-    before the two are connected.
+    A caller hears those up to NO_CALLBACK instead of being put through, and GREETING while the hidden number rings. The
+    hidden number's side hears the others before the two are connected.
     """
 
     UNKNOWN = "unknown"
@@ -34,6 +34,7 @@ class Prompt(StrEnum):
     NO_CALLBACK = "no_callback"
     WHISPER = "whisper"
     PRESS1 = "press1"
+    GREETING = "greeting"
 
 
 def sound_of(prompt: Prompt, language: Language) -> str:

@@ -1,4 +1,4 @@
-"""What the hidden number's side hears, and must do, between its answer and the conversation."""
+"""What is spoken before a conversation, and what the hidden number's side must do between its answer and that."""
 
 from enum import StrEnum
 
@@ -23,16 +23,16 @@ class Screening(StrEnum):
         return "1" if self is Screening.PRESS1 else None
 
 
-def check_can_speak(policy: Policy, *, whisper: bool | None, screening: Screening | None) -> None:
-    """Refuses an announcement that nobody would hear: a callee who hears nothing presses no key.
+def check_can_speak(policy: Policy, *, speaks: bool | None, screening: Screening | None) -> None:
+    """Refuses what nobody would hear: a callee who hears nothing presses no key.
 
     Args:
         policy: The operator's choices.
-        whisper: Whether calls are to be announced; None if that does not change.
+        speaks: Whether a whisper or a greeting is wanted; None if that does not change.
         screening: What is to be demanded of the callee; None if that does not change.
 
     Raises:
         VoiceIsOff: The operator has switched off what is spoken in calls.
     """
-    if not policy.speaks and (whisper or screening not in {None, Screening.NONE}):
-        raise VoiceIsOff("whisper and screening need the prompts that the operator has switched off (VOICE)")
+    if not policy.speaks and (speaks or screening not in {None, Screening.NONE}):
+        raise VoiceIsOff("whisper, screening and greeting need the prompts that the operator has switched off (VOICE)")

@@ -178,9 +178,8 @@ def booking_from_row(row: Row) -> Booking:
     """Builds a booking from a row that begins with the columns `{bookings}`."""
     booking_id, account_id, service, destination, usage_plan, callback = row[:6]
     created_at, end_at, exhausted_at, gone_at = row[6:10]
-    caller_id, refuse_anonymous, paused, label, metadata, language, start_at, whisper, screening, hours, reverse = row[
-        21:32
-    ]
+    caller_id, refuse_anonymous, paused, label, metadata, language, start_at = row[21:28]
+    whisper, screening, hours, reverse, greeting = row[28:33]
     return Booking(
         booking_id,
         account_id,
@@ -206,6 +205,7 @@ def booking_from_row(row: Row) -> Booking:
         _SCREENINGS[screening],
         None if hours is None else from_column(hours),
         bool(reverse),
+        bool(greeting),
     )
 
 
@@ -213,7 +213,7 @@ def booking_to_row(booking: Booking) -> dict[str, Any]:
     """Returns the columns of `bookings`, by name."""
     row = fields_of(booking)
     row |= fields_of(row.pop("limits"))
-    row |= {name: int(row[name]) for name in ("refuse_anonymous", "paused", "whisper", "reverse")}
+    row |= {name: int(row[name]) for name in ("refuse_anonymous", "paused", "whisper", "reverse", "greeting")}
     row |= {"metadata": as_text(booking.metadata), "hours": as_column(booking.hours)}
     for unit in ("seconds", "calls"):
         row |= {f"{unit}_{part}": amount for part, amount in fields_of(row.pop(unit)).items()}

@@ -42,6 +42,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "screening",
         "hours",
         "reverse",
+        "greeting",
     ),
     "calls": (
         "call_id",

@@ -195,11 +195,22 @@ def _if(argument: str) -> str:
     return yes if condition not in {"", "0"} else no
 
 
+def _length(argument: str) -> str:
+    return str(len(argument))
+
+
 def _sha1(argument: str) -> str:
     return hashlib.sha1(argument.encode()).hexdigest()  # noqa: S324  as the dialplan does
 
 
-TEXT_FUNCTIONS = {"FILTER": _filter, "IF": _if, "REGEX": _regex, "SHA1": _sha1, "URIENCODE": _uri_encode}
+TEXT_FUNCTIONS = {
+    "FILTER": _filter,
+    "IF": _if,
+    "LEN": _length,
+    "REGEX": _regex,
+    "SHA1": _sha1,
+    "URIENCODE": _uri_encode,
+}
 
 
 def _piece(text: str, delimiter: str, fields: str) -> str:

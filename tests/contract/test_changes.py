@@ -52,6 +52,7 @@ async def test_a_change_affects_only_the_fields_sent(world: World) -> None:
         "screening": Screening.PRESS1,
         "hours": hours_from_text("Europe/Brussels", ["mon-fri 09:00-17:30"]),
         "reverse": True,
+        "greeting": True,
     }
     changed = await change(world, booking, **everything, limits={"max_call_seconds": None, "max_concurrent_calls": 2})
     assert changed == replace(booking, **everything, limits=BookingLimits(max_concurrent_calls=2))
@@ -61,7 +62,7 @@ async def test_a_change_affects_only_the_fields_sent(world: World) -> None:
     assert len(world.rows("SELECT id FROM grants")) == 1
 
 
-@pytest.mark.parametrize("spoken", [{"whisper": True}, {"screening": Screening.PRESS1}])
+@pytest.mark.parametrize("spoken", [{"whisper": True}, {"screening": Screening.PRESS1}, {"greeting": True}])
 async def test_what_nobody_would_hear_is_refused_and_can_be_switched_off(world: World, spoken: dict[str, Any]) -> None:
     booking = await book(world)
     with pytest.raises(VoiceIsOff):
@@ -73,7 +74,7 @@ async def test_what_nobody_would_hear_is_refused_and_can_be_switched_off(world: 
     announced = await change(world, booking, **spoken)
     world.policy = silent
     assert (await change(world, announced, label="kept")) == replace(announced, label="kept")
-    off = await change(world, announced, whisper=False, screening=Screening.NONE, label="")
+    off = await change(world, announced, whisper=False, screening=Screening.NONE, greeting=False, label="")
     assert off == booking
 
 

@@ -155,6 +155,7 @@ INCONSISTENT: list[tuple[str, dict[str, Any]]] = [
     ("bookings", {"start_at": START + DAY}),
     ("bookings", {"whisper": 2}),
     ("bookings", {"screening": "press2"}),
+    ("bookings", {"greeting": 2}),
     ("numbers", {"state": "SOLD"}),
     ("numbers", {"state": "QUARANTINED"}),
     ("numbers", {"quarantined_until": START}),

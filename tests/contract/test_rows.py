@@ -56,6 +56,7 @@ def full_booking(world: World) -> Booking:
         whisper=True,
         screening=Screening.PRESS1,
         reverse=True,
+        greeting=True,
     )
 
 

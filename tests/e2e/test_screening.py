@@ -200,6 +200,26 @@ def test_a_key_while_the_engine_is_down_is_charged_from_the_end_spool(system: Sy
     assert system.command("ledger", "verify", "--json") == []
 
 
+def test_the_caller_hears_the_greeting_while_it_rings_and_nothing_of_the_callee(system: System, tmp_path: Path) -> None:
+    booked = _book(system, greeting=True, language="fr")
+    recording = tmp_path / "caller.wav"
+    callee = Baresip("network", numbers=[booked.destination], port=system.trunk_port, answer="none", tone=CALLEE_HZ)
+    with callee, Baresip(SOURCE, server=system.sip, tone=CALLER_HZ, record=recording) as caller:
+        caller.dial(booked.service)
+        callee.wait_ringing()
+        time.sleep(len(prompts.decoded("fr/greeting")) / tone.RATE + 0.5)
+        callee.accept()
+        caller.wait_established()
+        time.sleep(TALK_SECONDS)
+        caller.hangup()
+        caller.wait_closed()
+        callee.wait_closed()
+    [(_, _, fit)] = prompts.heard(recording, ("fr/greeting",))
+    assert fit > prompts.FITS
+    assert TALK_SECONDS - 0.5 < tone.seconds_of(recording, CALLEE_HZ) < TALK_SECONDS + 0.3
+    assert [record["duration"] for record in booked.wait_settled()] == [3]
+
+
 @pytest.mark.parametrize("call", ["press1", "expired-prompt"])
 def test_make_call_shows_what_is_heard(system: System, call: str) -> None:
     done = system.program("phones.demo_call", call)

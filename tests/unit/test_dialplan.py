@@ -151,7 +151,8 @@ def test_dial_has_every_option_that_closes_a_leak_and_allows_no_transfer() -> No
     assert set("iIr") <= set(plain)
     assert not set("tTgG") & set(plain)
     arguments = r"^${CHANNEL}^${UNIQUEID}^${RN_BOOKING}^${FILTER(a-z0-9/&\x2D,${RN_ANNOUNCE})}"
-    assert gosub == f"rented-numbers-answered{arguments})${{RN_WITHHELD}}"
+    greeting = "${IF($[${LEN(${RN_GREETING})} = 0]?:m(rented-numbers-${FILTER(a-z,${RN_GREETING})}))}"
+    assert gosub == f"rented-numbers-answered{arguments})${{RN_WITHHELD}}{greeting}"
 
 
 def test_dial_uses_neither_the_dialled_number_nor_the_caller_id() -> None:
@@ -215,6 +216,7 @@ def test_filters_remove_every_character_with_a_meaning_to_asterisk() -> None:
         "a-z_",
         "a-z/",
         r"a-z0-9/&\x2D",
+        "a-z",
     }
 
 

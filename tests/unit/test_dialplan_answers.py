@@ -28,9 +28,12 @@ ANNOUNCED = replace(BOOKING, whisper=True, screening=Screening.PRESS1)
         # The operator has switched the prompts off since the booking was made: the key is still demanded.
         (ANNOUNCED, False, [("RN_ANNOUNCE", "1-"), NOT_YET]),
         (replace(BOOKING, whisper=True), False, []),
+        (replace(BOOKING, greeting=True), True, [("RN_GREETING", "en")]),
+        (replace(BOOKING, greeting=True, language=Language.NL), True, [("RN_GREETING", "nl")]),
+        (replace(BOOKING, greeting=True), False, []),
     ],
 )
-def test_an_announced_call_has_two_more_variables_and_no_other_call(
+def test_only_a_call_in_which_something_is_spoken_has_more_variables(
     booking: Booking, speaks: bool, announced: list[tuple[str, str]]
 ) -> None:
     forward = Bridge(booking, HIDDEN, 60, 30, CALLER)

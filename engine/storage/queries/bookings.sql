@@ -31,7 +31,7 @@ UPDATE bookings SET
     max_concurrent_calls = :max_concurrent_calls, max_calls_per_caller_per_hour = :max_calls_per_caller_per_hour,
     max_call_seconds = :max_call_seconds, caller_id = :caller_id, refuse_anonymous = :refuse_anonymous,
     paused = :paused, label = :label, metadata = :metadata, language = :language,
-    whisper = :whisper, screening = :screening, hours = :hours, reverse = :reverse
+    whisper = :whisper, screening = :screening, hours = :hours, reverse = :reverse, greeting = :greeting
 WHERE id = :id;
 
 -- name: set_service!

@@ -170,6 +170,7 @@ class Run:
     def _prepare(self, cell: Cell, host: str) -> tuple[Part, tuple[Hidden, str]]:
         reverse = cell.column is Column.REVERSE
         options = {"screening": "press1", "whisper": True} if cell.column.is_screened else {"reverse": reverse}
+        options |= {"greeting": True} if cell.column is Column.GREETED else {}
         hidden = self._system.hide("SMALL" if cell.column is Column.LIMIT else "LARGE", **options)
         source, callee_number = (hidden.number, self._system.another_number()) if reverse else (SOURCE, hidden.number)
         part = Part(cell, Secret(callee_number, (hidden.service, source), self._system.trunk), source)

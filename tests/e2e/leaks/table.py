@@ -28,6 +28,7 @@ class Column(Enum):
     SCREENED = "bridged once the callee has pressed the key"
     UNSCREENED = "answered, and no key pressed"
     REVERSE = "the hidden number calls back, and hangs up"
+    GREETED = "bridged after a greeting of the caller"
 
     @property
     def talks(self) -> bool:
@@ -35,7 +36,7 @@ class Column(Enum):
 
     @property
     def caller_ends(self) -> bool:
-        return self in (Column.CALLER_ENDS, Column.SECOND_TRUNK, Column.SCREENED, Column.REVERSE)
+        return self in (Column.CALLER_ENDS, Column.SECOND_TRUNK, Column.SCREENED, Column.REVERSE, Column.GREETED)
 
     @property
     def is_screened(self) -> bool:
@@ -103,7 +104,7 @@ class Cell:
     @property
     def speaks(self) -> bool:
         """Whether the caller hears a prompt before the answer."""
-        return self.status == UNREACHABLE
+        return self.status == UNREACHABLE or self.column is Column.GREETED
 
     @property
     def status(self) -> int:
