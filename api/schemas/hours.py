@@ -12,15 +12,18 @@ from engine.domain.hours import MAX_SPANS, WeeklyHours, hours_as_json, hours_fro
 DayName = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
+_TIME = "([01][0-9]|2[0-3]):[0-5][0-9]"
+
+
 class OpenTime(Incoming):
     """A time of some days of the week."""
 
     model_config = ConfigDict(serialize_by_alias=True)
 
     days: Annotated[list[DayName], Field(min_length=1, max_length=7)]
-    begin: Annotated[str, Field(alias="from", pattern="^[0-9]{2}:[0-9]{2}$")]
+    begin: Annotated[str, Field(alias="from", pattern=f"^{_TIME}$")]
     """When it begins, such as `09:00`."""
-    end: Annotated[str, Field(alias="to", pattern="^[0-9]{2}:[0-9]{2}$")]
+    end: Annotated[str, Field(alias="to", pattern=f"^({_TIME}|24:00)$")]
     """When it ends, such as `17:30`, later than `from`. `24:00`: at the end of the day."""
 
 

@@ -9,6 +9,7 @@ from api.http.idempotency import UNDER_WAY
 from engine.accounts.accounts import set_limits
 from engine.accounts.lifecycle import suspend
 from engine.callbacks import redelivery
+from engine.domain.policy import Policy
 from engine.sandbox.clock import MAX_AHEAD_MS
 from engine.storage.transaction import Transaction
 from tests.integration.api_helpers import (
@@ -34,6 +35,11 @@ async def gone(api: Api) -> Answer:
     path = f"/bookings/{(await api.book())['id']}"
     await api.call("DELETE", path)
     return await api.call("GET", path)
+
+
+async def voice_is_off(api: Api) -> Answer:
+    with patch.object(Policy, "speaks", new=False):
+        return await book(api, screening="press1")
 
 
 async def too_long(api: Api) -> Answer:
@@ -189,6 +195,7 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "invalid_destination": lambda api: book(api, destination="+3247012345678"),
     "destination_not_allowed": lambda api: book(api, destination="+3290012345"),
     "destination_is_ours": lambda api: book(api, destination=NUMBERS[9]),
+    "voice_is_off": voice_is_off,
     "unknown_plan": lambda api: book(api, usagePlan="HUGE"),
     "callback_not_acceptable": lambda api: book(api, callback="ftp://customer.example"),
     "invalid_caller": lambda api: block(api, "anonymous"),

@@ -22,7 +22,10 @@ from engine.storage.filters import LATEST
 DESTINATIONS = ("+33199007000", "+32470123456", "+442079460958")
 CALLBACKS = ("https://customer.example/calls", "https://hooks.customer.example:8443/a?b=c%20d")
 INSTANTS = ("2026-03-01T00:00:00Z", "2026-03-01T12:00:00.5+01:00", "9999-12-31T23:59:59Z")
+# No schema can say that a booking begins within a year from the test's present.
+BEGINNINGS = ("2026-03-02T00:00:00Z", "2026-11-30T12:00:00.5+01:00")
 CURSORS = (callbacks.REDELIVERIES.cursor_after("1772366400000:evt_" + "0" * 32),)
+TIME_ZONES = ("Europe/Brussels", "America/St_Johns", "UTC")
 TIMES = {"from": INSTANTS, "to": INSTANTS}
 # Values that match free numbers; the requests book some of them.
 NUMBERS = {
@@ -31,7 +34,23 @@ NUMBERS = {
     "country": ("FR", "any"),
     "area": ("1", "199"),
 }
-EXISTING = {"destination": DESTINATIONS, "callback": CALLBACKS, "url": CALLBACKS, "cursor": CURSORS, **TIMES, **NUMBERS}
+EXISTING = {
+    "destination": DESTINATIONS,
+    "callback": CALLBACKS,
+    "url": CALLBACKS,
+    "cursor": CURSORS,
+    "startTime": BEGINNINGS,
+    **TIMES,
+    **NUMBERS,
+}
+    "destination": DESTINATIONS,
+    "callback": CALLBACKS,
+    "url": CALLBACKS,
+    "cursor": CURSORS,
+    "startTime": BEGINNINGS,
+    **TIMES,
+    **NUMBERS,
+}
 # Each with a position before all records.
 NEWEST_CALL = CdrPosition(LATEST, "cdr_" + "f" * 32)
 LISTINGS: dict[str, tuple[Listing, str] | tuple[CallListing, CdrPosition]] = {
@@ -56,6 +75,7 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any]
     _put_in_order(case.query)
     if isinstance(case.body, dict):
         _put_in_order(case.body)
+        _put_hours_right(case.body.get("hours"))
     if case.operation.path == "/usage" and "from" in case.query:
         # No schema can say that the span has a longest length, or that without an end it ends now.
         case.query["from"], case.query["to"] = INSTANTS[:2]
@@ -90,6 +110,16 @@ def _put_in_order(made_up: dict[str, Any]) -> None:
     if made_up.get("from") and made_up.get("to"):
         ends = sorted((made_up["from"], made_up["to"]), key=lambda text: instant_from(text) or 0)
         made_up["from"], made_up["to"] = ends
+
+
+def _put_hours_right(made_up: dict[str, Any] | None) -> None:
+    """Name a time zone, and swap the ends of a time that are in the wrong order. No schema can express either."""
+    if made_up is None:
+        return
+    made_up["timeZone"] = random.choice(TIME_ZONES)
+    for each in made_up["open"]:
+        begin, end = sorted((each["from"], each["to"]))
+        each["from"], each["to"] = (begin, end) if begin < end else ("00:00", "24:00")
 
 
 def _put(made_up: dict[str, Any], existing: Mapping[str, tuple[str, ...]]) -> None:

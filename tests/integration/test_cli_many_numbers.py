@@ -61,7 +61,8 @@ def test_numbers_of_a_prefix_or_country_are_counted_and_retired_but_for_booked_o
         cli.typed = "n\n"
         asked = cli("numbers", "retire", *choice)
         assert asked.returncode == 1
-        assert f"Retire {expected['retired']} numbers?" in asked.stderr
+        numbers_in_words = "1 number" if expected["retired"] == 1 else f"{expected['retired']} numbers"
+        assert f"Retire {numbers_in_words}?" in asked.stderr
         assert ("1 booked ones stay" in asked.stderr) == bool(expected["booked"])
     assert cli.json("numbers", "retire", *choice, "--yes") == expected
     assert sorted(retired(cli)) == sorted(numbers)
