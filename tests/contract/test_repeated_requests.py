@@ -26,7 +26,7 @@ async def test_a_repeated_request_keeps_the_recorded_destination_after_a_change(
     booking = await world.book(UsagePlan.MEDIUM)
     await world.bridge(booking, "c1")
     await world.renew(booking, destination=OTHER_HIDDEN)
-    assert (await world.bridge(booking, "c1")).booking.destination == HIDDEN
+    assert (await world.bridge(booking, "c1")).destination == HIDDEN
 
 
 async def test_a_request_after_its_own_calls_end_is_not_bridged(world: World) -> None:

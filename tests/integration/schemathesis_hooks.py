@@ -43,14 +43,6 @@ EXISTING = {
     **TIMES,
     **NUMBERS,
 }
-    "destination": DESTINATIONS,
-    "callback": CALLBACKS,
-    "url": CALLBACKS,
-    "cursor": CURSORS,
-    "startTime": BEGINNINGS,
-    **TIMES,
-    **NUMBERS,
-}
 # Each with a position before all records.
 NEWEST_CALL = CdrPosition(LATEST, "cdr_" + "f" * 32)
 LISTINGS: dict[str, tuple[Listing, str] | tuple[CallListing, CdrPosition]] = {

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -94,7 +94,7 @@ class Customer:
         booked = self.standing[number % len(self.standing)]
         match number % KEYED_OF_ROUNDS:
             case 0:
-                self._short.append(await self.book(key=f"round-{number}-{time.time_ns()}"))
+                self._short.append(await self._swapped(await self.book(key=f"round-{number}-{time.time_ns()}")))
             case 1:
                 await self._first_pages("/bookings?limit=20&includeExpired=true")
             case 2:
@@ -106,6 +106,12 @@ class Customer:
             case _:
                 await self._first_pages("/callbacks?limit=20")
                 await self._ask("GET", f"/bookings/{booked.id}", 200)
+
+    async def _swapped(self, booked: Booking) -> Booking:
+        """Gives a booking another number."""
+        answer = await self._ask("POST", f"/bookings/{booked.id}/swap-number", 200, {})
+        self.counts["swapped"] += 1
+        return replace(booked, service=answer["service"])
 
     async def _first_pages(self, path: str) -> None:
         page = await self._ask("GET", path, 200)
