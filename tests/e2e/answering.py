@@ -20,7 +20,7 @@ SECONDS = 8
 PLANS = {"LARGE": {"seconds": SECONDS, "calls": 25, "valid_for": 3600}}
 # The steps of [rented-numbers-answered], each a whole line.
 DENY = re.compile(r"^exten => s,1,Set\(GOSUB_RESULT=CONTINUE\)\n", re.MULTILINE)
-READ = re.compile(r"^ same => n,Set\(RN_SECONDS=\$\{FILTER\(0-9,(\$\{IMPORT\(.*?\)\})\)\}\)\n", re.MULTILINE)
+READ = re.compile(r"^ same => n\(connect\),Set\(RN_SECONDS=\$\{FILTER\(0-9,(\$\{IMPORT\(.*?\)\})\)\}\)\n", re.MULTILINE)
 LIMIT = re.compile(r"^ same => n,Set\(TIMEOUT\(absolute\)=\$\{RN_SECONDS\}\)\n", re.MULTILINE)
 REPORT = re.compile(r"^ same => n,Set\(RN_REPORT=answered .*\n same => n,UserEvent\(.*\n", re.MULTILINE)
 ALLOW = re.compile(r"^ same => n,Set\(GOSUB_RESULT=\)\n", re.MULTILINE)
@@ -192,7 +192,7 @@ MUTANTS: dict[str, tuple[Change, tuple[Change, ...], str]] = {
         "nothing is leased",
     ),
     "lease not filtered": (
-        lambda text: READ.sub(r" same => n,Set(RN_SECONDS=\1)\n", text, count=1),
+        lambda text: READ.sub(r" same => n(connect),Set(RN_SECONDS=\1)\n", text, count=1),
         (),
         "the lease is no plain number",
     ),

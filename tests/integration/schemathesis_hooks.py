@@ -104,7 +104,7 @@ def _put_in_order(made_up: dict[str, Any]) -> None:
         made_up["from"], made_up["to"] = ends
 
 
-def _put_hours_right(made_up: Any) -> None:  # noqa: ANN401  JSON
+def _put_hours_right(made_up: Any) -> None:
     """Name a time zone, and swap the ends of a time that are in the wrong order. No schema can express either."""
     if made_up is None:
         return
