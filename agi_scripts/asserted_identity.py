@@ -32,7 +32,7 @@ def asserted_number(argument: str, plan: NumberPlan) -> E164 | None:
         text = unquote(header[1:])
         if len(text) > LONGEST_HEADER or (uris := _uris_of(text)) is None:
             return None
-        # A SIP URI of a name, beside that of the number, names the same caller.
+        # A SIP URI with a name may follow that with the number: it names the same caller.
         numbers |= {plan.read(number) for uri in uris if (number := dialled("", f"<{uri}".lower()))}
     return numbers.pop() if len(numbers) == 1 else None
 

@@ -11,12 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rich.markup import escape
-from standardwebhooks import Webhook
 
 from engine.cli.errors import EXPECTED, messages_of
 from engine.config.settings import Settings
-from engine.config.types import reachable
-from engine.local.demo import webhook_secret_file
 from phones.baresip import Baresip
 from phones.demo_prompts import expired_prompt, press1
 from phones.demo_reverse import reverse
@@ -30,15 +27,18 @@ from phones.demo_steps import (
     DemoFailed,
     alone,
     book,
+    caller_phone,
     check_sound,
+    connected,
     console,
     hang_up_after,
+    network_phone,
+    secret_of,
+    show_callback,
     show_record,
     step,
-    trunk_port,
-    verify,
 )
-from phones.errors import CallEndedError, PhoneError
+from phones.errors import PhoneError
 from phones.listener import CallbackListener
 
 
@@ -67,43 +67,30 @@ def _chosen(words: list[str]) -> Callable[[Settings], None]:
 
 
 def _plain(settings: Settings) -> None:
-    api = Api(settings)
-    signed_with = Webhook(webhook_secret_file(settings.data_dir).read_text().strip())
+    api, secret = Api(settings), secret_of(settings)
     with CallbackListener() as listener, tempfile.TemporaryDirectory() as directory:
         booking = book(api, HIDDEN, listener.url)
         heard_by_caller, heard_by_callee = Path(directory, "caller.wav"), Path(directory, "callee.wav")
-        network = Baresip(
-            "network",
-            numbers=[HIDDEN],
-            port=trunk_port(settings),
-            answer="none",
-            tone=CALLEE_HZ,
-            record=heard_by_callee,
-        )
-        server = f"{reachable(settings.sip_host)}:{settings.sip_port}"
-        caller = Baresip(CALLER, server=server, tone=CALLER_HZ, record=heard_by_caller)
+        network = network_phone(settings, heard_by_callee, answer="none")
+        caller = caller_phone(settings, heard_by_caller)
         with network, caller:
             _call(network, caller, booking["service"])
         check_sound("The caller", heard_by_caller, CALLEE_HZ)
         check_sound("The hidden telephone", heard_by_callee, CALLER_HZ)
         show_record(api, booking)
-        callback = listener.wait(1, timeout=15)[0]
-        verify(signed_with, callback)
-        step(f"The callback arrived at {listener.url}, and its signature is valid:", callback.content)
+        show_callback(listener, secret)
     console.print("[green]✓[/] Done: the call was connected, metered and recorded, and the callback was sent.")
 
 
 def _call(network: Baresip, caller: Baresip, service: str) -> None:
     step(f"The caller {CALLER} dials the rented number {service}.")
     caller.dial(service)
-    try:
+    with connected():
         network.wait_ringing()
         step(f"The hidden telephone {HIDDEN} rings, behind the trunk.")
         time.sleep(1)
         network.accept()
         caller.wait_established()
-    except CallEndedError as ended:
-        raise DemoFailed(f"The call was refused: {ended.ending.status} {ended.ending.reason}") from ended
     step(f"It answers. The caller plays a tone of {CALLER_HZ} Hz, the hidden telephone one of {CALLEE_HZ} Hz.")
     hang_up_after(caller, TALK_SECONDS)
     network.wait_closed()

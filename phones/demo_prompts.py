@@ -9,11 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from standardwebhooks import Webhook
-
 from engine.config.settings import Settings
-from engine.config.types import reachable
-from engine.local.demo import webhook_secret_file
 from phones import prompts, tone
 from phones.baresip import Baresip
 from phones.demo_steps import (
@@ -25,13 +21,16 @@ from phones.demo_steps import (
     Api,
     DemoFailed,
     book,
+    caller_phone,
     check_sound,
+    connected,
     console,
     hang_up_after,
+    network_phone,
+    secret_of,
+    show_callback,
     show_record,
     step,
-    trunk_port,
-    verify,
 )
 from phones.errors import CallEndedError, PhoneTimeoutError
 from phones.listener import CallbackListener
@@ -51,15 +50,8 @@ def press1(settings: Settings) -> None:
     with CallbackListener() as listener, tempfile.TemporaryDirectory() as directory:
         booking = book(api, HIDDEN, listener.url, **ANNOUNCED)
         heard_by_caller, heard_by_callee = Path(directory, "caller.wav"), Path(directory, "callee.wav")
-        callee = Baresip(
-            "network",
-            numbers=[HIDDEN],
-            port=trunk_port(settings),
-            answer="auto",
-            tone=CALLEE_HZ,
-            record=heard_by_callee,
-        )
-        caller = _caller(settings, heard_by_caller)
+        callee = network_phone(settings, heard_by_callee, answer="auto")
+        caller = caller_phone(settings, heard_by_caller)
         with callee, caller:
             _leave_unanswered(callee, caller, booking["service"])
             _check_heard("The voicemail box", heard_by_callee, (WHISPER, PRESS1))
@@ -73,11 +65,6 @@ def press1(settings: Settings) -> None:
         step("The caller heard nothing before the key.")
         show_record(api, booking)
     console.print("[green]✓[/] Done: voicemail cost nothing, and seconds counted from the key on.")
-
-
-def _caller(settings: Settings, recording: Path) -> Baresip:
-    server = f"{reachable(settings.sip_host)}:{settings.sip_port}"
-    return Baresip(CALLER, server=server, tone=CALLER_HZ, record=recording)
 
 
 def _leave_unanswered(callee: Baresip, caller: Baresip, service: str) -> None:
@@ -109,10 +96,8 @@ def _take(callee: Baresip, caller: Baresip, service: str) -> None:
         caller.wait_established(length + 0.5)
         raise DemoFailed("The call was connected before the key.")
     callee.press("1")
-    try:
+    with connected():
         caller.wait_established()
-    except CallEndedError as ended:
-        raise DemoFailed(f"The call was refused: {ended.ending.status} {ended.ending.reason}") from ended
     step("It presses 1: the two are connected.")
     hang_up_after(caller, TALK_SECONDS)
     callee.wait_closed()
@@ -136,13 +121,12 @@ def _check_free(api: Api, booking: dict[str, Any]) -> None:
 
 def expired_prompt(settings: Settings) -> None:
     """The minutes of a booking are used up: its caller hears so, and its customer gets a callback."""
-    api = Api(settings)
-    signed_with = Webhook(webhook_secret_file(settings.data_dir).read_text().strip())
+    api, secret = Api(settings), secret_of(settings)
     with CallbackListener() as listener, tempfile.TemporaryDirectory() as directory:
         booking = book(api, SPENT_HIDDEN, listener.url, language="en")
         _spend(booking)
         recording = Path(directory, "caller.wav")
-        with _caller(settings, recording) as caller:
+        with caller_phone(settings, recording) as caller:
             step(f"The caller {CALLER} dials the rented number {booking['service']}, whose minutes are used up.")
             began = time.monotonic()
             caller.dial(booking["service"])
@@ -151,9 +135,7 @@ def expired_prompt(settings: Settings) -> None:
             raise DemoFailed(f"The caller got {status} instead of {GONE}.")
         _check_heard("The caller", recording, (SPENT,))
         step(f"{time.monotonic() - began:.1f} s after dialling, the caller gets {status}; nobody is charged.")
-        callback = listener.wait(1, timeout=15)[0]
-        verify(signed_with, callback)
-        step(f"The callback arrived at {listener.url}, and its signature is valid:", callback.content)
+        show_callback(listener, secret)
     console.print("[green]✓[/] Done: the caller heard why, and the customer knows of the call.")
 
 

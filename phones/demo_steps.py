@@ -18,12 +18,13 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from engine.config.settings import Settings
 from engine.config.types import Profile, reachable
-from engine.local.demo import call_lock, key_file
+from engine.local.demo import call_lock, key_file, webhook_secret_file
 from engine.runtime import lock
 from phones import tone
 from phones.baresip import Baresip
-from phones.errors import PhoneTimeoutError
-from phones.listener import Callback
+from phones.baresip_files import Answer
+from phones.errors import CallEndedError, PhoneTimeoutError
+from phones.listener import CallbackListener
 from phones.ports import is_bound
 
 # France reserves +33 1 99 00 xx xx for fiction. The pool and the softphones use other numbers of this range.
@@ -103,6 +104,35 @@ def book(api: "Api", hidden: str, callback: str, **spoken: object) -> dict[str, 
     return booked
 
 
+def secret_of(settings: Settings) -> Webhook:
+    """Returns what verifies the demo account's callbacks."""
+    return Webhook(webhook_secret_file(settings.data_dir).read_text().strip())
+
+
+def caller_phone(settings: Settings, record: Path, *, port: int | None = None) -> Baresip:
+    """Returns the caller's telephone. With a port it can be called there, too."""
+    return Baresip(CALLER, server=server_of(settings), port=port, tone=CALLER_HZ, record=record)
+
+
+def network_phone(settings: Settings, record: Path, *, answer: Answer) -> Baresip:
+    """Returns the hidden telephone, behind the trunk."""
+    return Baresip("network", numbers=[HIDDEN], port=trunk_port(settings), answer=answer, tone=CALLEE_HZ, record=record)
+
+
+def server_of(settings: Settings) -> str:
+    """Returns the address of the system's Asterisk."""
+    return f"{reachable(settings.sip_host)}:{settings.sip_port}"
+
+
+@contextmanager
+def connected() -> Iterator[None]:
+    """Inside its `with`, a call is put through. Raises DemoFailed if it is refused."""
+    try:
+        yield
+    except CallEndedError as ended:
+        raise DemoFailed(f"The call was refused: {ended.ending.status} {ended.ending.reason}") from ended
+
+
 def hang_up_after(caller: Baresip, seconds: float, who: str = "The caller") -> None:
     """Lets a call last for a time, then has `who` end it. Raises DemoFailed if it ends earlier."""
     try:
@@ -123,12 +153,14 @@ def check_sound(who: str, recording: Path, hz: int) -> None:
         raise DemoFailed(f"{who} heard the tone for less than {LEAST_HEARD_SECONDS} s.")
 
 
-def verify(signed_with: Webhook, callback: Callback) -> None:
-    """Verifies the signature, as every receiver should."""
+def show_callback(listener: CallbackListener, secret: Webhook) -> None:
+    """Shows the callback, and verifies its signature as every receiver should. Raises DemoFailed."""
+    callback = listener.wait(1, timeout=15)[0]
     try:
-        signed_with.verify(callback.body, callback.headers)
+        secret.verify(callback.body, callback.headers)
     except WebhookVerificationError as error:
         raise DemoFailed(f"The signature of the callback is invalid: {error}") from error
+    step(f"The callback arrived at {listener.url}, and its signature is valid:", callback.content)
 
 
 def show_record(api: "Api", booking: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ class LongConnections:
 
     Args:
         limit: The most at once.
-        refusal: What a client is told beyond it, in one sentence.
+        refusal: What a client gets beyond it: a sentence.
         limit_of_owner: The most of one owner; None: as many as of all.
 
     Attributes:

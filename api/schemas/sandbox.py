@@ -57,7 +57,7 @@ class NewSimulatedCall(Incoming):
     """How long the call lasts unless a limit ends it earlier. Required with `answered`, refused with other outcomes."""
 
     key: Annotated[str, Field(pattern=r"^[0-9*#]$")] | None = "1"
-    """The telephone key that whoever answers presses if the booking has `screening`; `null`: none, as voicemail."""
+    """The telephone key that the callee presses if the booking has `screening`; `null`: none, as voicemail."""
 
     @field_validator("seconds")
     @classmethod

@@ -2,8 +2,9 @@
 
 A booking's calls may be up in several Asterisks. A call that comes in at one of them may need seconds that a call in
 another one has, and a customer who deletes a booking ends its calls in all of them. An errand is a row: the keeper
-looks every LOOK_SECONDS, does it, and deletes it; whoever waits for it looks too. An errand that is not done in time
-costs a caller a "busy", or a call that must end some seconds until the next sweep. It costs no seconds of a booking.
+looks every LOOK_SECONDS, does it, and deletes it; the engine that waits for it looks too. An errand that is not done in
+time costs a caller a "busy", or a call that must end some seconds until the next sweep. It costs no seconds of a
+booking.
 """
 
 import asyncio

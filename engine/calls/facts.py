@@ -66,7 +66,7 @@ def asked_for(tx: Transaction, incoming: IncomingCall, now: EpochMs) -> Asked | 
 
 
 def direction_of(booking: Booking, incoming: IncomingCall) -> Direction:
-    """Returns who calls whom.
+    """Returns the direction of a call.
 
     Only what the carrier asserts makes a call a reverse one. Anybody can show the hidden number as a caller's: such a
     call rings the hidden number like every other, which does not tell the caller that it has guessed the number.

@@ -13,24 +13,14 @@ from engine.storage.transaction import Transaction
 
 def put_through(tx: Transaction, incoming: IncomingCall, decision: Bridge, at: Timestamp) -> Call:
     """Returns a call that rings, with the lease of the decision."""
-    return Call(
-        call_id=incoming.call_id,
-        booking_id=decision.booking.id,
-        state=CallState.RINGING,
-        source=caller_on(decision.booking, incoming),
-        destination=decision.destination,
-        callee_channel=None,
+    return _new(
+        incoming,
+        decision.booking,
+        at,
+        CallState.RINGING,
+        decision.direction,
+        decision.destination,
         seconds_leased=decision.seconds,
-        seconds_charged=None,
-        started_at=at.wall_ms,
-        ended_at=None,
-        started_ticks=at.boot_ms,
-        answered=None,
-        seen_ticks=None,
-        sip_call_id=incoming.sip_call_id,
-        incoming_trunk=incoming.trunk,
-        asterisk=incoming.asterisk,
-        direction=decision.direction,
         returnable=decision.booking.reverse and _is_returnable(tx, incoming, decision),
     )
 
@@ -38,14 +28,29 @@ def put_through(tx: Transaction, incoming: IncomingCall, decision: Bridge, at: T
 def refused(incoming: IncomingCall, booking: Booking, at: Timestamp) -> Call:
     """Returns a call without a lease. A reverse one may have nobody to reach, so it has the number that was dialled."""
     direction = direction_of(booking, incoming)
+    destination = booking.service if direction is Direction.REVERSE else booking.destination
+    return _new(incoming, booking, at, CallState.VOIDED, direction, destination)
+
+
+def _new(
+    incoming: IncomingCall,
+    booking: Booking,
+    at: Timestamp,
+    state: CallState,
+    direction: Direction,
+    destination: E164,
+    *,
+    seconds_leased: int = 0,
+    returnable: bool = False,
+) -> Call:
     return Call(
         call_id=incoming.call_id,
         booking_id=booking.id,
-        state=CallState.VOIDED,
+        state=state,
         source=caller_on(booking, incoming),
-        destination=booking.service if direction is Direction.REVERSE else booking.destination,
+        destination=destination,
         callee_channel=None,
-        seconds_leased=0,
+        seconds_leased=seconds_leased,
         seconds_charged=None,
         started_at=at.wall_ms,
         ended_at=None,
@@ -56,14 +61,15 @@ def refused(incoming: IncomingCall, booking: Booking, at: Timestamp) -> Call:
         incoming_trunk=incoming.trunk,
         asterisk=incoming.asterisk,
         direction=direction,
+        returnable=returnable,
     )
 
 
 def _is_returnable(tx: Transaction, incoming: IncomingCall, decision: Bridge) -> bool:
     """Returns whether this caller becomes the one who called last.
 
-    Never the hidden number, nor one of ours: whoever shows such a number is not the one who has it, or it is our own
-    call that somebody forwards.
+    Never the hidden number, nor one of ours: a stranger shows that number, or the call is our own and somebody forwards
+    it.
     """
     is_forward = decision.direction is Direction.FORWARD
     return is_forward and incoming.source != decision.destination and not tx.numbers.is_ours(E164(incoming.source))

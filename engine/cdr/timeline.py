@@ -30,7 +30,7 @@ REFUSED: Mapping[Reason, str] = {
     Reason.OUTSIDE_HOURS: "the booking took no calls at that time of the week",
     Reason.DESTINATION_IS_OURS: "the hidden number was a rented number itself",
     Reason.DESTINATION_NOT_ALLOWED: "the operator did not allow the hidden number any more",
-    Reason.NO_LAST_CALLER: "nobody had called whom the hidden number could call back",
+    Reason.NO_LAST_CALLER: "there was no caller whom the hidden number could call back",
     Reason.LAST_CALLER_NOT_ALLOWED: "the number that had called last must not be called",
     Reason.CALLER_BLOCKED: "the booking blocked this caller",
     Reason.ANONYMOUS_REFUSED: "the booking refused callers who withhold their number",

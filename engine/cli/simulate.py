@@ -39,7 +39,7 @@ def call(
     source: Annotated[str, typer.Option(help="The caller's number, or anonymous.")],
     outcome: Annotated[Outcome, typer.Option(help="How the call ends, if it is put through.")],
     seconds: Annotated[int | None, typer.Option(help="How long the call lasts; with `answered` only.")] = None,
-    key: Annotated[str, typer.Option(help="The key that whoever answers presses for `screening`; empty: none.")] = "1",
+    key: Annotated[str, typer.Option(help="The key that the callee presses for `screening`; empty: none.")] = "1",
     direction: Annotated[
         Direction, typer.Option(help="With `reverse`, the hidden number calls back: its carrier asserts --source.")
     ] = Direction.FORWARD,

@@ -1,4 +1,4 @@
-"""Who calls whom over a rented number."""
+"""The two directions of a call over a rented number."""
 
 from enum import StrEnum
 

@@ -20,7 +20,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.OUTSIDE_HOURS: "The booking takes calls only at these times: {hours}.",
     Reason.DESTINATION_IS_OURS: "The hidden number is now a rented number itself: the call would never arrive.",
     Reason.DESTINATION_NOT_ALLOWED: "The operator no longer allows the hidden number, because of its {broken_rule}.",
-    Reason.NO_LAST_CALLER: "Nobody has called whom the hidden number could call back.",
+    Reason.NO_LAST_CALLER: "There is no caller whom the hidden number could call back.",
     Reason.LAST_CALLER_NOT_ALLOWED: "The number that called last must not be called back, because of its kind.",
     Reason.CALLER_BLOCKED: "This caller is blocked on the booking.",
     Reason.ANONYMOUS_REFUSED: "The booking refuses callers who withhold their number.",
@@ -59,7 +59,7 @@ class Explanation:
         caller_ringing: Calls of this caller that ring on the booking.
         account_calls: Calls that are up on all bookings of the account.
         account_limit: The most of them.
-        direction: Who would call whom.
+        direction: The direction of the call.
     """
 
     booking: Booking

@@ -28,7 +28,7 @@ class Bridge:
         ring_seconds: How long the destination rings.
         shown: The caller's number as the destination sees it, or ANONYMOUS.
         routes: The ways to the destination, in the order in which they are tried.
-        direction: Who calls whom.
+        direction: The direction of the call.
     """
 
     booking: Booking
@@ -83,8 +83,8 @@ class Facts:
         share: The seconds that the call may lease, though other calls may hold them now. 0: there are none for it.
         dead_trunks: The names of trunks that are known to be down.
         account_suspended: Whether the booking's account is suspended or closed.
-        direction: Who calls whom. In a reverse call, `source` is the hidden number.
-        last_caller: Whom a reverse call reaches: who called last, E.164 or as sent; None if there is nobody.
+        direction: The direction of the call. In a reverse call, `source` is the hidden number.
+        last_caller: The last caller, whom a reverse call reaches: E.164 or as sent; None if there is none.
     """
 
     booking: Booking | None
@@ -227,7 +227,7 @@ def bridge(
     direction: Direction = Direction.FORWARD,
 ) -> Bridge:
     """Returns the decision for a call from `source` that has leased `seconds`, over the trunks that are not dead."""
-    # Whom the hidden number calls back sees the number that it has called.
+    # A caller who is called back sees the rented number.
     choice = booking.caller_id if direction is Direction.FORWARD else CallerId.SERVICE
     shown = shown_caller(choice, source, booking.service)
     routes = routes_to(destination, shown, _trunks_up(dead_trunks, policy))

@@ -10,7 +10,7 @@ class Screening(StrEnum):
     """What the hidden number's side must do before a call is connected, and charged.
 
     Attributes:
-        NONE: Nothing: whoever answers gets the call, a voicemail box too.
+        NONE: Nothing: every answer connects the call, also that of a voicemail box.
         PRESS1: Press the key 1 after an announcement.
     """
 

@@ -31,7 +31,7 @@ class SimulatedCall:
         source: The caller: E.164, as sent, or "anonymous".
         outcome: What happens if the call is put through.
         seconds: How long the two would talk without a limit; 0 unless `outcome` is ANSWERED.
-        key: The telephone key that whoever answers presses, if the booking asks for one; None for none.
+        key: The telephone key that the callee presses, if the booking asks for one; None for none.
         direction: REVERSE: the caller's carrier asserts `source`, so that the hidden number calls back.
     """
 

@@ -98,7 +98,7 @@ class CallPath(Table):
     def last_caller(self, booking_id: BookingId) -> str | None:
         """Returns who called last on a booking, E.164 or as sent; None if there is nobody who can be called back.
 
-        Whoever called last and withheld the number, was erased since or is blocked by now leaves nobody: to reach an
+        There is none if the last caller withheld the number, was erased since or is blocked by now: to reach an
         earlier caller instead would be a surprise.
         """
         row = self._sql.last_caller(self._db, booking_id=booking_id)

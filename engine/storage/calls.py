@@ -35,7 +35,7 @@ class Call:
         incoming_trunk: The trunk over which the call came in; None if it came from something else.
         dialled: The rented number that was dialled, if the booking has got another one since. None: the booking's.
         asterisk: The name of the Asterisk that has the call; empty where one engine works alone on the database.
-        direction: Who calls whom: `source` and `destination` are the two, whatever the direction.
+        direction: The direction of the call: `source` and `destination` are the two, whatever the direction.
         returnable: Whether the hidden number may call back who called.
     """
 

@@ -36,7 +36,7 @@ class Cdr:
         incoming_trunk: The trunk over which the call came in; None if it came from something else, or is not known.
         reason: Why the call was refused; None if it was put through, and in records of earlier versions.
         tried: The attempts to reach the hidden number that failed, in their order.
-        direction: Who called whom: `source` and `destination` are the two, whatever the direction.
+        direction: The direction of the call: `source` and `destination` are the two, whatever the direction.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""What both kinds of storage have in common: how they take commands, and whom they notify of commits."""
+"""What both kinds of storage have in common: how they take commands, and what they do after commits."""
 
 import asyncio
 import queue

@@ -1,7 +1,7 @@
 """The table of keepers: which of several engines on one database keeps which Asterisk.
 
-A keeper's row has a counter, its beat, that it raises every few seconds. Whoever sees the same beat for long enough, by
-its own clock, may take the Asterisk over. No two machines' clocks are compared.
+A keeper's row has a counter, its beat, that it raises every few seconds. An engine that sees the same beat for long
+enough, by its own clock, may take the Asterisk over. No two machines' clocks are compared.
 """
 
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ HERTZ = 440
 ELSEWHERE = "phone.example"
 NAMES = f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 MICROPHONE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-# Browsers use loopback addresses of their own for sound only where they are told to: these calls need no other network.
+# Browsers use loopback addresses of their own for sound only with this switch: these calls need no other network.
 LOOPBACK = "--allow-loopback-in-peer-connection"
 # What the tab hears: how loud it is, and the frequency of the loudest part. Silence has no frequency.
 LISTEN = """(() => {

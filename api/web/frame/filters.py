@@ -46,7 +46,7 @@ def duration(seconds: int | None) -> str:
 
 
 def cells(row: str, columns: Sequence[str]) -> Markup:
-    """Adds to each cell of a row the name of its column, which narrow screens show beside the value.
+    """Adds to each cell of a row the name of its column, which narrow screens show in front of the value.
 
     There a row is no row of a table any more but a list, so that its cells need their roles, too. A dash stands in
     cells that would be empty.

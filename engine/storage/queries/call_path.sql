@@ -18,7 +18,7 @@ FROM bookings AS b
 WHERE b.service = :service AND b.gone_at IS NULL;
 
 -- name: last_caller^
--- Who called last on a booking, of those whom the hidden number may call back, and whether the booking blocks this caller
+-- The last caller on a booking of those whom the hidden number may call back, and whether the booking blocks this caller
 -- by now.
 SELECT c.source, EXISTS (SELECT 1 FROM blocked_callers AS x WHERE x.booking_id = c.booking_id AND x.caller = c.source)
 FROM calls AS c

@@ -51,7 +51,7 @@ def answered(records: list[dict[str, Any]]) -> int:
 def pair(carrier_system: CarrierSystem, on: Line) -> Pair:
     """The caller has called, and the hidden number has answered."""
     pair = Pair(carrier_system.book_over(TRUSTED, reverse=True), carrier_system.number_over(TRUSTED), on)
-    carrier_system.hidden.add(pair.caller)  # no log has the number of whoever is called back either
+    carrier_system.hidden.add(pair.caller)  # no log has the number of a caller who is called back either
     dialog, final = pair.call(pair.caller)
     assert final.status == 200
     on.hang_up(dialog)

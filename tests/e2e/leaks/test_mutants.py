@@ -85,7 +85,7 @@ def _configuration(system: MutantSystem, number: int) -> set[str]:
 
 
 def _spoofs(system: MutantSystem, carrier: str) -> list[str]:
-    """Calls as the hidden number, without the carrier's word for it. Returns whom that reached besides."""
+    """Calls as the hidden number, without the carrier's word for it. Returns who else was reached."""
     called, last_caller = system.hide(reverse=True), system.another_number()
     with scene(system, carrier) as on:
         for source in (last_caller, called.number):

@@ -63,7 +63,7 @@ def test_before_a_refusal_that_is_spoken_the_caller_hears_the_prompt(table: Tabl
 
 def test_each_hidden_number_is_called_once_on_each_trunk_and_no_other_number(run: Run, table: Table) -> None:
     calls = {played.secret.number: 2 if cell.column is Column.SECOND_TRUNK else 1 for cell, played in table.items()}
-    # The hidden numbers that call back were called by whom they call.
+    # The hidden numbers that call back were called before, by the callers whom they call.
     calls |= {played.part.source: 1 for cell, played in table.items() if cell.column is Column.REVERSE}
     assert run.dialled == calls
     # An empty datagram tells nothing: another program's look at a port may send one.
