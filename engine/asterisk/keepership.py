@@ -85,6 +85,8 @@ class SharedKeepership(Keepership):
         self._storage = storage
         self._keeper = keeper
         self._seen: dict[str, _Seen] = {}
+        # Since when all rows are watched without a failure of the database; None if they are not.
+        self._watching_since: float | None = None
         self._is_ours = False
         self._certain_until = 0.0
 
@@ -106,6 +108,8 @@ class SharedKeepership(Keepership):
     async def lost_asterisks(self) -> list[str]:
         """Returns the names of Asterisks that have calls but no living keeper. Raises StorageError."""
         now = boot_seconds()
+        if self._watching_since is None or now - self._watching_since < LOST_SECONDS:
+            return []  # a keeper that lives may not have been seen yet
         living = {name for name, seen in self._seen.items() if now - seen.since < LOST_SECONDS}
         return sorted(await self._storage.run(_asterisks_with_calls) - living - {self._keeper.asterisk, ""})
 
@@ -118,6 +122,7 @@ class SharedKeepership(Keepership):
             except StorageError:
                 # What was seen before says nothing now: the keeper may have had the same trouble.
                 self._seen.clear()
+                self._watching_since = None
                 pause = RETRY_SECONDS
             await wait_for(stop, pause)
 
@@ -126,6 +131,8 @@ class SharedKeepership(Keepership):
         began, silent = boot_seconds(), self._silent()
         rows = await self._storage.run(keep, self._keeper, silent)
         now = boot_seconds()
+        if self._watching_since is None:
+            self._watching_since = now
         for row in rows:
             if row.asterisk not in self._seen or self._seen[row.asterisk].row != row:
                 self._seen[row.asterisk] = _Seen(row, now)

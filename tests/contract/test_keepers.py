@@ -204,7 +204,9 @@ async def test_each_keeper_moves_compares_and_settles_the_calls_of_its_asterisk_
     shared.check_ledger()
 
 
-async def test_calls_without_a_living_keeper_are_found(shared: World, boot: list[float]) -> None:
+async def test_calls_without_a_living_keeper_are_found(
+    shared: World, boot: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = SharedKeepership(shared.storage, ONE)
     booking = await shared.book(UsagePlan.LARGE)
     await routed(shared, booking, "c1", BRUSSELS)
@@ -212,13 +214,27 @@ async def test_calls_without_a_living_keeper_are_found(shared: World, boot: list
     await routed(shared, booking, "c3", "never kept")
     await keeper_of(shared, FOREIGN)
     await one.ask()
-    assert await one.lost_asterisks() == ["never kept"]
+    assert await one.lost_asterisks() == []  # a keeper may not have been seen yet
     boot[0] += LOST_SECONDS
     await one.ask()
     assert await one.lost_asterisks() == ["never kept", PARIS]
     await keeper_of(shared, FOREIGN)
     await one.ask()
     assert await one.lost_asterisks() == ["never kept"]
+    await _fails_once(one, shared, monkeypatch)
+    assert await one.lost_asterisks() == []  # the database failed, for a living keeper as well
+
+
+async def _fails_once(keepership: SharedKeepership, shared: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = asyncio.Event()
+
+    def fail(*_: object) -> None:
+        stop.set()
+        raise StorageUnavailable("it does not answer")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(shared.storage, "run", fail)
+        await keepership.run(stop)
 
 
 async def test_errands_are_done_by_the_keeper_of_the_calls_asterisk_while_they_make_sense(shared: World) -> None:

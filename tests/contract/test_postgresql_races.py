@@ -130,6 +130,14 @@ async def a_number_is_swapped_twice(race: Race) -> None:
     assert booked == [{"e164": (await race.world.stored(booking)).service}]
 
 
+async def two_numbers_of_an_account_are_swapped_up_to_the_quota(race: Race) -> None:
+    one, other = await race.world.book(UsagePlan.LARGE), await race.world.book(UsagePlan.LARGE)
+    limits = replace(DEFAULT_ACCOUNT_LIMITS, max_bookings=3)
+    race.world.policy = replace(race.world.policy, account_limits=limits)
+    swapped = await race.at_once(race.swap(one, POOL[2]), race.swap(other, POOL[3]))
+    assert [type(each) for each in swapped] == [Booking, QuotaReached]
+
+
 async def an_operator_quarantines_what_is_booked(race: Race) -> None:
     number = (await race.world.storage.run(lambda tx: tx.numbers.page("", None, 1)))[0].e164
     until = EpochMs(race.world.now + DAY)
@@ -150,6 +158,7 @@ RACES: tuple[Callable[[Race], Awaitable[None]], ...] = (
     a_call_comes_as_its_number_is_swapped,
     a_number_is_swapped_as_a_call_comes,
     a_number_is_swapped_twice,
+    two_numbers_of_an_account_are_swapped_up_to_the_quota,
     an_operator_quarantines_what_is_booked,
 )
 
