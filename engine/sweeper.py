@@ -9,7 +9,7 @@ import structlog
 from engine.asterisk.keepership import Keepership
 from engine.asterisk.reconciler import Reconciler
 from engine.bookings.closing import end_bookings_of_closed
-from engine.bookings.lifecycle import SWEEP_LIMIT, sweep
+from engine.bookings.endings import SWEEP_LIMIT, sweep
 from engine.callbacks.notifications import notify_all_due
 from engine.calls.end_spool import EndSpool
 from engine.calls.reconciliation import settle_overdue

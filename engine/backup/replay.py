@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from engine.bookings.closing import revoke_all_keys
-from engine.bookings.lifecycle import end_for_good
+from engine.bookings.endings import end_for_good
 from engine.callbacks.secrets import new_secret, secret_digest
 from engine.calls.lifecycle import call_ended
 from engine.calls.reconciliation import settle_vanished

@@ -7,7 +7,7 @@ few in each transaction, so that no call waits long for the database. If that is
 from dataclasses import dataclass
 
 from engine.accounts.lifecycle import own_account
-from engine.bookings.lifecycle import UNBLOCK_LIMIT, end_for_good
+from engine.bookings.endings import UNBLOCK_LIMIT, end_for_good
 from engine.callbacks import notifications
 from engine.domain.account_state import AccountEvent, AccountState, next_state
 from engine.domain.errors import InvalidInput

@@ -1,13 +1,13 @@
-"""The life of a booking: book, renew, change, cancel, sweep. Each is a plain function over a transaction."""
+"""What customers do with bookings: book, renew, change, cancel. Each is a plain function over a transaction."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from engine.accounts.lifecycle import check_active
+from engine.bookings.endings import quarantine_number, withdraw_booking
 from engine.bookings.number_pool import take_number
 from engine.bookings.quota import check_quota
 from engine.callbacks import notifications
-from engine.calls.reconciliation import settle_overdue
 from engine.domain import booking as life
 from engine.domain.booking import Booking, BookingStatus, CallerId
 from engine.domain.destinations import allowed_destination
@@ -23,15 +23,12 @@ from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Po
 from engine.domain.prompts import Language
 from engine.domain.schedule import first_span
 from engine.domain.screening import Screening, check_can_speak
-from engine.domain.times import EpochMs, Timestamp
+from engine.domain.times import EpochMs
 from engine.runtime.ids import new_id
 from engine.storage.bookings import Grant
 from engine.storage.revocations import Kind
 from engine.storage.transaction import Transaction
 
-# Rows that one sweep handles, so that no call waits long for the database.
-SWEEP_LIMIT = 200
-UNBLOCK_LIMIT = 10_000
 # Fields of a patch that are copied to the booking without a check.
 SPOKEN_FIELDS = ("language", "whisper", "screening", "greeting")
 COPIED_FIELDS = ("callback", "caller_id", "refuse_anonymous", "paused", "label", "metadata", "reverse", *SPOKEN_FIELDS)
@@ -96,23 +93,6 @@ class Renewal(BookingPatch):
     """A usage plan to add to a booking, with changes to apply at the same time."""
 
     usage_plan: UsagePlan
-
-
-@dataclass(frozen=True, slots=True)
-class SweepResult:
-    """What a sweep did.
-
-    Attributes:
-        bookings_gone: Bookings whose grace ended.
-        numbers_freed: Numbers whose quarantine ended.
-        calls_lost: Calls that were settled without an end report.
-        channels: Callers' channels that must be hung up, because their booking or destination is gone.
-    """
-
-    bookings_gone: int
-    numbers_freed: int
-    calls_lost: int
-    channels: list[CallId]
 
 
 def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy) -> Booking:
@@ -233,73 +213,9 @@ def cancel(tx: Transaction, account_id: AccountId, booking_id: BookingId, now: E
     tx.bookings.update(deleted)
     withdraw_booking(tx, deleted)
     notifications.notify_booking_gone(tx, deleted, WhyGone.DELETED, now)
-    _quarantine(tx, deleted, now, policy)
+    quarantine_number(tx, deleted, now, policy)
     tx.blocked.delete_all(booking.id)
     return [call.call_id for call in tx.calls.up_on(booking.id)]
-
-
-def sweep(
-    tx: Transaction, at: Timestamp, policy: Policy, *, settle_lost: bool = True, asterisk: str = ""
-) -> SweepResult:
-    """Ends graces, frees quarantined numbers and settles calls whose end was never reported.
-
-    Routing does not depend on the sweep: it compares a booking's times with the clock. Only the supply of free numbers
-    depends on it.
-
-    Args:
-        tx: The transaction.
-        at: Now.
-        policy: The operator's rules.
-        settle_lost: Whether to settle calls by time alone; False while Asterisk may still list those that are up.
-        asterisk: The Asterisk whose calls are settled and hung up.
-    """
-    now = at.wall_ms
-    gone = end_graces(tx, tx.bookings.expired_before(EpochMs(now - policy.grace_ms), SWEEP_LIMIT), now, policy)
-    freed = tx.numbers.free_quarantined(now)
-    lost = settle_overdue(tx, at, policy, SWEEP_LIMIT, asterisk) if settle_lost else []
-    channels = [call.call_id for call in tx.calls.to_hang_up(asterisk, SWEEP_LIMIT)]
-    return SweepResult(gone, freed, len(lost), channels)
-
-
-def end_graces(tx: Transaction, over: Iterable[Booking], now: EpochMs, policy: Policy) -> int:
-    """Ends bookings whose grace is over, and quarantines their numbers.
-
-    It stops early after it has deleted `UNBLOCK_LIMIT` blocked callers; the next sweep handles the rest.
-
-    Returns:
-        How many bookings it ended.
-    """
-    ended, unblocked = 0, 0
-    for booking in over:
-        if unblocked >= UNBLOCK_LIMIT:
-            break
-        gone = life.end_grace(booking, now, policy)
-        tx.bookings.update(gone)
-        withdraw_booking(tx, gone)
-        notifications.notify_booking_gone(tx, gone, WhyGone.GRACE_OVER, now)
-        _quarantine(tx, gone, now, policy)
-        unblocked += tx.blocked.delete_all(booking.id)
-        ended += 1
-    return ended
-
-
-def withdraw_booking(tx: Transaction, gone: Booking) -> None:
-    """Notes that a booking is gone for good, unless it is a sandbox's: its number is never given away."""
-    if not is_simulated(gone.service):
-        tx.withdraw(Kind.BOOKING, gone.id)
-
-
-def end_for_good(tx: Transaction, booking: Booking, now: EpochMs, policy: Policy) -> tuple[Booking, WhyGone]:
-    """Ends a booking that is not gone, whatever its status, and quarantines its number. Its row is not written.
-
-    Returns:
-        The booking, gone, and why.
-    """
-    _quarantine(tx, booking, now, policy)
-    withdraw_booking(tx, booking)
-    if life.status_at(booking, now, policy) is BookingStatus.GONE:
-        return life.end_grace(booking, now, policy), WhyGone.GRACE_OVER
-    return life.delete(booking, now, policy), WhyGone.DELETED
 
 
 def owned(booking: Booking | None, account_id: AccountId, now: EpochMs, policy: Policy) -> Booking:
@@ -329,7 +245,3 @@ def _checked_destination(tx: Transaction, destination: E164, policy: Policy) -> 
     if tx.numbers.is_ours(checked):
         raise DestinationIsOurs("destination is itself a rented number")
     return checked
-
-
-def _quarantine(tx: Transaction, gone: Booking, now: EpochMs, policy: Policy) -> None:
-    tx.numbers.quarantine(gone.service, gone.account_id, now, EpochMs(now + policy.quarantine_ms))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from engine.bookings.lifecycle import end_for_good
+from engine.bookings.endings import end_for_good
 from engine.callbacks import notifications
 from engine.domain.booking import Booking
 from engine.domain.events import as_json

@@ -5,7 +5,7 @@ The clock starts level with the machine's and is only ever set forward: by the c
 
 from dataclasses import dataclass, replace
 
-from engine.bookings.lifecycle import end_graces
+from engine.bookings.endings import end_graces
 from engine.callbacks.notifications import notify_due
 from engine.domain.errors import ClockTooFar, InvalidInput
 from engine.domain.ids import AccountId

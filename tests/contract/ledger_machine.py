@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 from engine.accounts.accounts import create_account
 from engine.bookings import lifecycle as bookings
 from engine.bookings.adjustments import Adjustment, adjust
+from engine.bookings.endings import sweep
 from engine.bookings.lifecycle import BookingRequest, Renewal
 from engine.bookings.number_pool import import_numbers
 from engine.bookings.swapping import swap_number
@@ -179,7 +180,7 @@ class Machine(RuleBasedStateMachine):
         assert holder is None or holder.id != booking.id
 
     def sweep(self) -> None:
-        self.hang_up(self.books.run(bookings.sweep, self.clocks.timestamp(), self.policy).channels)
+        self.hang_up(self.books.run(sweep, self.clocks.timestamp(), self.policy).channels)
 
     def hang_up(self, channels: list[CallId]) -> None:
         if self.asterisk.ami is Ami.UP:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
-from engine.bookings.lifecycle import sweep
+from engine.bookings.endings import sweep
 from engine.callbacks import notifications
 from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import call_ended, note_answer, route_call

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from engine.accounts.accounts import create_account
-from engine.bookings.lifecycle import SweepResult
+from engine.bookings.endings import SweepResult
 from engine.bookings.number_pool import import_numbers
 from engine.domain.dispositions import Disposition
 from engine.domain.errors import BookingGone, DestinationIsOurs, DestinationNotAllowed, NoNumberFree, NotFound

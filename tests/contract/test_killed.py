@@ -11,7 +11,8 @@ from pathlib import Path
 
 import psycopg
 
-from engine.bookings.lifecycle import SWEEP_LIMIT, BookingRequest, book, sweep
+from engine.bookings.endings import SWEEP_LIMIT, sweep
+from engine.bookings.lifecycle import BookingRequest, book
 from engine.config.postgres_address import PostgresAddress
 from engine.domain.policy import Allowance, UsagePlan
 from engine.domain.times import EpochMs, Timestamp

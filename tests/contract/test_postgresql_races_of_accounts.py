@@ -10,6 +10,7 @@ from engine.accounts.idempotency import KeyedRequest, once
 from engine.accounts.keys import create_key
 from engine.bookings import lifecycle as bookings
 from engine.bookings.closing import close
+from engine.bookings.endings import sweep
 from engine.bookings.lifecycle import Renewal
 from engine.callbacks import redelivery
 from engine.callbacks.notifications import notify_due
@@ -91,7 +92,7 @@ async def two_sweeps_end_a_booking(race: Race) -> None:
     world = race.world
     booking = await world.book(UsagePlan.SMALL)
     world.now = booking.end_at + world.policy.grace_ms
-    swept = await race.at_once(*[lambda tx: bookings.sweep(tx, world.at, world.policy) for _ in range(2)])
+    swept = await race.at_once(*[lambda tx: sweep(tx, world.at, world.policy) for _ in range(2)])
     assert sorted(each.bookings_gone for each in swept) == [0, 1]
 
 

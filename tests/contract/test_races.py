@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine.bookings import lifecycle as bookings
+from engine.bookings.endings import sweep
 from engine.bookings.lifecycle import BookingRequest, Renewal
 from engine.calls import lifecycle as calls
 from engine.calls.facts import IncomingCall
@@ -209,7 +210,7 @@ async def test_a_number_reassigned_during_calls_reaches_its_present_owner(pair: 
 
 def goes(tx: Transaction, world: World, holder: Booking, log: Log, *, expires: bool) -> None:
     if expires:
-        bookings.sweep(tx, world.at, world.policy)
+        sweep(tx, world.at, world.policy)
     else:
         bookings.cancel(tx, world.account, holder.id, world.now, world.policy)
     log.append(("gone", holder.id))

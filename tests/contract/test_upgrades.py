@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.bookings.lifecycle import sweep
+from engine.bookings.endings import sweep
 from engine.calls.lifecycle import call_ended
 from engine.cdr.ledger import audit_page
 from engine.config.settings import Settings

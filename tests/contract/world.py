@@ -12,7 +12,8 @@ import psycopg
 
 from engine.accounts.accounts import create_account
 from engine.bookings import lifecycle as bookings
-from engine.bookings.lifecycle import BookingRequest, Renewal, SweepResult
+from engine.bookings.endings import SweepResult, sweep
+from engine.bookings.lifecycle import BookingRequest, Renewal
 from engine.bookings.number_pool import import_numbers
 from engine.calls import lease_rebalancing
 from engine.calls import lifecycle as calls
@@ -109,7 +110,7 @@ class World:
         return await self.storage.run(bookings.cancel, self.account, booking.id, self.now, self.policy)
 
     async def sweep(self) -> SweepResult:
-        return await self.storage.run(bookings.sweep, self.at, self.policy)
+        return await self.storage.run(sweep, self.at, self.policy)
 
     async def route(self, service: E164, call_id: str | None = None, source: str = CALLER) -> RouteDecision:
         name = call_id or f"auto-{next(self._call_ids)}"

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from engine.bookings.blocked_callers import MAX_BLOCKED_CALLERS
-from engine.bookings.lifecycle import sweep
+from engine.bookings.endings import sweep
 from engine.domain.ids import CallId
 from tests.integration.api_helpers import CALLER, DAY, POLICY, Answer, Api, a_request
 

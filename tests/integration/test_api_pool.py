@@ -2,7 +2,7 @@
 
 import asyncio
 
-from engine.bookings.lifecycle import sweep
+from engine.bookings.endings import sweep
 from tests.integration.api_helpers import (
     DAY,
     MAX_BOOKINGS,

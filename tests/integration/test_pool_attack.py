@@ -14,7 +14,7 @@ import pytest
 
 from engine.accounts.accounts import set_limits
 from engine.accounts.keys import create_key
-from engine.bookings import lifecycle, number_pool
+from engine.bookings import endings, number_pool
 from engine.bookings.number_pool import import_numbers
 from engine.domain.account_limits import AccountLimits
 from engine.domain.policy import Policy
@@ -127,7 +127,7 @@ async def attacked(api: Api, policy: Policy) -> Attacker:
 
 
 async def sweep(api: Api, policy: Policy) -> None:
-    await api.storage.run(lifecycle.sweep, api.clock.timestamp(), policy)
+    await api.storage.run(endings.sweep, api.clock.timestamp(), policy)
 
 
 @pytest.mark.timeout(300)

@@ -18,7 +18,8 @@ from engine.accounts.accounts import create_account
 from engine.accounts.keys import create_key, revoke_key
 from engine.backup.make import make_backup
 from engine.backup.restore import Place, restore
-from engine.bookings.lifecycle import BookingRequest, book, cancel, sweep
+from engine.bookings.endings import sweep
+from engine.bookings.lifecycle import BookingRequest, book, cancel
 from engine.bookings.number_pool import import_numbers
 from engine.config import secrets
 from engine.domain.errors import BookingGone, NoNumberFree
