@@ -24,6 +24,12 @@ RECORDING_TIMEOUT = 2.0
 QUIT_TIMEOUT = 1.0  # baresip waits up to half a minute for the answer to its last request
 KILL_TIMEOUT = 0.1
 POLL_INTERVAL = 0.05
+SIP_PORTS = 2
+
+
+def free_sip_port() -> int:
+    """Returns a free port for a telephone. The next port is free, too: baresip listens there for TLS in any case."""
+    return free_port_range(SIP_PORTS)
 
 
 class Baresip:
@@ -38,7 +44,7 @@ class Baresip:
         tone: Frequency in Hz of the tone that it plays into a call; None for silence.
         play: A WAV file to play in place of a tone.
         record: Where it writes a WAV file with the sound of its last call, once that call has ended.
-        port: Its SIP port (UDP and TCP); None for a free one. baresip uses the next port for TLS.
+        port: Its SIP port (UDP and TCP), from `free_sip_port`; None for a free one. The next port is for TLS.
         longest_call: Seconds that the tone lasts. baresip hangs up when its sound file ends.
         tls: Makes it dial over TLS and accept TLS at `tls_port`.
         programs: Where baresip is installed.
@@ -77,7 +83,7 @@ class Baresip:
             play=play,
             recording=record is not None,
             longest_call=longest_call,
-            port=port or free_port_range(2),
+            port=port or free_sip_port(),
             control_port=free_port(),
             rtp_port=free_port_range(RTP_PORTS),
             modules_dir=self._programs.baresip_modules_dir,

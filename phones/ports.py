@@ -12,6 +12,7 @@ import os
 import random
 import socket
 import tempfile
+import threading
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,8 @@ TCP_LISTEN = "0A"  # state column of /proc/net/tcp
 LOOPBACK_OR_ANY = ("0100007F", "00000000")  # address column: 127.0.0.1 and 0.0.0.0, little-endian
 
 _given: set[int] = set()
+# A thread must not test ports that another thread has claimed and not yet noted: the file locks are the process's.
+_choosing = threading.Lock()
 _choose = random.SystemRandom()  # tests that seed `random` do not affect it
 
 
@@ -47,20 +50,22 @@ def free_port_range(count: int) -> int:
     # lie next to each other without gaps: at random places they would soon leave no room for another range.
     places = range(part.start, part.stop - count, 1 if count == 1 else count + count % 2)
     chances = (_choose.choice(places) for _ in range(ATTEMPTS))
-    for first in itertools.chain(chances, places):
-        ports = range(first, first + count)
-        if _given.isdisjoint(ports) and _claimed(ports):
-            if _all_free(ports):
-                _given.update(ports)
-                return first
-            give_back(first, count)
+    with _choosing:
+        for first in itertools.chain(chances, places):
+            ports = range(first, first + count)
+            if _given.isdisjoint(ports) and _claimed(ports):
+                if _all_free(ports):
+                    _given.update(ports)
+                    return first
+                _release(ports)
     raise PhoneError(f"no {count} free ports in {part.start}-{part.stop}")
 
 
 def give_back(first: int, count: int = 1) -> None:
     """Releases ports that `free_port_range` returned."""
-    _given.difference_update(range(first, first + count))
-    fcntl.lockf(_claims(), fcntl.LOCK_UN, count, first)
+    with _choosing:
+        _given.difference_update(range(first, first + count))
+        _release(range(first, first + count))
 
 
 def is_bound(port: int, transport: Transport = "udp") -> bool:
@@ -86,6 +91,10 @@ def _claimed(ports: range) -> bool:
     except OSError:
         return False
     return True
+
+
+def _release(ports: range) -> None:
+    fcntl.lockf(_claims(), fcntl.LOCK_UN, len(ports), ports.start)
 
 
 def _all_free(ports: range) -> bool:

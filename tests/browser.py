@@ -143,7 +143,8 @@ async def _devtools(directory: Path, browser: subprocess.Popen[bytes]) -> str:
     """Returns the address once Chromium has written its port into a file."""
     async with asyncio.timeout(START_SECONDS):
         while browser.poll() is None:
-            with suppress(FileNotFoundError, IndexError):
+            # Until the file is complete, its first line may be all of it.
+            with suppress(FileNotFoundError, ValueError):
                 port, _ = (directory / "DevToolsActivePort").read_text().split("\n")
                 return f"127.0.0.1:{port}"
             await asyncio.sleep(0.02)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from phones import ports
 
@@ -33,3 +34,11 @@ def test_there_are_single_ports_for_a_whole_run_of_the_tests() -> None:
     for port in taken:
         ports.give_back(port)
     assert len({*taken}) == 2000
+
+
+def test_threads_get_different_ports() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(lambda _: ports.free_port_range(20), range(100)))
+    for first in taken:
+        ports.give_back(first, 20)
+    assert len({*taken}) == len(taken)

@@ -24,7 +24,8 @@ from engine.config.settings import Settings
 from engine.local.demo import key_file
 from engine.local.processes import Child, LocalAsterisk, engine_command
 from engine.local.setup import set_up
-from phones.ports import free_port, free_port_range, give_back
+from phones.baresip import free_sip_port
+from phones.ports import free_port_range, give_back
 from tests.e2e import canary
 from tests.e2e.api_client import Answer, send
 from tests.e2e.booking import Booking, fictional_number
@@ -61,7 +62,7 @@ class System:
             trunk_passwords: The passwords of trunks, by their names.
             overrides: Settings of the whole system.
         """
-        self.trunk_port = free_port()
+        self.trunk_port = free_sip_port()
         # A short path, because the path of Asterisk's socket is limited.
         self.data_dir = Path(tempfile.mkdtemp(prefix="rn-"))
         self._rtp = free_port_range(self.rtp_ports)
