@@ -1,15 +1,9 @@
-"""A PostgreSQL server of the tests' own, which deploy/tools.sh finds or brings, and what is in its database."""
+"""What is in a PostgreSQL database, for tests that look at it or change it from outside."""
 
 import hashlib
-import json
-import os
 import re
-import shutil
-import signal
 import sqlite3
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
@@ -19,83 +13,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from engine.config.postgres_address import PostgresAddress
 from engine.storage.migrate import migrate
 from engine.storage.postgresql.session import Session
 from engine.storage.queries import Prepared
-from tests.programs import ended
-
-ROOT = Path(__file__).resolve().parents[1]
-TOOL = ROOT / ".tools" / "postgresql.json"
-PATIENCE_SECONDS = 60.0
-_OUTSIDE: dict[PostgresAddress, psycopg.Connection[dict[str, Any]]] = {}
-# Nothing has to survive the test. The server listens on a socket in its directory only.
-OPTIONS = (
-    "listen_addresses=",
-    "fsync=off",
-    "synchronous_commit=off",
-    "full_page_writes=off",
-    "autovacuum=off",
-    "shared_buffers=32MB",
-    "max_connections=80",
-)
-
-
-@contextmanager
-def postgres_server(*options: str) -> Iterator[PostgresAddress]:
-    """Runs a server. Yields the address of its database `postgres`."""
-    assert TOOL.exists(), f"{TOOL} is missing: run deploy/tools.sh postgresql"
-    binaries = ROOT / ".tools" / json.loads(TOOL.read_text())["bin"]
-    # PostgreSQL refuses to run as root.
-    user: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-    with tempfile.TemporaryDirectory(prefix="rented-numbers-postgres-") as name:
-        directory = Path(name)
-        if user:
-            shutil.chown(directory, user["user"], user["group"])
-        data, log = directory / "data", directory / "log"
-        wanted = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
-        made = subprocess.run(
-            [binaries / "initdb", f"--pgdata={data}", *wanted], capture_output=True, check=False, cwd="/", **user
-        )
-        assert made.returncode == 0, made.stderr.decode()
-        settings = [f"--{option}" for option in (*OPTIONS, f"unix_socket_directories={directory}", *options)]
-        with (
-            log.open("wb") as output,
-            ended(
-                subprocess.Popen(
-                    [binaries / "postgres", "-D", data, *settings], stdout=output, stderr=output, cwd="/", **user
-                )
-            ) as running,
-        ):
-            address = PostgresAddress(f"postgresql://postgres@/postgres?host={directory}")
-            _wait_for(address, running, log)
-            yield address
-            for connection in _OUTSIDE.values():
-                connection.close()
-            _OUTSIDE.clear()
-            running.send_signal(signal.SIGINT)  # it does not wait for its clients then
-
-
-def _wait_for(address: PostgresAddress, running: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            psycopg.connect(address).close()
-        except psycopg.OperationalError:
-            assert running.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.02)
-        else:
-            return
-
-
-def database_named(address: PostgresAddress, name: str) -> PostgresAddress:
-    """Makes an empty database on the server."""
-    with psycopg.connect(address, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}")
-    return PostgresAddress(address.replace("/postgres?", f"/{name}?"))
+from tests.postgresql_server import lasting_connection
 
 
 @cache
@@ -114,20 +37,12 @@ def _tables() -> tuple[str, ...]:
         return tuple(name for (name,) in found if name != "alembic_version")
 
 
-def _outside(address: PostgresAddress) -> psycopg.Connection[dict[str, Any]]:
-    """Returns a connection that stays: a new one costs more than what a test asks."""
-    found = _OUTSIDE.get(address)
-    if found is None or found.closed:
-        found = _OUTSIDE[address] = psycopg.connect(address, autocommit=True, row_factory=dict_row)
-    return found
-
-
 def empty(address: PostgresAddress) -> None:
     """Deletes all rows but those that the migrations have made."""
     deletions = "; ".join(f"DELETE FROM {table}" for table in _tables() if table != "storage_marks")  # noqa: S608
     # Tables in any order. TRUNCATE would take half a second.
     role = "session_replication_role"
-    _outside(address).execute(f"SET {role} = replica; {deletions}; RESET {role}")
+    lasting_connection(address).execute(f"SET {role} = replica; {deletions}; RESET {role}")
 
 
 class Outsider:
@@ -137,7 +52,7 @@ class Outsider:
     """
 
     def __init__(self, address: PostgresAddress) -> None:
-        self._server = _outside(address)
+        self._server = lasting_connection(address)
 
     def execute(self, sql: str, parameters: Any = ()) -> Any:
         if sql.lstrip().upper().startswith(("SELECT", "WITH", "PRAGMA")):

@@ -56,6 +56,8 @@ class PostgresAddress(str):
 
         given = conninfo_to_dict(self)
         settings = " ".join(f"-c {name}={value}" for name, value in options.items())
+        if read_only and given.get("target_session_attrs") == "read-write":
+            del given["target_session_attrs"]  # libpq takes any server for read-only if the session is
         wanted = {
             **_NETWORK,
             "application_name": "rented-numbers",

@@ -26,7 +26,8 @@ from tests.contract.notifying import EVENT_POLICY, choose
 from tests.contract.racing import PATIENCE_SECONDS, Race, without_locks
 from tests.contract.samples import POLICY
 from tests.contract.world import World
-from tests.postgresql import database_named, empty, postgres_server, template_database
+from tests.postgresql import empty, template_database
+from tests.postgresql_server import database_named, postgres_server
 
 KINDS = ("sqlite", "postgresql")
 # Fewer than an engine has: each test connects anew.

@@ -15,7 +15,7 @@ from engine.storage.errors import (
 )
 from engine.storage.postgresql import server
 from engine.storage.postgresql.read_connection import PostgresReadConnection
-from tests.postgresql import database_named
+from tests.postgresql_server import database_named
 
 SLOW = b"SELECT pg_sleep(20)"
 WRITE = b"DELETE FROM accounts"

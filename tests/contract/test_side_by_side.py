@@ -22,7 +22,7 @@ from engine.storage.postgresql.storage import PostgresStorage
 from engine.storage.upgrade import upgrade_server
 from tests.contract.samples import POLICY, SECOND
 from tests.contract.world import World
-from tests.postgresql import database_named
+from tests.postgresql_server import database_named
 
 # What a later release may add: the next migration, as one of its authors would write it.
 LATER = """

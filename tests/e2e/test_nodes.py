@@ -15,7 +15,7 @@ from tests.e2e.booking import Booking
 from tests.e2e.calls import Caller, wait_talking
 from tests.e2e.nodes import SecondEngine, SecondNode
 from tests.e2e.system import System
-from tests.postgresql import database_named, postgres_server
+from tests.postgresql_server import database_named, postgres_server
 
 SECONDS = 12
 PLANS = {

@@ -13,7 +13,7 @@ from engine.config.postgres_address import PostgresAddress
 from phones.listener import CallbackListener
 from tests.e2e.calls import Caller, lasted, wait_talking
 from tests.e2e.system import System
-from tests.postgresql import database_named, postgres_server
+from tests.postgresql_server import database_named, postgres_server
 
 
 @pytest.fixture(scope="module")

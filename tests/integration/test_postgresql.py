@@ -24,7 +24,8 @@ from tests.contract.samples import SECOND
 from tests.contract.trial import Trial
 from tests.contract.world import World
 from tests.integration.cli_runner import CliInProcess
-from tests.postgresql import Outsider, database_named, postgres_server
+from tests.postgresql import Outsider
+from tests.postgresql_server import database_named, postgres_server
 
 LEFT_OUT = {"alembic_version", "storage_marks", "sqlite_sequence"}
 
