@@ -55,6 +55,7 @@ PROBLEMS: dict[str, Kind] = {
     "method_not_allowed": Kind(405, "Method not allowed"),
     "request_timeout": Kind(408, "The request's body took too long to arrive", retry_after=1),
     "idempotency_key_in_use": Kind(409, "A request with this Idempotency-Key is still running", retry_after=1),
+    "booking_begun": Kind(409, "The booking has begun"),
     "number_not_free": Kind(409, "The requested number is not free"),
     "too_large": Kind(413, "The request is too large"),
     "unsupported_media_type": Kind(415, "The body must be plain application/json"),
@@ -63,6 +64,7 @@ PROBLEMS: dict[str, Kind] = {
     "invalid_destination": Kind(422, "The destination is not a valid telephone number"),
     "destination_not_allowed": Kind(422, "Calls to this kind of destination are not allowed"),
     "voice_is_off": Kind(422, "The operator has switched off what is spoken in calls"),
+    "reverse_unavailable": Kind(422, "No carrier of this installation asserts who calls"),
     "destination_is_ours": Kind(422, "The destination is itself a rented number"),
     "unknown_plan": Kind(422, "Unknown usage plan"),
     "callback_not_acceptable": Kind(422, "The callback is not an acceptable URL"),
@@ -93,6 +95,8 @@ CODE_OF_FIELD = {
 }
 FIELD_OF_CODE = {code: field for field, code in CODE_OF_FIELD.items()} | {
     "destination_is_ours": "destination",
+    "reverse_unavailable": "reverse",
+    "booking_begun": "startTime",
     "number_not_free": "service",
     "destination_not_allowed": "destination",
 }

@@ -22,7 +22,6 @@ from engine.domain.errors import NotFound
 from engine.domain.ids import BookingId, CallId
 from engine.domain.numbers import E164
 from engine.domain.policy import BookingLimits
-from engine.domain.times import instant_from
 from engine.storage.kept_answers import KeptAnswer
 from engine.storage.reads import PAGE_CHARACTERS
 from engine.storage.scanning import SCAN_LIMIT
@@ -51,7 +50,7 @@ async def create(request: web.Request) -> web.Response:
         body.metadata,
         body.wanted,
         body.language,
-        None if body.start_time is None else instant_from(body.start_time),
+        body.start_sent(),
         body.whisper,
         body.screening,
         None if body.hours is None else body.hours.weekly(),
@@ -143,6 +142,7 @@ def _changes(body: BookingPatchBody) -> dict[str, Any]:
         "hours": body.hours_sent(),
         "reverse": body.reverse,
         "greeting": body.greeting,
+        "start_at": body.start_sent(),
     }
 
 
@@ -182,6 +182,15 @@ def id_of(request: web.Request) -> BookingId:
 
 TAG = "Bookings"
 ONE = {"id": BOOKING_ID}
+CHANGE_PROBLEMS = (
+    "gone",
+    "destination_not_allowed",
+    "destination_is_ours",
+    "voice_is_off",
+    "reverse_unavailable",
+    "booking_begun",
+    "booking_too_long",
+)
 
 ROUTES = (
     Route(
@@ -197,6 +206,7 @@ ROUTES = (
                 "destination_not_allowed",
                 "destination_is_ours",
                 "voice_is_off",
+                "reverse_unavailable",
                 "quota_reached",
                 "too_many_new_bookings",
                 "booking_too_long",
@@ -242,7 +252,7 @@ ROUTES = (
             TAG,
             "Renew or change a booking",
             answers={200: BookingBody},
-            problems=("gone", "destination_not_allowed", "destination_is_ours", "voice_is_off", "booking_too_long"),
+            problems=CHANGE_PROBLEMS,
             detail="Every `PUT` renews: it adds the plan's seconds and calls to what is left, moves `endTime` by "
             "the plan's days, and makes an expired booking active again. Without an `Idempotency-Key`, a repeated "
             "request adds the plan twice.",
@@ -260,8 +270,9 @@ ROUTES = (
             TAG,
             "Change a booking without renewing it",
             answers={200: BookingBody},
-            problems=("gone", "destination_not_allowed", "destination_is_ours", "voice_is_off"),
+            problems=CHANGE_PROBLEMS,
             detail="Only the fields that are sent change. No credit is added, and an expired booking stays expired. "
+            "`startTime` can change until the booking has begun; `endTime` moves along. "
             "While `paused` is `true`, new calls are refused; live calls go on, and so does the booking's time.",
         ),
         body=BookingPatchBody,

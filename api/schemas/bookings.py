@@ -48,7 +48,7 @@ from engine.domain.policy import (
 )
 from engine.domain.prompts import Language
 from engine.domain.screening import Screening
-from engine.domain.times import EpochMs, rfc3339
+from engine.domain.times import EpochMs, instant_from, rfc3339
 from engine.storage.blocked_callers import BlockedCaller
 
 # How a new booking may choose its number. Only an area goes together with another of these, with a country.
@@ -142,6 +142,10 @@ class NewBooking(NumberWish, LimitFields):
     """When the booking begins: its plan's days count from then, and calls before are refused. It holds its number from
     now on. At most a year ahead; a time that has passed means now."""
 
+    def start_sent(self) -> EpochMs | None:
+        """When the booking begins; None if the body has no start."""
+        return None if self.start_time is None else instant_from(self.start_time)
+
 
 class BookingPatchBody(LimitFields):
     """Fields that are left out stay. `null` removes a limit, the hours or the label, and is refused elsewhere."""
@@ -172,10 +176,16 @@ class BookingPatchBody(LimitFields):
     """Whether the hidden number may call back from now on."""
     greeting: Kept[bool] = None
     """Whether the caller hears from now on a greeting while the hidden number rings."""
+    start_time: Kept[InstantSent] = None
+    """When the booking begins. Its `endTime` moves along, so that its days stay. Only until it has begun."""
 
     def label_sent(self) -> str | None:
         """The label; None if the body has none, empty if it removes the label, as `BookingPatch` has it."""
         return (self.label or "") if "label" in self.model_fields_set else None
+
+    def start_sent(self) -> EpochMs | None:
+        """When the booking begins; None if the body has no start."""
+        return None if self.start_time is None else instant_from(self.start_time)
 
     def hours_sent(self) -> WeeklyHours | None:
         """The hours; None if the body has none, ANY_TIME if it removes them, as `BookingPatch` has it."""

@@ -21,9 +21,10 @@ from engine.domain.number_choice import NO_WISH, NumberRequest
 from engine.domain.numbers import E164, is_simulated
 from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
 from engine.domain.prompts import Language
-from engine.domain.schedule import first_span
+from engine.domain.reverse import check_can_be_reverse
+from engine.domain.schedule import first_span, moved
 from engine.domain.screening import Screening, check_can_speak
-from engine.domain.times import EpochMs
+from engine.domain.times import EpochMs, Span
 from engine.runtime.ids import new_id
 from engine.storage.bookings import Grant
 from engine.storage.revocations import Kind
@@ -70,6 +71,7 @@ class BookingPatch:
     Attributes:
         limits: The limits that change, by their names in `BookingLimits`. None resets a limit to the operator's.
         hours: The times of the week at which it takes calls; ANY_TIME for any time.
+        start_at: When it begins, if it has not begun; an instant that has passed: now. Its end moves along.
     """
 
     destination: E164 | None = None
@@ -86,6 +88,7 @@ class BookingPatch:
     hours: WeeklyHours | None = None
     reverse: bool | None = None
     greeting: bool | None = None
+    start_at: EpochMs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         DestinationNotAllowed: The operator does not allow the destination.
         DestinationIsOurs: The destination is a rented number.
         VoiceIsOff: The hidden number's side is to hear something, and the operator has switched that off.
+        ReverseUnavailable: The hidden number is to call back, and no trunk asserts who calls.
         AccountSuspended: The account is suspended or closed.
         QuotaReached: The account has as many bookings and numbers in quarantine as it may have.
         TooManyNewBookings: The account has made as many bookings within 24 hours as it may.
@@ -144,6 +148,8 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         reverse=request.reverse,
         greeting=request.greeting,
     )
+    if booking.reverse:
+        check_can_be_reverse(booking.service, policy)
     tx.bookings.insert(booking)
     _grant(tx, booking, allowance, now)
     return booking
@@ -159,7 +165,7 @@ def renew(
         Refusal: For the reasons for which `change` raises.
     """
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
-    renewed = _changed(tx, life.renew(booking, renewal.usage_plan, now, policy), renewal, policy)
+    renewed = _changed(tx, life.renew(booking, renewal.usage_plan, now, policy), renewal, now, policy)
     tx.bookings.update(renewed)
     notifications.allow_all_again(tx, renewed)
     _grant(tx, renewed, policy.plans[renewal.usage_plan], now)
@@ -169,7 +175,7 @@ def renew(
 def change(
     tx: Transaction, account_id: AccountId, booking_id: BookingId, changes: BookingPatch, now: EpochMs, policy: Policy
 ) -> Booking:
-    """Changes a booking that is active or in its grace. Its end and its credit stay the same.
+    """Changes a booking that is active or in its grace. Its credit stays the same, and its end unless its start moves.
 
     Raises:
         NotFound: The account has no such booking.
@@ -178,14 +184,19 @@ def change(
         DestinationNotAllowed: The operator does not allow the destination.
         DestinationIsOurs: The destination is a rented number.
         VoiceIsOff: The hidden number's side is to hear something, and the operator has switched that off.
+        ReverseUnavailable: The hidden number is to call back, and no trunk asserts who calls.
+        BookingBegun: The start is to change, and the booking has begun.
+        BookingTooLong: The booking would begin or end too far ahead.
     """
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
-    changed = _changed(tx, booking, changes, policy)
+    changed = _changed(tx, booking, changes, now, policy)
     tx.bookings.update(changed)
+    if changed.end_at > booking.end_at:
+        notifications.allow_all_again(tx, changed)
     return changed
 
 
-def _changed(tx: Transaction, booking: Booking, changes: BookingPatch, policy: Policy) -> Booking:
+def _changed(tx: Transaction, booking: Booking, changes: BookingPatch, now: EpochMs, policy: Policy) -> Booking:
     check_can_speak(policy, speaks=changes.whisper or changes.greeting, screening=changes.screening)
     fields = {name: getattr(changes, name) for name in COPIED_FIELDS}
     if changes.destination is not None:
@@ -195,7 +206,17 @@ def _changed(tx: Transaction, booking: Booking, changes: BookingPatch, policy: P
     changed = {name: value for name, value in fields.items() if value is not None}
     if changes.hours is not None:
         changed["hours"] = None if changes.hours == ANY_TIME else changes.hours
-    return replace(booking, limits=replace(booking.limits, **changes.limits), **changed)
+    if changes.reverse and not booking.reverse:
+        check_can_be_reverse(booking.service, policy)
+    patched = replace(booking, limits=replace(booking.limits, **changes.limits), **changed)
+    return patched if changes.start_at is None else _started(patched, changes.start_at, now, policy)
+
+
+def _started(booking: Booking, start_at: EpochMs, now: EpochMs, policy: Policy) -> Booking:
+    """Returns the booking with another start, and its end moved along."""
+    span = moved(Span(booking.begins_at, booking.end_at), start_at, now, policy)
+    begins_later = span.since > booking.created_at
+    return replace(booking, start_at=span.since if begins_later else None, end_at=span.until)
 
 
 def cancel(tx: Transaction, account_id: AccountId, booking_id: BookingId, now: EpochMs, policy: Policy) -> list[CallId]:

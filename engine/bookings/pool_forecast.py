@@ -1,8 +1,8 @@
 """The forecast of the pool: how many numbers are free, and when numbers in quarantine are free again.
 
-It assumes that as many numbers are booked a day as within the last week. When numbers come back is known for as long as
-a quarantine lasts, since a number that is given back from now on comes back later. After that, it assumes that as many
-come back as within the last week.
+It assumes that bookings take as many numbers a day as within the last week, also when they swap theirs. When numbers
+come back is known for as long as a quarantine lasts, since a number that is given back from now on comes back later.
+After that, it assumes that as many come back as within the last week.
 """
 
 from collections import Counter
@@ -24,8 +24,8 @@ class PoolForecast:
     Attributes:
         free_by_country: Numbers that can be booked now, by their country; None where they belong to no single one.
         in_quarantine: Numbers in quarantine.
-        taken: Numbers that were booked within the last PACE_DAYS.
-        came_back: Numbers whose quarantine after a booking ended within the last PACE_DAYS.
+        taken: Numbers that bookings took within the last PACE_DAYS.
+        came_back: Numbers whose quarantine after a booking or a swap ended within the last PACE_DAYS.
         returning: How many numbers leave quarantine within each day from now on, for the length of a quarantine.
     """
 
@@ -88,7 +88,7 @@ async def pool_forecasts(reads: OperatorReads, now: EpochMs, quarantine_ms: int)
     """
     back = EpochMs(now - quarantine_ms)
     free = await reads.free_numbers()
-    taken = await reads.booked_by_country(Span(EpochMs(now - PACE_MS), EpochMs(now + 1)))
+    taken = await reads.taken_by_country(Span(EpochMs(now - PACE_MS), EpochMs(now + 1)))
     came_back = await reads.left_by_country(Span(EpochMs(back - PACE_MS), EpochMs(back + 1)))
     ends = await reads.ends_of_quarantine_by_country(now, DAY_MS)
     return {

@@ -8,7 +8,7 @@ import typer
 
 from engine.bookings import lifecycle
 from engine.bookings.lifecycle import BookingPatch
-from engine.cli.booking_create import HoursOption, TimeZone, checked_metadata
+from engine.cli.booking_create import HoursOption, TimeZone, checked_metadata, start_from
 from engine.cli.booking_rows import check_callback, now_of, owned_booking, row_of
 from engine.cli.database import run_command
 from engine.cli.given_numbers import booking_named
@@ -92,6 +92,9 @@ def change(
     screening: Annotated[
         Screening | None, typer.Option(help="What the destination must do before a call is connected and charged.")
     ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="When it begins (RFC 3339), if it has not begun. Its end moves along.")
+    ] = None,
     hours: HoursOption = None,
     time_zone: TimeZone = "UTC",
     any_time: Annotated[bool, typer.Option("--any-time", help="Take calls at any time again.")] = False,
@@ -121,6 +124,7 @@ def change(
         hours=_hours(time_zone, hours or [], removed=any_time),
         reverse=reverse,
         greeting=greeting,
+        start_at=start_from(start),
     )
     if patch == BookingPatch():
         raise InvalidInput(["nothing to change: `bookings change --help` shows what can be changed"])

@@ -29,7 +29,7 @@ from engine.domain.policy import (
 )
 from engine.domain.prompts import Language
 from engine.domain.screening import Screening
-from engine.domain.times import NO_INSTANT, instant_from
+from engine.domain.times import NO_INSTANT, EpochMs, instant_from
 from engine.runtime.clock import SystemClock
 from engine.storage.overview import OwnedBooking
 from engine.storage.transaction import Transaction
@@ -119,9 +119,6 @@ def create(
     settings = Settings()
     check_callback(callback, settings)
     number, pairs = number_request(service, prefix, country, area), checked_metadata(label, metadata or [])
-    start_at = None if start is None else instant_from(start)
-    if start is not None and start_at is None:
-        raise InvalidInput([f"--start {NO_INSTANT}"])
     owner = run_command(settings, account_of, account)
     limits = BookingLimits(max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds)
     hidden = E164(destination or typer.prompt("Number to hide", err=True))
@@ -138,7 +135,7 @@ def create(
         pairs,
         number,
         language,
-        start_at,
+        start_from(start),
         whisper,
         screening,
         hours_from_text(time_zone, hours) if hours else None,
@@ -176,6 +173,14 @@ def number_request(service: str | None, prefix: str | None, country: str | None,
     if problems:
         raise InvalidInput(problems)
     return NumberRequest(None if service is None else E164(service), prefix, country, area)
+
+
+def start_from(text: str | None) -> EpochMs | None:
+    """Returns the instant of `--start`; None if it is not given. Raises InvalidInput."""
+    start_at = None if text is None else instant_from(text)
+    if text is not None and start_at is None:
+        raise InvalidInput([f"--start {NO_INSTANT}"])
+    return start_at
 
 
 def checked_metadata(label: str, metadata: list[str]) -> dict[str, str]:

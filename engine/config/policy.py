@@ -2,7 +2,7 @@
 
 from engine.config.settings import Settings
 from engine.config.tuning import CALLBACK_WORKERS, RENEWAL_HORIZON_MS
-from engine.config.types import PlanSettings, milliseconds
+from engine.config.types import PlanSettings, Profile, milliseconds
 from engine.domain.destinations import AllowedDestinations
 from engine.domain.money import Price
 from engine.domain.pacing import DEFAULT_PACES
@@ -52,9 +52,20 @@ def policy_of(settings: Settings) -> Policy:
             low_seconds=int(settings.low_seconds.total_seconds()),
         ),
         trunks=tuple(trunk.as_routed() for trunk in settings.trunks_in_use),
+        may_assert_callers=_may_assert_callers(settings),
         speaks=settings.speaks,
         language=settings.language,
     )
+
+
+def _may_assert_callers(settings: Settings) -> bool:
+    """Returns whether some calls may come with a caller whom their carrier asserts.
+
+    The demo's telephones do, by their passwords. An Asterisk that we do not configure may have endpoints of its own
+    that do (docs/asterisk.md, "Whose word counts").
+    """
+    is_known_to_us = settings.manage_asterisk and settings.profile is not Profile.DEMO
+    return not is_known_to_us or any(trunk.asserts_identity for trunk in settings.trunks_in_use)
 
 
 def _allowance(plan: PlanSettings, currency: str) -> Allowance:

@@ -6,6 +6,7 @@ RentedNumbersError
 │   ├── DestinationNotAllowed
 │   ├── DestinationIsOurs
 │   ├── VoiceIsOff
+│   ├── ReverseUnavailable
 │   ├── UnknownPlan
 │   ├── CallbackNotAcceptable
 │   ├── AccountSuspended
@@ -15,6 +16,7 @@ RentedNumbersError
 │   ├── NumberNotFree
 │   ├── NoNumberFree (retryable)
 │   ├── BookingTooLong
+│   ├── BookingBegun
 │   ├── InvalidCaller
 │   ├── TooManyBlockedCallers
 │   ├── ClockTooFar
@@ -69,6 +71,12 @@ class VoiceIsOff(Refusal):
     """The operator's system speaks to nobody, so it can announce no call."""
 
     code = "voice_is_off"
+
+
+class ReverseUnavailable(Refusal):
+    """No trunk asserts who calls, so no call could ever be a reverse call."""
+
+    code = "reverse_unavailable"
 
 
 class UnknownPlan(Refusal):
@@ -130,6 +138,12 @@ class BookingTooLong(Refusal):
     """The renewal would set the booking's end too far in the future."""
 
     code = "booking_too_long"
+
+
+class BookingBegun(Refusal):
+    """The booking takes calls already, so its start cannot change any more."""
+
+    code = "booking_begun"
 
 
 class InvalidCaller(Refusal):

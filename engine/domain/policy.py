@@ -119,6 +119,7 @@ class Policy:
         destinations: Which numbers a booking may hide.
         notifications: When customers are notified.
         trunks: The trunks, in the order in which they are tried.
+        may_assert_callers: Whether some calls may come with a caller whom their carrier asserts; reverse calls need it.
         speaks: Whether something is spoken in calls: refused callers hear why, and callees what a booking wants.
         language: The language of what they hear, where the booking has none of its own.
         quarantine_silence_ms: How long nobody must have called a number in quarantine before that ends.
@@ -138,6 +139,7 @@ class Policy:
     destinations: AllowedDestinations = DEFAULT_DESTINATIONS
     notifications: NotificationRules = DEFAULT_NOTIFICATION_RULES
     trunks: tuple[Trunk, ...] = (Trunk("main"),)
+    may_assert_callers: bool = False
     speaks: bool = False
     language: Language = Language.EN
     quarantine_silence_ms: int = 14 * DAY_MS

@@ -13,6 +13,7 @@ from engine.local.database_check import DAMAGED, database
 from engine.local.end_spool_check import end_spool
 from engine.local.findings import Finding, Verdict
 from engine.local.prompt_check import prompts
+from engine.local.reverse_check import reverse_calls
 from engine.local.running_asterisk import running_asterisk
 from engine.local.trunk_check import trunks
 from engine.local.warning_check import warnings
@@ -52,6 +53,7 @@ CHECKS = (
     Check("asterisk console", running_asterisk, is_of_machine=True),
     Check("numbers", checks.numbers),
     Check("numbers of bookings", checks.numbers_of_bookings),
+    Check("trunks for reverse calls", reverse_calls),
     Check("callbacks", checks.callbacks),
     Check("journal", end_spool),
     Check("warnings", warnings),

@@ -58,7 +58,7 @@ class Bookings(Table):
             self._sql.delete_booking_note(self._db, _note_rows(booking.id, removed))
         self._add_notes(booking.id, notes - before)
         row = booking_to_row(booking)
-        for constant in ("account_id", "service", "created_at", "start_at"):
+        for constant in ("account_id", "service", "created_at"):
             del row[constant]
         self._sql.update_booking(self._db, **row)
 

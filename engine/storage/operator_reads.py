@@ -90,9 +90,9 @@ class OperatorReads(Reads):
             counts.setdefault(row["country"], {})[row["state"]] = row["numbers"]
         return counts
 
-    async def booked_by_country(self, span: Span) -> Counter[Country]:
-        """Counts the numbers of each country that were booked within the span."""
-        rows = await self._counts.run(self._sql.booked_by_country, since=span.since, until=span.until)
+    async def taken_by_country(self, span: Span) -> Counter[Country]:
+        """Counts the numbers of each country that bookings took within the span, each swap included."""
+        rows = await self._counts.run(self._sql.taken_by_country, since=span.since, until=span.until)
         return Counter({row["country"]: row["numbers"] for row in rows})
 
     async def countries_rented_out(self) -> set[Country]:
@@ -100,9 +100,13 @@ class OperatorReads(Reads):
         return {row["country"] for row in await self._counts.run(self._sql.countries_rented_out)}
 
     async def left_by_country(self, span: Span) -> Counter[Country]:
-        """Counts the numbers of each country that lost their booking within the span."""
+        """Counts the numbers of each country that bookings left within the span, each swap included."""
         rows = await self._counts.run(self._sql.left_by_country, since=span.since, until=span.until)
         return Counter({row["country"]: row["numbers"] for row in rows})
+
+    async def bookings_with_reverse(self, limit: int) -> int:
+        """Counts the bookings whose hidden number may call back. Stops counting at `limit`. No sandboxes' ones."""
+        return int(await self._counts.run(self._sql.bookings_with_reverse, at_most=limit))
 
     async def ends_of_quarantine_by_country(self, now: EpochMs, day_ms: int) -> dict[Country, Counter[int]]:
         """Counts the numbers whose quarantine ends within each day from now on; a day before now is negative."""

@@ -198,9 +198,9 @@ class Reads:
         return {row["country"]: row["numbers"] for row in rows}
 
     async def numbers_taken(self, now: EpochMs, pace_ms: int, quarantine_ms: int) -> tuple[int, int]:
-        """Returns how many numbers were booked, and how many came back, in the `pace_ms` before `now`.
+        """Returns how many numbers bookings took, and how many came back, in the `pace_ms` before `now`.
 
-        A number comes back at the end of its quarantine, which began when its booking was gone.
+        A number comes back at the end of its quarantine, which began when its booking left it.
         """
         back = now - quarantine_ms
         counts = await self._counts.run(

@@ -6,10 +6,18 @@ from typing import Any
 
 import pytest
 
+from engine.accounts.accounts import sandbox_of
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingPatch, BookingRequest
 from engine.domain.booking import Booking, CallerId
-from engine.domain.errors import BookingGone, DestinationIsOurs, InvalidDestination, NotFound, VoiceIsOff
+from engine.domain.errors import (
+    BookingGone,
+    DestinationIsOurs,
+    InvalidDestination,
+    NotFound,
+    ReverseUnavailable,
+    VoiceIsOff,
+)
 from engine.domain.hours import ANY_TIME, hours_from_text
 from engine.domain.ids import AccountId, CallId
 from engine.domain.policy import BookingLimits, UsagePlan
@@ -76,6 +84,22 @@ async def test_what_nobody_would_hear_is_refused_and_can_be_switched_off(world: 
     assert (await change(world, announced, label="kept")) == replace(announced, label="kept")
     off = await change(world, announced, whisper=False, screening=Screening.NONE, greeting=False, label="")
     assert off == booking
+
+
+async def test_reverse_is_refused_where_no_carrier_asserts_who_calls_but_not_in_a_sandbox(world: World) -> None:
+    reversible = await book(world, reverse=True)
+    world.policy = replace(world.policy, may_assert_callers=False)
+    booking, sandbox = await book(world), await world.storage.run(sandbox_of, world.account, world.now)
+    for refused in (book(world, reverse=True), change(world, booking, reverse=True, label="x")):
+        with pytest.raises(ReverseUnavailable):
+            await refused
+    assert world.rows("SELECT COUNT(*) AS n FROM bookings") == [{"n": 2}]
+    assert await world.stored(booking) == booking
+    # One that has it already can be changed, also by a client that sends everything back.
+    assert (await change(world, reversible, reverse=True, label="kept")) == replace(reversible, label="kept")
+    tried = await world.book(account=sandbox.id, reverse=True)
+    off = await change(world, tried, account=sandbox.id, reverse=False)
+    assert (await change(world, off, account=sandbox.id, reverse=True)) == tried
 
 
 async def test_an_expired_booking_is_changed_in_its_grace_and_stays_expired(world: World) -> None:

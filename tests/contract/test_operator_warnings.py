@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 from engine.accounts.accounts import create_account, sandbox_of
 from engine.bookings.number_pool import import_numbers
 from engine.bookings.pool_forecast import pool_forecast, pool_forecasts
+from engine.bookings.swapping import swap_number
 from engine.control.operator_warnings import WarningWatch
 from engine.domain.policy import UsagePlan
 from engine.domain.times import DAY_MS, HOUR_MS, EpochMs
@@ -108,3 +109,29 @@ async def test_the_forecast_of_all_countries_is_the_sum_of_each(world: World) ->
     assert sum(one.in_quarantine for one in each.values()) == of_all.in_quarantine == 1
     assert [sum(days) for days in zip(*(one.returning for one in each.values()), strict=True)] == list(of_all.returning)
     assert (each[None].free, each[None].days_left) == (1, None)
+
+
+async def test_a_swap_takes_a_number_and_gives_one_back_after_its_quarantine(world: World) -> None:
+    booking = await world.book(UsagePlan.LARGE)
+    world.now += HOUR_MS
+    await world.storage.run(swap_number, world.account, booking.id, world.now, world.policy)
+    swapped_at, quarantine_ms = world.now, world.policy.quarantine_ms
+
+    async def counted() -> set[tuple[int, int, int]]:
+        """Of all countries at once, and of each country."""
+        of_all = await pool_forecast(reads, world.now, quarantine_ms)
+        each = (await pool_forecasts(reads, world.now, quarantine_ms)).values()
+        sums = (
+            sum(one.taken for one in each),
+            sum(one.came_back for one in each),
+            sum(one.in_quarantine for one in each),
+        )
+        return {(of_all.taken, of_all.came_back, of_all.in_quarantine), sums}
+
+    async with OperatorReads(world.database) as reads:
+        assert await counted() == {(2, 0, 1)}
+        world.now = EpochMs(swapped_at + 7 * DAY_MS - 1)
+        assert await counted() == {(1, 0, 1)}, "the booking was made more than a week ago, its swap was not"
+        world.now = EpochMs(swapped_at + quarantine_ms)
+        await world.sweep()
+        assert await counted() == {(0, 1, 0)}

@@ -23,6 +23,9 @@ SCANS = dict.fromkeys(
     "api_keys_of": "for the operator; keys are few",
     "countries_rented_out": "for the operator's warnings, every five minutes, on a connection besides that of requests",
     "keepers": "one row for each Asterisk",
+    "left_by_country": "accounts, and of each its swaps within a week; for the operator",
+    "numbers_taken": "accounts, and of each its swaps within a week; for the forecast",
+    "taken_by_country": "accounts, and of each its swaps within a week; for the operator",
     "latest_reported_call": "for `doctor`; from the newest call on, until an answered one",
     "numbers_by_country": "for the operator",
     "numbers_by_state": "for `doctor`",
@@ -38,11 +41,11 @@ SORTS = {
     "busiest_bookings": "bookings that were called within the last hours",
     "numbers_matching": "for the operator",
     "countries_rented_out": "countries, which are few",
-    "booked_by_country": "numbers that were booked within a week",
+    "taken_by_country": "numbers that were taken within a week",
     "calls_by_hour": "a bounded number of scanned rows",
     "dispositions_between": "a bounded number of scanned rows",
     "ends_of_quarantine_by_country": "numbers in quarantine, by country and day",
-    "left_by_country": "numbers that lost their booking within a week",
+    "left_by_country": "numbers that were left within a week",
     "numbers_by_country": "for the operator",
     "usage_by_booking": "bookings that one account had on one day",
     "calls_by_number": "numbers that one account had on one day",
@@ -61,7 +64,7 @@ SORTS = {
 }
 # The index of frequent queries, and as much of their search as matters.
 INDEXES = {
-    "booked_by_country": "bookings_created (created_at>? AND created_at<?)",
+    "taken_by_country": "bookings_created (created_at>? AND created_at<?)",
     "left_by_country": "bookings_ended (gone_at>? AND gone_at<?)",
     "calls_by_hour": "sqlite_autoindex_cdrs_1 (id>?)",
     "cdr_id_before": "sqlite_autoindex_cdrs_1 (id<?)",

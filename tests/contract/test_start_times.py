@@ -1,10 +1,15 @@
 """A booking that begins later: its number is held, its time counts from the start, and calls before are refused."""
 
+from dataclasses import replace
+
 import pytest
 
 from engine.accounts.accounts import sandbox_of
-from engine.domain.errors import BookingTooLong
+from engine.bookings.lifecycle import BookingPatch, change
+from engine.domain.booking import Booking
+from engine.domain.errors import BookingBegun, BookingTooLong
 from engine.domain.ids import CallId
+from engine.domain.notifications import EventType
 from engine.domain.policy import UsagePlan
 from engine.domain.rejections import BOOKING_EXPIRED, BOOKING_NOT_BEGUN, Reason
 from engine.domain.routing import Bridge
@@ -12,7 +17,7 @@ from engine.domain.simulation import Outcome, SimulatedCall
 from engine.domain.times import EpochMs
 from engine.sandbox.clock import advance_clock
 from engine.sandbox.simulation import simulate_call
-from tests.contract.samples import CALLER, DAY, SECOND, START
+from tests.contract.samples import CALLER, DAY, HOUR, SECOND, START
 from tests.contract.world import World
 
 
@@ -67,3 +72,65 @@ async def test_in_a_sandbox_it_begins_by_the_sandboxs_clock(world: World) -> Non
     assert await reason() is Reason.NOT_BEGUN
     await world.storage.run(advance_clock, sandbox.id, DAY, world.now)
     assert await reason() is Reason.PUT_THROUGH
+
+
+async def move(world: World, booking: Booking, start: int) -> Booking:
+    changes = BookingPatch(start_at=EpochMs(start))
+    return await world.storage.run(change, world.account, booking.id, changes, world.now, world.policy)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "begins"),
+    [
+        (START + 5 * DAY, START + 5 * DAY),
+        (START + 2 * DAY, START + 2 * DAY),
+        (START - DAY, START + DAY),  # a time that has passed is now
+    ],
+)
+async def test_a_start_moves_with_the_end_until_the_booking_has_begun(world: World, wanted: int, begins: int) -> None:
+    booking = await world.book(UsagePlan.MEDIUM, start_at=EpochMs(START + 3 * DAY))
+    world.now = EpochMs(START + DAY)
+    moved = await move(world, booking, wanted)
+    assert moved == replace(booking, start_at=EpochMs(begins), end_at=EpochMs(begins + 7 * DAY))
+    assert await world.stored(booking) == moved
+    world.now = EpochMs(begins)
+    assert await move(world, moved, begins) == moved, "the start that it has is no change"
+    for late in (begins - 1, begins + DAY):
+        with pytest.raises(BookingBegun):
+            await move(world, moved, late)
+    assert isinstance(await world.route(booking.service, "in time"), Bridge)
+    await world.ended(CallId("in time"), 0, "CANCEL")
+    world.now = moved.end_at
+    assert await world.route(booking.service, "late") == BOOKING_EXPIRED
+    assert await world.stored(booking) == moved
+    world.check_ledger()
+
+
+async def test_a_booking_made_just_now_for_later_can_begin_now(world: World) -> None:
+    booking = await world.book(start_at=EpochMs(START + DAY))
+    begun = await move(world, booking, START)
+    assert (begun.start_at, begun.begins_at, begun.end_at) == (None, START, START + DAY)
+    assert isinstance(await world.route(booking.service), Bridge)
+
+
+async def test_a_start_moves_with_a_renewal_within_the_same_bounds(world: World) -> None:
+    booking = await world.book(start_at=EpochMs(START + 3 * DAY))
+    for days in (366, 89.5):
+        with pytest.raises(BookingTooLong):
+            await move(world, booking, START + round(days * DAY))
+    begun = await world.book()
+    with pytest.raises(BookingBegun):
+        await world.renew(begun, start_at=EpochMs(START + DAY))
+    assert (await world.stored(booking), await world.stored(begun)) == (booking, begun)
+    renewed = await world.renew(booking, UsagePlan.MEDIUM, start_at=EpochMs(START + 10 * DAY))
+    assert (renewed.begins_at, renewed.end_at) == (START + 10 * DAY, START + 18 * DAY)
+
+
+async def test_a_booking_whose_end_moves_away_is_told_of_its_end_again(world: World) -> None:
+    booking = await world.book(start_at=EpochMs(START + HOUR))
+    await world.storage.run(lambda tx: tx.notifications.mark(booking.id, EventType.BOOKING_EXPIRING_SOON, world.now))
+    marks = "SELECT kind FROM notices WHERE booking_id = ?"
+    await move(world, booking, START + HOUR - 1)
+    assert len(world.rows(marks, booking.id)) == 1
+    await move(world, booking, START + DAY)
+    assert world.rows(marks, booking.id) == []

@@ -57,6 +57,7 @@ POLICY = Policy(
     ring_seconds=30,
     lost_call_margin_ms=60 * SECOND,
     horizon_ms=90 * DAY,
+    may_assert_callers=True,
     speaks=True,
 )
 

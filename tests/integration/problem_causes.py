@@ -42,6 +42,16 @@ async def voice_is_off(api: Api) -> Answer:
         return await book(api, screening="press1")
 
 
+async def reverse_unavailable(api: Api) -> Answer:
+    with patch.object(Policy, "may_assert_callers", new=False):
+        return await book(api, reverse=True)
+
+
+async def booking_begun(api: Api) -> Answer:
+    path = f"/bookings/{(await api.book())['id']}"
+    return await api.call("PATCH", path, {"startTime": "2030-01-01T00:00:00Z"})
+
+
 async def too_long(api: Api) -> Answer:
     path = f"/bookings/{(await api.book(usagePlan='LARGE'))['id']}"
     for _ in range(3):
@@ -196,6 +206,8 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "destination_not_allowed": lambda api: book(api, destination="+3290012345"),
     "destination_is_ours": lambda api: book(api, destination=NUMBERS[9]),
     "voice_is_off": voice_is_off,
+    "reverse_unavailable": reverse_unavailable,
+    "booking_begun": booking_begun,
     "unknown_plan": lambda api: book(api, usagePlan="HUGE"),
     "callback_not_acceptable": lambda api: book(api, callback="ftp://customer.example"),
     "invalid_caller": lambda api: block(api, "anonymous"),

@@ -76,6 +76,23 @@ async def test_hours_are_set_changed_and_removed(api: Api) -> None:
     assert (await patch(api, booking, hours=None)).body == booking | {"hours": None}
 
 
+async def test_the_start_moves_with_the_end_until_the_booking_has_begun(api: Api) -> None:
+    booking = await api.book(startTime="2026-03-03T12:00:00Z")
+    assert (booking["startTime"], booking["endTime"]) == ("2026-03-03T12:00:00.000Z", "2026-03-04T12:00:00.000Z")
+    moved = booking | {"startTime": "2026-03-02T11:00:00.000Z", "endTime": "2026-03-03T11:00:00.000Z"}
+    assert (await patch(api, booking, startTime="2026-03-02T12:00:00+01:00")).body == moved
+    for wrong, code in (
+        ("soon", "invalid_request"),
+        (None, "invalid_request"),
+        ("2028-01-01T00:00:00Z", "booking_too_long"),
+    ):
+        assert (await patch(api, booking, startTime=wrong)).code == code
+    api.clock.advance(DAY)
+    late = await patch(api, booking, startTime="2026-03-05T12:00:00Z", label="x")
+    assert (late.status, late.code, late.body["errors"][0]["field"]) == (409, "booking_begun", "startTime")
+    assert (await patch(api, booking, startTime=moved["startTime"])).body == moved
+
+
 async def test_changing_an_expired_booking_does_not_revive_it(api: Api) -> None:
     booking = await api.book()
     api.clock.advance(DAY)

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from engine.domain.times import DAY_MS, EpochMs, instant_from, rfc3339
+from engine.runtime.clock import SystemClock
 from tests.integration.cli_runner import CliInProcess
 
 CALLBACK = "https://customer.example/calls"
 SPOKEN = "language, whisper, screening, greeting, reverse"
 STORED = f"destination, callback, label, metadata, paused, caller_id, refuse_anonymous, {SPOKEN}"
+ASSERTS = {"trunks": '[{"name": "main", "uri": "sip:192.0.2.1", "asserts_identity": true}]'}
 LIMITS = "max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds"
 
 
@@ -44,12 +47,13 @@ def test_only_given_fields_change_and_no_credit_is_added(cli: CliInProcess, book
 
 
 def test_every_field_of_patch_can_be_changed(cli: CliInProcess, booking: str) -> None:
+    assert "carrier that asserts who calls" in cli.refused("bookings", "change", booking, "--reverse")
     cli.typed = "+32470654321\n"
     cli.environment["RENTED_NUMBERS_VOICE"] = "true"
     options = ("--callback", f"{CALLBACK}/2", "--label", "", "--metadata", "a=1", "--metadata", "b=2", "--paused")
     callers = ("--caller-id", "service", "--refuse-anonymous", "--max-concurrent-calls", "3", "--language", "nl")
     spoken = ("--whisper", "--screening", "press1", "--greeting", "--reverse")
-    changed = cli("bookings", "change", booking, "--destination", *options, *callers, *spoken, "--json")
+    changed = cli("bookings", "change", booking, "--destination", *options, *callers, *spoken, "--json", **ASSERTS)
     assert changed.returncode == 0, changed.stderr
     assert "470654321" not in changed.stdout.removeprefix(" +32470654321\n")  # the terminal's echo of the typed number
     destination, callback, label, metadata, *rest = stored(cli, STORED, booking)
@@ -69,6 +73,22 @@ def test_hours_are_set_and_removed(cli: CliInProcess, booking: str) -> None:
     assert cli.json("bookings", "show", booking)["hours"] == shown
     cli.json("bookings", "change", booking, "--any-time")
     assert cli.json("bookings", "show", booking)["hours"] is None
+
+
+def test_the_start_moves_with_the_end(cli: CliInProcess) -> None:
+    now = SystemClock().now()
+    first, second, third = (rfc3339(EpochMs(now + days * DAY_MS)) for days in (10, 12, 14))
+    made = ("--account", "demo", "--callback", CALLBACK, "+32470123456")
+    booking = cli.json("bookings", "create", *made, "--start", first)["id"]
+    before = cli.json("bookings", "show", booking)
+    cli.json("bookings", "change", booking, "--start", second)
+    after = cli.json("bookings", "show", booking)
+    assert (before["startTime"], after["startTime"]) == (first, second)
+    ends = [instant_from(each["endTime"]) or 0 for each in (before, after)]
+    assert ends[1] - ends[0] == 2 * DAY_MS
+    assert "RFC 3339" in cli.refused("bookings", "change", booking, "--start", "later")
+    begun = cli.json("bookings", "create", *made)["id"]
+    assert "the booking has begun" in cli.refused("bookings", "change", begun, "--start", third)
 
 
 def test_limits_and_notes_can_be_removed(cli: CliInProcess, booking: str) -> None:

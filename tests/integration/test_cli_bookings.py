@@ -93,6 +93,7 @@ SPOKEN = ("--whisper", "--screening", "press1", "--greeting")
 def test_bookings_are_created_listed_renewed_and_deleted_for_an_account(cli: Cli) -> None:
     cli.set_up("demo")
     cli.environment["RENTED_NUMBERS_VOICE"] = "true"
+    cli.environment["RENTED_NUMBERS_TRUNKS"] = '[{"name": "main", "uri": "sip:192.0.2.1", "asserts_identity": true}]'
     made = ("bookings", "create", "--account", "demo", "--callback", "https://customer.example/calls")
     first = cli.json(*made, "+32470123456", "--plan", "small", "--max-concurrent-calls", "3", "--refuse-anonymous")
     second = cli.json(*made, "+32470123456", "--caller-id", "anonymous", "--language", "fr", *SPOKEN, "--reverse")

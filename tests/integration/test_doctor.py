@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.config.settings import Settings
+from engine.config.trunk_settings import TrunkSettings
 from engine.config.types import Profile
 from engine.control.diagnostics import DIAGNOSTICS_VARIABLE
 from engine.local.doctor import Verdict, examine
@@ -167,6 +168,22 @@ def test_an_account_that_may_take_every_number_from_others_is_named(settings: Se
         "UPDATE accounts SET test_of = (SELECT id FROM accounts WHERE name = 'demo (test)') WHERE name = 'softphones'",
     )
     assert "numbers" not in wrong(settings.model_copy(update=demo))
+
+
+def test_bookings_that_wait_for_reverse_calls_in_vain_are_counted(settings: Settings) -> None:
+    execute(settings, "UPDATE bookings SET reverse = 1")
+    assert wrong(settings) == {}, "the demo's telephones are known by their passwords"
+    trunk = {"name": "main", "uri": "sip:192.0.2.9", "addresses": ["192.0.2.9"]}
+
+    def found(**asserted: bool) -> str | None:
+        trunks = [TrunkSettings.model_validate(trunk | asserted)]
+        changes = {"profile": Profile.PRODUCTION, "trunks": trunks}
+        return wrong(settings.model_copy(update=changes)).get("trunks for reverse calls")
+
+    assert found(asserts_identity=True) is None
+    assert "3 bookings with reverse" in (found() or "")
+    execute(settings, "UPDATE bookings SET reverse = 0")
+    assert found() is None
 
 
 def test_a_locked_database_is_reported(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

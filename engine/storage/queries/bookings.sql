@@ -23,7 +23,7 @@ SELECT {grants} FROM grants WHERE booking_id = :booking_id ORDER BY id DESC LIMI
 -- Everything about a booking that can change.
 UPDATE bookings SET
     destination = :destination, usage_plan = :usage_plan, callback = :callback,
-    end_at = :end_at, exhausted_at = :exhausted_at, gone_at = :gone_at,
+    start_at = :start_at, end_at = :end_at, exhausted_at = :exhausted_at, gone_at = :gone_at,
     seconds_granted = :seconds_granted, seconds_remaining = :seconds_remaining,
     seconds_leased = :seconds_leased, seconds_settled = :seconds_settled,
     calls_granted = :calls_granted, calls_remaining = :calls_remaining,
@@ -159,6 +159,12 @@ WHERE id IN (SELECT booking_id FROM calls WHERE ended_at IS NULL AND state = 'LI
 SELECT COUNT(*) FROM (
     SELECT 1 FROM bookings WHERE account_id = :account_id AND gone_at IS NULL LIMIT :at_most
 ) AS held;
+
+-- name: bookings_with_reverse$
+-- Stops counting at `at_most`. In a sandbox every caller can be asserted.
+SELECT COUNT(*) FROM (
+    SELECT 1 FROM bookings WHERE gone_at IS NULL AND reverse = 1 AND service NOT LIKE '+999%' LIMIT :at_most
+) AS found;
 
 -- name: nth_newest_number_taken$
 -- When an account took a number, by a booking or a swap. Bookings that are gone count.

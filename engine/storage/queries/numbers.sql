@@ -78,10 +78,16 @@ SELECT state, COUNT(*) AS numbers FROM numbers GROUP BY state;
 -- name: numbers_by_country
 SELECT country, state, COUNT(*) AS numbers FROM numbers GROUP BY country, state;
 
--- name: booked_by_country
--- Sandboxes' numbers are not in the pool.
-SELECT n.country, COUNT(*) AS numbers FROM bookings AS b CROSS JOIN numbers AS n
-WHERE b.created_at >= :since AND b.created_at < :until AND n.e164 = b.service
+-- name: taken_by_country
+-- A booking takes a number when it is made and at each swap, and has as many: its own and those in number_swaps. So both
+-- are counted where they are, though a swap keeps the number that was left. Sandboxes' numbers are not in the pool.
+SELECT n.country, COUNT(*) AS numbers FROM (
+    SELECT service FROM bookings WHERE created_at >= :since AND created_at < :until
+    UNION ALL
+    SELECT s.service FROM accounts AS a CROSS JOIN number_swaps AS s
+    WHERE s.account_id = a.id AND s.swapped_at >= :since AND s.swapped_at < :until
+) AS taken CROSS JOIN numbers AS n
+WHERE n.e164 = taken.service
 GROUP BY n.country;
 
 -- name: countries_rented_out
@@ -89,8 +95,14 @@ GROUP BY n.country;
 SELECT DISTINCT country FROM numbers WHERE state = 'BOOKED';
 
 -- name: left_by_country
-SELECT n.country, COUNT(*) AS numbers FROM bookings AS b CROSS JOIN numbers AS n
-WHERE b.gone_at >= :since AND b.gone_at < :until AND n.e164 = b.service
+-- A booking leaves a number when it is gone, or has its number swapped.
+SELECT n.country, COUNT(*) AS numbers FROM (
+    SELECT service FROM bookings WHERE gone_at >= :since AND gone_at < :until
+    UNION ALL
+    SELECT s.service FROM accounts AS a CROSS JOIN number_swaps AS s
+    WHERE s.account_id = a.id AND s.swapped_at >= :since AND s.swapped_at < :until
+) AS left_behind CROSS JOIN numbers AS n
+WHERE n.e164 = left_behind.service
 GROUP BY n.country;
 
 -- name: ends_of_quarantine_by_country
@@ -107,9 +119,14 @@ WHERE state = 'QUARANTINED'
 GROUP BY (quarantined_until - :now) / :day_ms;
 
 -- name: numbers_taken^
--- How many numbers were booked in one span of time, and how many lost their booking in another. Not sandboxes' numbers.
+-- How many numbers bookings took in one span of time, and how many they left in another, swaps included. Not sandboxes'
+-- numbers, whose swaps are not kept.
 SELECT
     (SELECT COUNT(*) FROM bookings
-        WHERE created_at > :taken_since AND created_at <= :taken_until AND service NOT LIKE '+999%') AS taken,
+        WHERE created_at > :taken_since AND created_at <= :taken_until AND service NOT LIKE '+999%')
+    + (SELECT COUNT(*) FROM accounts AS a CROSS JOIN number_swaps AS s
+        WHERE s.account_id = a.id AND s.swapped_at > :taken_since AND s.swapped_at <= :taken_until) AS taken,
     (SELECT COUNT(*) FROM bookings
-        WHERE gone_at > :left_since AND gone_at <= :left_until AND service NOT LIKE '+999%') AS left_behind;
+        WHERE gone_at > :left_since AND gone_at <= :left_until AND service NOT LIKE '+999%')
+    + (SELECT COUNT(*) FROM accounts AS a CROSS JOIN number_swaps AS s
+        WHERE s.account_id = a.id AND s.swapped_at > :left_since AND s.swapped_at <= :left_until) AS left_behind;
