@@ -1,7 +1,7 @@
 # `make help` lists the targets. Each target installs what it needs, into .venv and .tools.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run call test test-fast test-phones chaos upgrade fuzz bench soak check docs docs-reference format pins deb release clean
+.PHONY: help run call cluster cluster-call test test-fast test-phones chaos upgrade fuzz bench soak check docs docs-reference format pins deb release clean
 
 PYTHON := .venv/bin/python
 # Options for pytest, for example: make test PYTEST="-k lease -x"
@@ -15,6 +15,13 @@ run: venv asterisk prompts ## Set up what is missing and run the whole system (A
 
 call: venv phones ## While `make run` runs in another terminal: make one real call, step by step; also CALL=press1, CALL=expired-prompt and CALL=reverse.
 	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m phones.demo_call $(CALL)
+
+cluster: venv ## Run PostgreSQL with a synchronous standby, two nodes and Kamailio on loopback addresses, until Ctrl-C.
+	@$(MAKE) --no-print-directory --jobs 3 asterisk prompts postgresql kamailio
+	@exec $(PYTHON) -m cluster
+
+cluster-call: venv phones ## While `make cluster` runs: make calls through it, step by step, and show which node took each.
+	@exec $(PYTHON) -m cluster.call
 
 # What the tests need besides .venv. Each is a download of its own, so several come at the same time.
 TEST_TOOLS := asterisk phones fail2ban proxies browser clients prometheus kamailio prompts chroots postgresql

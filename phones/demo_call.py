@@ -66,7 +66,8 @@ def _chosen(words: list[str]) -> Callable[[Settings], None]:
     return call
 
 
-def _plain(settings: Settings) -> None:
+def plain(settings: Settings, on_answer: Callable[[], None] = lambda: None) -> None:
+    """Makes a plain call. `on_answer` is called while the two talk."""
     api, secret = Api(settings), secret_of(settings)
     with CallbackListener() as listener, tempfile.TemporaryDirectory() as directory:
         booking = book(api, HIDDEN, listener.url)
@@ -74,7 +75,7 @@ def _plain(settings: Settings) -> None:
         network = network_phone(settings, heard_by_callee, answer="none")
         caller = caller_phone(settings, heard_by_caller)
         with network, caller:
-            _call(network, caller, booking["service"])
+            _call(network, caller, booking["service"], on_answer)
         check_sound("The caller", heard_by_caller, CALLEE_HZ)
         check_sound("The hidden telephone", heard_by_callee, CALLER_HZ)
         show_record(api, booking)
@@ -82,7 +83,7 @@ def _plain(settings: Settings) -> None:
     console.print("[green]✓[/] Done: the call was connected, metered and recorded, and the callback was sent.")
 
 
-def _call(network: Baresip, caller: Baresip, service: str) -> None:
+def _call(network: Baresip, caller: Baresip, service: str, on_answer: Callable[[], None]) -> None:
     step(f"The caller {CALLER} dials the rented number {service}.")
     caller.dial(service)
     with connected():
@@ -92,12 +93,13 @@ def _call(network: Baresip, caller: Baresip, service: str) -> None:
         network.accept()
         caller.wait_established()
     step(f"It answers. The caller plays a tone of {CALLER_HZ} Hz, the hidden telephone one of {CALLEE_HZ} Hz.")
+    on_answer()
     hang_up_after(caller, TALK_SECONDS)
     network.wait_closed()
 
 
 CALLS: dict[str, Callable[[Settings], None]] = {
-    "": _plain,
+    "": plain,
     "press1": press1,
     "expired-prompt": expired_prompt,
     "reverse": reverse,

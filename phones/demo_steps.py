@@ -111,7 +111,7 @@ def secret_of(settings: Settings) -> Webhook:
 
 def caller_phone(settings: Settings, record: Path, *, port: int | None = None) -> Baresip:
     """Returns the caller's telephone. With a port it can be called there, too."""
-    return Baresip(CALLER, server=server_of(settings), port=port, tone=CALLER_HZ, record=record)
+    return Baresip(CALLER, server=_entry_of(settings), port=port, tone=CALLER_HZ, record=record)
 
 
 def network_phone(settings: Settings, record: Path, *, answer: Answer) -> Baresip:
@@ -122,6 +122,13 @@ def network_phone(settings: Settings, record: Path, *, answer: Answer) -> Baresi
 def server_of(settings: Settings) -> str:
     """Returns the address of the system's Asterisk."""
     return f"{reachable(settings.sip_host)}:{settings.sip_port}"
+
+
+def _entry_of(settings: Settings) -> str:
+    """Returns where calls to rented numbers come in: at Kamailio, if there is one."""
+    if settings.kamailio_host is None:
+        return server_of(settings)
+    return f"{reachable(settings.kamailio_host)}:{settings.kamailio_port}"
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """PostgreSQL servers of the tests' own, from what deploy/tools.sh finds or brings: one, or a primary with a standby."""
 
-import json
 import os
 import shutil
 import signal
@@ -15,11 +14,10 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from cluster.postgresql import binaries, server_user
 from engine.config.postgres_address import PostgresAddress
 from tests.programs import ended
 
-ROOT = Path(__file__).resolve().parents[1]
-TOOL = ROOT / ".tools" / "postgresql.json"
 PATIENCE_SECONDS = 60.0
 _LASTING: dict[PostgresAddress, psycopg.Connection[dict[str, Any]]] = {}
 # Nothing has to survive the test. The server listens on a socket in its directory only.
@@ -109,21 +107,10 @@ def postgres_pair() -> Iterator[Pair]:
             _disconnect()
 
 
-def _binaries() -> Path:
-    assert TOOL.exists(), f"{TOOL} is missing: run deploy/tools.sh postgresql"
-    found: str = json.loads(TOOL.read_text())["bin"]
-    return ROOT / ".tools" / found
-
-
-def _user() -> dict[str, Any]:
-    """PostgreSQL refuses to run as root."""
-    return {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-
-
 @contextmanager
 def _directory() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="rented-numbers-postgres-") as name:
-        user = _user()
+        user = server_user()
         if user:
             shutil.chown(name, user["user"], user["group"])
         yield Path(name)
@@ -131,19 +118,19 @@ def _directory() -> Iterator[Path]:
 
 def _make_cluster(directory: Path) -> None:
     wanted = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
-    command: list[str | Path] = [_binaries() / "initdb", f"--pgdata={directory / 'data'}", *wanted]
-    made = subprocess.run(command, capture_output=True, check=False, cwd="/", **_user())
+    command: list[str | Path] = [binaries() / "initdb", f"--pgdata={directory / 'data'}", *wanted]
+    made = subprocess.run(command, capture_output=True, check=False, cwd="/", **server_user())
     assert made.returncode == 0, made.stderr.decode()
 
 
 @contextmanager
 def _running(directory: Path, *options: str) -> Iterator["_Server"]:
     settings = [f"--{option}" for option in (*OPTIONS, f"unix_socket_directories={directory}", *options)]
-    command: list[str | Path] = [_binaries() / "postgres", "-D", directory / "data", *settings]
+    command: list[str | Path] = [binaries() / "postgres", "-D", directory / "data", *settings]
     log = directory / "log"
     with (
         log.open("wb") as output,
-        ended(subprocess.Popen(command, stdout=output, stderr=output, cwd="/", **_user())) as process,
+        ended(subprocess.Popen(command, stdout=output, stderr=output, cwd="/", **server_user())) as process,
     ):
         server = _Server(directory, process)
         server.wait_ready()

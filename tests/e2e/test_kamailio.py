@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from cluster.kamailio import Kamailio
 from engine.config.secrets import kamailio_secrets
 from engine.config.types import Profile
 from phones.peer.dialog import Dialog
@@ -21,7 +22,7 @@ from tests.e2e.booking import Booking
 from tests.e2e.calls import SOURCE, Caller
 from tests.e2e.system import System
 from tests.integration.kamailio_line import Does, Node
-from tests.kamailio import Kamailio, kamailio_of
+from tests.kamailio import kamailio_of
 
 KAMAILIO, ASTERISK, OTHER, CARRIER = "127.0.0.6", "127.0.0.31", "127.0.0.32", "127.0.0.12"
 

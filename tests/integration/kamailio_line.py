@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum, auto
 
+from cluster.kamailio import Kamailio
 from engine.config.settings import Settings
 from phones.messages import Message
 from phones.peer.dialog import Dialog
@@ -13,7 +14,7 @@ from phones.peer.stage import Stage
 from phones.peer.wire import Packet
 from phones.peer.writing import Reply
 from phones.ports import Transport, free_port
-from tests.kamailio import Kamailio, kamailio_of
+from tests.kamailio import kamailio_of
 
 KAMAILIO, CARRIER, OTHER_CARRIER, STRANGER = "127.0.0.5", "127.0.0.10", "127.0.0.11", "127.0.0.66"
 NODES = ("127.0.0.21", "127.0.0.22")

@@ -11,6 +11,7 @@ import pytest
 from compose_spec import PyOptions
 from yarl import URL
 
+from cluster.node import SHARED_SECRETS
 from engine.asterisk.config_files import ROOT
 from engine.config.settings import Settings
 
@@ -63,6 +64,10 @@ def test_the_clusters_parts_have_the_addresses_of_its_settings(monkeypatch: pyte
     assert address("kamailio") == str(settings.kamailio_host)
     assert [services[name]["environment"]["RENTED_NUMBERS_SIP_HOST"] for name in nodes] == list(map(address, nodes))
     assert URL(settings.database_url or "").host in services
+    # Two Asterisks with one token would be taken for one, and settle each other's calls.
+    data = [volume for name in nodes for volume in services[name]["volumes"] if f":{DATA_DIR}" in volume]
+    assert len({volume.partition(":")[0] for volume in data}) == len(data) == len(nodes)
+    assert {Path(each).name for each in services["shared-secrets"]["command"][:-1]} == set(SHARED_SECRETS)
     stages = re.findall(r"(?m)^FROM .* AS (\w+)$", CONTAINERFILE.read_text())
     assert {each["build"]["target"] for each in services.values() if "build" in each} <= set(stages)
     assert stages[-1] == "node", "what is built without a target"

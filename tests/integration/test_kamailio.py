@@ -8,7 +8,7 @@ import pytest
 from engine.config.settings import Settings
 from phones.ports import Transport
 from tests.integration.kamailio_line import CARRIER, NODES, OTHER_CARRIER, STRANGER, Does, Line, line_of
-from tests.kamailio import SHARED, Kamailio
+from tests.kamailio import SHARED, configured
 
 NUMBER = "+3225550001"
 TRUNKS = [
@@ -224,8 +224,5 @@ def test_a_carrier_learns_that_no_node_takes_calls(line: Line) -> None:
 
 
 def test_kamailio_takes_a_configuration_with_ipv6_addresses() -> None:
-    kamailio = Kamailio(Settings(kamailio_host="::1", nodes=["[::1]:5061", "[2001:db8::7]:5060"]))
-    try:
+    with configured(Settings(kamailio_host="::1", nodes=["[::1]:5061", "[2001:db8::7]:5060"])) as kamailio:
         assert kamailio.check().returncode == 0
-    finally:
-        kamailio.remove()

@@ -1,0 +1,1 @@
+"""Kills, stops, suspends, cuts off and promotes the parts of a cluster under calls, then audits the books."""
