@@ -22,7 +22,7 @@ from api.resources.account import AccountBody, AccountChange
 from api.resources.catalogue import CountryBody, NumbersBody, PlanBody, PlansBody
 from api.resources.health import HealthBody
 from api.resources.portal_links import NewPortalLink, PortalLinkBody
-from api.resources.usage import UsageBody, UsageLineBody
+from api.resources.usage import CostBody, UsageBody, UsageLineBody
 from api.schemas.bookings import (
     BlockedCallerBody,
     BlockedCallerPage,
@@ -185,12 +185,27 @@ USAGE = UsageBody(
     missed=1,
     refused=0,
     seconds=96,
+    cost=[CostBody(amount=990, currency="EUR")],
     data=[
         UsageLineBody(
-            day="2026-03-01", booking_id=BOOKING_ID, service=SERVICE, answered=1, missed=0, refused=0, seconds=12
+            day="2026-03-01",
+            booking_id=BOOKING_ID,
+            service=SERVICE,
+            answered=1,
+            missed=0,
+            refused=0,
+            seconds=12,
+            cost=[CostBody(amount=990, currency="EUR")],
         ),
         UsageLineBody(
-            day="2026-03-02", booking_id=BOOKING_ID, service=SERVICE, answered=2, missed=1, refused=0, seconds=84
+            day="2026-03-02",
+            booking_id=BOOKING_ID,
+            service=SERVICE,
+            answered=2,
+            missed=1,
+            refused=0,
+            seconds=84,
+            cost=[],
         ),
     ],
 )
@@ -269,6 +284,7 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     PortalLinkBody: [shown(PORTAL_LINK)],
     UsageBody: [shown(USAGE)],
     UsageLineBody: [shown(line) for line in USAGE.data],
+    CostBody: [shown(line) for line in USAGE.cost],
     PlansBody: [shown(PLANS)],
     PlanBody: [shown(plan) for plan in PLANS.data],
     NumbersBody: [shown(NUMBERS)],

@@ -1,5 +1,7 @@
-"""/usage: what the account's calls of a span have used, by day and booking."""
+"""/usage: what the account's calls of a span have used and its plans have cost, by day and booking."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Annotated
 
 from aiohttp import web
@@ -11,7 +13,8 @@ from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.schemas.common import Outgoing
 from api.schemas.fields import BookingIdField, Count, Instant, Phone, described
-from engine.domain.ids import AccountId
+from engine.domain.ids import AccountId, BookingId
+from engine.domain.money import CURRENCY, Money, summed
 from engine.domain.times import DAY_MS, EpochMs, Span, rfc3339
 from engine.storage.cdrs import Usage
 from engine.storage.reads import Reads
@@ -23,15 +26,33 @@ LAST = EpochMs(253_402_300_799_000)  # 9999-12-31T23:59:59Z
 MAX_LINES = 2_000
 
 
+class CostBody(Outgoing):
+    """An amount of money."""
+
+    amount: Count
+    """In the currency's smallest unit: 990 is 9.90 EUR."""
+    currency: Annotated[str, described(CURRENCY)]
+    """The currency (ISO 4217)."""
+
+
+Cost = Annotated[
+    list[CostBody],
+    Field(
+        description="The prices of the plans that were booked or renewed, as they were then: one amount for each "
+        "currency. Empty: none was, or the operator had set no price."
+    ),
+]
+
+
 class UsageLineBody(Outgoing):
-    """What the calls to one booking on one day have used."""
+    """What the calls to one booking have used on one day, and what its plans cost."""
 
     day: Annotated[str, described(format="date")]
-    """The day, in UTC, on which the calls came in."""
+    """The day, in UTC, on which the calls came in and the plans were booked."""
     booking_id: BookingIdField
     """The booking, which may be gone since."""
     service: Phone
-    """The rented number that was called."""
+    """The rented number that was called, or that the booking had."""
     answered: Count
     """Calls that were answered."""
     missed: Count
@@ -40,10 +61,11 @@ class UsageLineBody(Outgoing):
     """Calls that were not put through."""
     seconds: Count
     """Charged seconds: the sum of the durations of the call records."""
+    cost: Cost
 
     @classmethod
-    def of(cls, day: Span, used: Usage) -> "UsageLineBody":
-        """The line of a booking's calls of a day."""
+    def of(cls, day: Span, used: Usage, cost: Iterable[Money]) -> "UsageLineBody":
+        """The line of a booking's calls and plans of a day."""
         return cls(
             day=rfc3339(day.since)[:10],
             booking_id=used.booking_id,
@@ -52,11 +74,12 @@ class UsageLineBody(Outgoing):
             missed=used.missed,
             refused=used.refused,
             seconds=used.seconds,
+            cost=cost_bodies(cost),
         )
 
 
 class UsageBody(Outgoing):
-    """What the account's calls of a time span have used, and their sums. Calls that are still up are not in it."""
+    """What the account's calls of a time span have used and its plans cost. Calls that are still up are not in it."""
 
     since: Instant = Field(alias="from")
     until: Instant = Field(alias="to")
@@ -64,8 +87,9 @@ class UsageBody(Outgoing):
     missed: Count
     refused: Count
     seconds: Count
+    cost: Cost
     data: list[UsageLineBody]
-    """By day and booking; there is no line where there were no calls."""
+    """By day and booking; there is no line where there were neither calls nor costs."""
 
 
 async def index(request: web.Request) -> web.Response:
@@ -97,7 +121,7 @@ async def usage_of(reads: Reads, account_id: AccountId, span: Span) -> UsageBody
     """
     lines: list[UsageLineBody] = []
     for day in span.by_calendar_day():
-        lines += [UsageLineBody.of(day, used) for used in await reads.usage(account_id, day)]
+        lines += await _lines_of(reads, account_id, day)
         if len(lines) > MAX_LINES:
             raise unacceptable("to", f"must be earlier: the answer would have more than {MAX_LINES} lines")
     return UsageBody(
@@ -107,8 +131,24 @@ async def usage_of(reads: Reads, account_id: AccountId, span: Span) -> UsageBody
         missed=sum(line.missed for line in lines),
         refused=sum(line.refused for line in lines),
         seconds=sum(line.seconds for line in lines),
+        cost=cost_bodies(Money(each.amount, each.currency) for line in lines for each in line.cost),
         data=lines,
     )
+
+
+async def _lines_of(reads: Reads, account_id: AccountId, day: Span) -> list[UsageLineBody]:
+    """Returns the lines of a day, in the order of the bookings' ids."""
+    usage = {used.booking_id: used for used in await reads.usage(account_id, day)}
+    costs = defaultdict[BookingId, list[Money]](list)
+    for charge in await reads.charges(account_id, day):
+        usage.setdefault(charge.booking_id, Usage(charge.booking_id, charge.service))
+        costs[charge.booking_id].append(charge.cost)
+    return [UsageLineBody.of(day, usage[booking_id], costs[booking_id]) for booking_id in sorted(usage)]
+
+
+def cost_bodies(amounts: Iterable[Money]) -> list[CostBody]:
+    """Returns the sum of amounts in each currency."""
+    return [CostBody(amount=each.amount, currency=each.currency) for each in summed(amounts)]
 
 
 ROUTES = (
@@ -119,11 +159,12 @@ ROUTES = (
         Operation(
             "getUsage",
             "Usage",
-            "See what calls have used, by day and booking",
+            "See what calls have used and plans have cost, by day and booking",
             answers={200: UsageBody},
             detail="A call belongs to the day, in UTC, on which it came in. The seconds are those that the bookings "
-            f"were charged. A request spans up to {MAX_DAYS} days, and {DEFAULT_DAYS} by default; the first and the "
-            f"last day may be parts of a day. An answer has up to {MAX_LINES} lines.",
+            "were charged. The cost is that of the plans that were booked or renewed on that day, used up or not, at "
+            f"the price that they had then. A request spans up to {MAX_DAYS} days, and {DEFAULT_DAYS} by default; the "
+            f"first and the last day may be parts of a day. An answer has up to {MAX_LINES} lines.",
         ),
         parameters=frozenset({"from", "to"}),
         counts=True,

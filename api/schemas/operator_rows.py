@@ -92,6 +92,7 @@ def grant_row(grant: Grant) -> dict[str, Any]:
         "usagePlan": grant.usage_plan and grant.usage_plan.value,
         "seconds": grant.seconds,
         "calls": grant.calls,
+        "cost": None if grant.cost is None else str(grant.cost),
         "reason": grant.reason,
     }
 

@@ -254,10 +254,12 @@ def owned(booking: Booking | None, account_id: AccountId, now: EpochMs, policy: 
 
 
 def _grant(tx: Transaction, booking: Booking, allowance: Allowance, now: EpochMs) -> None:
-    """Records the credit that the plan gives to the booking."""
-    tx.bookings.insert_grant(
-        Grant(new_id("grt"), booking.id, booking.usage_plan, allowance.seconds, allowance.calls, now)
-    )
+    """Records the credit that the plan gives to the booking, and the price that it has now."""
+    grant = Grant(new_id("grt"), booking.id, booking.usage_plan, allowance.seconds, allowance.calls, now)
+    if allowance.price is not None:
+        amount, currency = allowance.price.amount, allowance.price.currency
+        grant = replace(grant, account_id=booking.account_id, service=booking.service, price=amount, currency=currency)
+    tx.bookings.insert_grant(grant)
 
 
 def _checked_destination(tx: Transaction, destination: E164, policy: Policy) -> E164:

@@ -1,4 +1,4 @@
-"""`report`: what the calls of a month cost, by account and number."""
+"""`report`: what calls used and plans cost within a month, by account and number."""
 
 import asyncio
 import csv
@@ -6,13 +6,13 @@ import json
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import typer
 
 from engine.accounts.accounts import account_of
-from engine.cdr.report import report_lines
+from engine.cdr.report import ReportLine, report_lines
 from engine.cli.database import run_command
 from engine.cli.options import AccountFilter
 from engine.cli.output import Json, complain, ending_with_its_reader, show
@@ -20,6 +20,7 @@ from engine.config.policy import retention_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.ids import AccountId
+from engine.domain.money import Money, as_text, summed
 from engine.domain.times import DAY_MS, EpochMs, Span, month_from
 from engine.domain.wording import counted
 from engine.privacy.retention import SANDBOX_RECORDS_MS
@@ -29,7 +30,7 @@ from engine.storage.transaction import Transaction
 
 app = typer.Typer(add_completion=False)
 
-COLUMNS = ("accountId", "account", "number", "calls", "answeredCalls", "seconds")
+COLUMNS = ("accountId", "account", "number", "calls", "answeredCalls", "seconds", "cost")
 
 
 @app.command()
@@ -39,10 +40,11 @@ def report(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Sum up the calls of a month, by account and rented number: calls, answered calls, charged seconds.
+    """Sum up a month, by account and rented number: calls, answered calls, charged seconds, cost of the plans.
 
     A call belongs to the month in which it came in. A number that two accounts had within the month has a line for
-    each. Closed accounts are included. The seconds are those of the call records, which the ledger explains.
+    each. Closed accounts are included. The seconds are those of the call records, which the ledger explains. The cost
+    is the price of each plan that was booked or renewed within the month, at that time.
     """
     span, settings = month_from(month), Settings()
     problems = [] if span else ["--month must be a month, such as 2026-11"]
@@ -53,8 +55,8 @@ def report(
     if span.since > asked.now:
         raise InvalidInput(["this month has not begun yet"])
     with ending_with_its_reader():
-        total = asyncio.run(_write(settings, asked.names, span, as_csv=as_csv, as_json=as_json))
-        _comment(total, span, asked)
+        total, cost = asyncio.run(_write(settings, asked.names, span, as_csv=as_csv, as_json=as_json))
+        _comment(total, cost, span, asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,11 @@ def _asked(tx: Transaction, account: str | None, now: EpochMs, kept_ms: int) -> 
     return _Asked({found.id: found.name}, tx.sandboxes.now(found.id, now), kept_ms)
 
 
-def _comment(total: CallSums, span: Span, asked: _Asked) -> None:
+def _comment(total: CallSums, cost: tuple[Money, ...], span: Span, asked: _Asked) -> None:
     """Says on standard error what the lines add up to, and what is missing in them."""
     complain(f"{counted(total.calls, 'call')}, {total.answered} of them answered, {counted(total.seconds, 'second')}")
+    if cost:
+        complain(f"plans that were booked or renewed: {as_text(cost)}")
     if span.until > asked.now:
         complain("the month is not over yet, and calls that are still up are not included")
     if span.since < asked.now - asked.kept_ms:
@@ -95,9 +99,9 @@ def _comment(total: CallSums, span: Span, asked: _Asked) -> None:
 
 async def _write(
     settings: Settings, names: dict[AccountId, str], month: Span, *, as_csv: bool, as_json: bool
-) -> CallSums:
+) -> tuple[CallSums, tuple[Money, ...]]:
     """Prints the report, and returns the sums of all lines. CSV and JSON are printed line by line."""
-    total, table = CallSums(), list[dict[str, Any]]()
+    total, cost, table = CallSums(), tuple[Money, ...](), list[dict[str, Any]]()
     writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
     if as_csv:
         writer.writeheader()
@@ -105,32 +109,34 @@ async def _write(
         sys.stdout.write("[")
     separator = "\n"
     async with aclosing(_records(settings, names, month)) as records:
-        async for sums, record in records:
-            total += sums
+        async for line, record in records:
+            total += line.sums
+            cost = summed((*cost, *line.cost))
             if as_csv:
-                writer.writerow(record | {"account": _as_text(record["account"])})
+                writer.writerow(record | {"account": _not_a_formula(record["account"]), "cost": as_text(line.cost)})
             elif as_json:
-                sys.stdout.write(f"{separator}  {json.dumps(record)}")
+                amounts = {"cost": [asdict(each) for each in line.cost]}
+                sys.stdout.write(f"{separator}  {json.dumps(record | amounts)}")
                 separator = ",\n"
             else:
-                table.append(record)
+                table.append(record | {"cost": as_text(line.cost)})
     if as_json:
         sys.stdout.write("\n]\n")
     elif not as_csv:
         show(table, as_json=False)
-    return total
+    return total, cost
 
 
-def _as_text(name: str) -> str:
+def _not_a_formula(name: str) -> str:
     """Returns a name that a spreadsheet does not read as a formula."""
     return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
 
 
 async def _records(
     settings: Settings, names: dict[AccountId, str], month: Span
-) -> AsyncGenerator[tuple[CallSums, dict[str, Any]], None]:
+) -> AsyncGenerator[tuple[ReportLine, dict[str, Any]], None]:
     async with OperatorReads(settings.books) as reads:
         async for line in report_lines(reads, names, month):
             sums = line.sums
             values = (line.account_id, names[line.account_id], line.number, sums.calls, sums.answered, sums.seconds)
-            yield sums, dict(zip(COLUMNS, values, strict=True))
+            yield line, dict(zip(COLUMNS[:-1], values, strict=True))

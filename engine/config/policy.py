@@ -4,7 +4,7 @@ from engine.config.settings import Settings
 from engine.config.tuning import CALLBACK_WORKERS, RENEWAL_HORIZON_MS
 from engine.config.types import PlanSettings, Profile, milliseconds
 from engine.domain.destinations import AllowedDestinations
-from engine.domain.money import Price
+from engine.domain.money import Money
 from engine.domain.pacing import DEFAULT_PACES
 from engine.domain.policy import (
     Allowance,
@@ -69,7 +69,7 @@ def _may_assert_callers(settings: Settings) -> bool:
 
 
 def _allowance(plan: PlanSettings, currency: str) -> Allowance:
-    price = None if plan.price is None else Price(plan.price, currency)
+    price = None if plan.price is None else Money(plan.price, currency)
     return Allowance(plan.seconds, plan.calls, milliseconds(plan.valid_for), price)
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from engine.domain.account_limits import DEFAULT_ACCOUNT_LIMITS, AccountLimits
 from engine.domain.destinations import DEFAULT_DESTINATIONS, AllowedDestinations
-from engine.domain.money import Price
+from engine.domain.money import Money
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.pacing import DEFAULT_PACES, PaceRules
 from engine.domain.prompts import Language
@@ -73,7 +73,7 @@ class Allowance:
     seconds: int
     calls: int
     valid_for_ms: int
-    price: Price | None = None
+    price: Money | None = None
 
 
 Plans = Mapping[UsagePlan, Allowance]

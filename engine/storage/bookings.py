@@ -8,6 +8,7 @@ from engine.domain.booking import Booking, CallerId
 from engine.domain.hours import as_column, from_column
 from engine.domain.ids import AccountId, BookingId
 from engine.domain.metering import Credit
+from engine.domain.money import Money
 from engine.domain.notes import as_text, digests
 from engine.domain.numbers import E164, is_simulated
 from engine.domain.policy import BookingLimits, UsagePlan
@@ -32,6 +33,11 @@ class Grant:
     Attributes:
         usage_plan: The plan that granted them. None: an operator's adjustment, which may be negative.
         reason: Why the operator adjusted the booking.
+        account_id: Who pays `price`; None without a price.
+        service: The booking's number at that time; None without a price.
+        price: What the plan cost at that time, in the smallest unit of `currency`. None: adjustments cost nothing, and
+            the operator may set no prices.
+        currency: The currency of `price`; None without a price.
     """
 
     id: str
@@ -41,6 +47,28 @@ class Grant:
     calls: int
     granted_at: EpochMs
     reason: str | None = None
+    account_id: AccountId | None = None
+    service: E164 | None = None
+    price: int | None = None
+    currency: str | None = None
+
+    @property
+    def cost(self) -> Money | None:
+        """What the grant cost; None if it had no price."""
+        return None if self.price is None or self.currency is None else Money(self.price, self.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What plans that a booking was granted within a span cost in one currency.
+
+    Attributes:
+        service: The booking's number when one of them was granted.
+    """
+
+    booking_id: BookingId
+    service: E164
+    cost: Money
 
 
 class Bookings(Table):

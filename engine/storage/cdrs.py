@@ -82,10 +82,10 @@ class Usage:
 
     booking_id: BookingId
     service: E164
-    answered: int
-    missed: int
-    refused: int
-    seconds: int
+    answered: int = 0
+    missed: int = 0
+    refused: int = 0
+    seconds: int = 0
 
 
 class CdrPosition(NamedTuple):

@@ -90,7 +90,19 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "tried",
         "direction",
     ),
-    "grants": ("id", "booking_id", "usage_plan", "seconds", "calls", "granted_at", "reason"),
+    "grants": (
+        "id",
+        "booking_id",
+        "usage_plan",
+        "seconds",
+        "calls",
+        "granted_at",
+        "reason",
+        "account_id",
+        "service",
+        "price",
+        "currency",
+    ),
 }
 
 # Columns of a table that are read and written together; statements name them in the same way.

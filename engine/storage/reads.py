@@ -6,6 +6,7 @@ from typing import Any, Self
 from engine.domain.account_limits import AccountLimits, limits_in_force
 from engine.domain.booking import Booking
 from engine.domain.ids import AccountId, BookingId, CallId
+from engine.domain.money import Money
 from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs, Span
 from engine.storage.accounts import (
@@ -16,7 +17,7 @@ from engine.storage.accounts import (
     summary_parameters,
 )
 from engine.storage.blocked_callers import BlockedCaller
-from engine.storage.bookings import booking_from_row
+from engine.storage.bookings import Charge, booking_from_row
 from engine.storage.calls import Call, call_from_row
 from engine.storage.cdrs import (
     Between,
@@ -177,6 +178,13 @@ class Reads:
             self._sql.usage_by_booking, account_id=account_id, since=span.since, until=span.until
         )
         return [Usage(**row) for row in rows]
+
+    async def charges(self, account_id: AccountId, span: Span) -> list[Charge]:
+        """Sums up the prices of the plans that an account was granted within the span, by booking and number."""
+        rows = await self._counts.run(
+            self._sql.charges_between, account_id=account_id, since=span.since, until=span.until
+        )
+        return [Charge(row["booking_id"], row["service"], Money(row["amount"], row["currency"])) for row in rows]
 
     async def record_named(self, named: str) -> Cdr | None:
         """Returns the call record that has this id, or whose call has it, of any account."""

@@ -36,7 +36,7 @@ NEVER_A_NUMBER = {
     "bookings": {"id", "account_id", "service", "usage_plan", "caller_id", "language", "screening", "hours"},
     "blocked_callers": {"booking_id"},
     "booking_notes": {"booking_id", "digest"},
-    "grants": {"id", "booking_id", "usage_plan"},
+    "grants": {"id", "booking_id", "usage_plan", "account_id", "service", "currency"},
     "numbers": {"e164", "state", "country", "quarantined_by"},
     "calls": {
         *("call_id", "booking_id", "state", "callee_channel", "callee_sip_call_id", "incoming_trunk", "dialled"),

@@ -141,6 +141,9 @@ INCONSISTENT: list[tuple[str, dict[str, Any]]] = [
     ("grants", {"calls": -1}),
     ("grants", {"usage_plan": None}),
     ("grants", {"reason": "because"}),
+    ("grants", {"price": 1}),
+    ("grants", {"price": 1, "currency": "EUR", "account_id": "acc_1"}),
+    ("grants", {"price": -1, "currency": "EUR", "account_id": "acc_1", "service": "+32255"}),
     ("bookings", {"caller_id": "somebody"}),
     ("bookings", {"refuse_anonymous": 2}),
     ("bookings", {"seconds_forgotten": 11}),
@@ -295,7 +298,9 @@ def test_rows_of_the_first_schema_survive_every_migration(tmp_path: Path) -> Non
         )
     migrate(database)
     with outsider(database) as connection:
-        assert [dict(row) for row in connection.execute("SELECT * FROM grants")] == [ROWS["grants"] | {"reason": None}]
+        assert [dict(row) for row in connection.execute("SELECT * FROM grants")] == [
+            ROWS["grants"] | dict.fromkeys(("reason", "account_id", "service", "price", "currency"))
+        ]
         [booking] = connection.execute("SELECT caller_id, refuse_anonymous FROM bookings").fetchall()
         assert booking == {"caller_id": "caller", "refuse_anonymous": 0}
         assert connection.execute("SELECT call_id FROM calls").fetchall() == [{"call_id": "c1"}]

@@ -84,7 +84,9 @@ CALL = Call(
 
 async def test_every_value_of_a_row_comes_back_in_its_own_field(world: World) -> None:
     booking = full_booking(world)
-    grant = Grant("grt_1", booking.id, UsagePlan.MEDIUM, 60, 9, EpochMs(5))
+    grant = Grant(
+        "grt_1", booking.id, UsagePlan.MEDIUM, 60, 9, EpochMs(5), None, booking.account_id, booking.service, 7, "EUR"
+    )
     record = Cdr(
         "cdr_1",
         world.account,

@@ -15,6 +15,7 @@ from engine.calls.reports import AnswerReport, EndReport
 from engine.domain.account_limits import AccountLimits
 from engine.domain.errors import CallbackNotAcceptable, InvariantBroken
 from engine.domain.ids import BookingId, CallId
+from engine.domain.money import Money
 from engine.domain.numbers import E164
 from engine.domain.policy import Allowance, Policy, UsagePlan
 from engine.domain.routing import MakeRoom
@@ -46,7 +47,7 @@ THEIRS_TESTED = "theirs, tested"
 MAX_BOOKINGS = 12
 POLICY = Policy(
     plans={
-        UsagePlan.SMALL: Allowance(seconds=90, calls=2, valid_for_ms=DAY),
+        UsagePlan.SMALL: Allowance(seconds=90, calls=2, valid_for_ms=DAY, price=Money(990, "EUR")),
         UsagePlan.MEDIUM: Allowance(seconds=300, calls=10, valid_for_ms=7 * DAY),
         UsagePlan.LARGE: Allowance(seconds=3_600, calls=100, valid_for_ms=30 * DAY),
     },

@@ -15,14 +15,14 @@ from tests.integration.api_helpers import DAY, NUMBERS, POLICY, START, TESTED, A
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
-NO_PRICE = {"price": None, "currency": None}
+PRICE, NO_PRICE = {"price": 990, "currency": "EUR"}, {"price": None, "currency": None}
 FRENCH = [f"+331990000{n:02}" for n in range(3)]
 
 
 async def test_plans_show_the_operators_settings(api: Api) -> None:
     assert (await api.call("GET", "/usage-plans")).body == {
         "data": [
-            {"id": "SMALL", "seconds": 90, "minutes": 1, "calls": 2, "days": 1} | NO_PRICE,
+            {"id": "SMALL", "seconds": 90, "minutes": 1, "calls": 2, "days": 1} | PRICE,
             {"id": "MEDIUM", "seconds": 300, "minutes": 5, "calls": 10, "days": 7} | NO_PRICE,
             {"id": "LARGE", "seconds": 3600, "minutes": 60, "calls": 100, "days": 30} | NO_PRICE,
         ]

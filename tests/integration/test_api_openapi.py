@@ -59,8 +59,8 @@ SCHEMA_NAMES = """
     Account AccountChange BlockedCaller BlockedCallerPage Booking BookingChange BookingExpired
     BookingExpiringSoon BookingGone BookingLowSeconds BookingNumberSwapped BookingPage BookingPatch CallEnded
     CallMissed CallStarted Callback CallbackAttempt CallbackDetail CallbackPage CallbackRequest CallbackState
-    CallbackTest CallerId Cdr CdrPage Clock ClockChange Country Direction Disposition Endpoint EndpointPage EventType
-    ExpiredCall Explanation FieldError Health Hours HungUpBy Language LimitedBy NewBlockedCaller NewBooking
+    CallbackTest CallerId Cdr CdrPage Clock ClockChange Cost Country Direction Disposition Endpoint EndpointPage
+    EventType ExpiredCall Explanation FieldError Health Hours HungUpBy Language LimitedBy NewBlockedCaller NewBooking
     NewPortalLink NewSimulatedCall NewTestEvent NewWebhookSecret NumberWish Numbers OpenApiDocument OpenTime
     Outcome Plan Plans PortalLink Problem Prompt Reason Redelivered Redelivery Scope Screening SimulatedCall
     Status Trace TraceEvent TraceState TraceStep TracedCallback Trouble Usage UsageLine UsagePlan WebhookSecret

@@ -53,6 +53,8 @@ async def test_the_statement_adds_up_to_the_ledger_by_day_and_booking(api: Api) 
     ledger = await api.storage.run(
         lambda tx: dict(tx.bookings._db.execute("SELECT id, seconds_settled FROM bookings").fetchall())
     )
+    assert [line["cost"] for line in found["data"]] == [[], [{"amount": 990, "currency": "EUR"}], [], []]
+    assert found["cost"] == [{"amount": 990, "currency": "EUR"}]
     for booking_id in (first["id"], second["id"]):
         lines = [line["seconds"] for line in found["data"] if line["bookingId"] == booking_id]
         assert sum(lines) == ledger[booking_id]
@@ -74,14 +76,20 @@ async def test_an_unanswered_call_counts_as_refused_if_a_rule_refused_it_and_as_
         assert counts(await usage(api)) == ((0, 0, 1, 0) if disposition in refused else (0, 1, 0, 0)), disposition
 
 
-async def test_a_flood_of_refused_calls_is_counted_and_a_statement_outlives_its_booking(api: Api) -> None:
+async def test_a_statement_outlives_its_booking_and_has_refused_calls_and_costs_without_any_call(api: Api) -> None:
     booking = await api.book()
     await api.call("PATCH", f"/bookings/{booking['id']}", {"paused": True})
     for number in range(25):
         await api.caller_rings(booking["service"], CallId(f"call-{number}"))
     api.clock.advance(1)
     await api.call("DELETE", f"/bookings/{booking['id']}")
-    assert counts(await usage(api)) == (0, 0, 25, 0)
+    await api.book(account=TESTED)
+    await api.call("PUT", f"/bookings/{(await api.book())['id']}", {"usagePlan": "SMALL"})
+    api.clock.advance(1)
+    found = await usage(api)
+    assert (counts(found), len(found["data"])) == ((0, 0, 25, 0), 2)
+    assert found["cost"] == [{"amount": 3 * 990, "currency": "EUR"}]
+    assert (await usage(api, account=TESTED))["cost"] == [{"amount": 990, "currency": "EUR"}]
 
 
 async def test_the_span_is_from_from_up_to_to_and_thirty_days_by_default(api: Api) -> None:

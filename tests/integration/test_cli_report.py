@@ -15,6 +15,15 @@ __all__ = ["filled"]
 # The calls of the fixture came in on 2026-03-01; retention must not be in the way.
 KEPT = {"cdr_retention": "P3650D"}
 LINES = [("acc_1", "+3225550000", 2, 1, 1), ("acc_2", "+3225550001", 4, 2, 2)]
+GRANTS = """
+INSERT INTO grants
+    (id, booking_id, usage_plan, seconds, calls, granted_at, account_id, service, price, currency)
+VALUES
+    ('grt_1', 'bkg_1', 'SMALL', 1, 1, 1772366400000, 'acc_1', '+3225550000', 990, 'EUR'),
+    ('grt_2', 'bkg_1', 'SMALL', 1, 1, 1772366400000, 'acc_1', '+3225550000', 1200, 'CHF'),
+    ('grt_3', 'bkg_1', 'SMALL', 1, 1, 1772366400000, 'acc_1', '+3225550000', 990, 'EUR')
+"""
+COSTS = {"acc_1": [{"amount": 1200, "currency": "CHF"}, {"amount": 1980, "currency": "EUR"}]}
 
 
 @pytest.fixture
@@ -24,11 +33,12 @@ def cli(filled: CliInProcess, tmp_path: Path) -> CliInProcess:
 
 
 def test_a_month_is_reported_in_every_form_with_the_same_sums(cli: CliInProcess) -> None:
+    cli.execute(GRANTS)
     expected = [
         dict(
             zip(
-                ("accountId", "account", "number", "calls", "answeredCalls", "seconds"),
-                (account, f"name of {account}", *rest),
+                ("accountId", "account", "number", "calls", "answeredCalls", "seconds", "cost"),
+                (account, f"name of {account}", *rest, COSTS.get(account, [])),
                 strict=True,
             )
         )
@@ -37,9 +47,13 @@ def test_a_month_is_reported_in_every_form_with_the_same_sums(cli: CliInProcess)
     assert cli.json("report", "--month", "2026-03", **KEPT) == expected
     done = cli("report", "--month", "2026-03", "--csv", **KEPT)
     assert list(csv.DictReader(done.stdout.splitlines())) == [
-        {name: str(value) for name, value in line.items()} for line in expected
+        {name: str(value) for name, value in line.items()} | {"cost": "12.00 CHF + 19.80 EUR" if line["cost"] else ""}
+        for line in expected
     ]
-    assert done.stderr == "rented-numbers: 6 calls, 3 of them answered, 3 seconds\n"
+    assert done.stderr == (
+        "rented-numbers: 6 calls, 3 of them answered, 3 seconds\n"
+        "rented-numbers: plans that were booked or renewed: 12.00 CHF + 19.80 EUR\n"
+    )
     table = cli("report", "--month", "2026-03", "--account", "name of acc_2", **KEPT).stdout
     assert "+3225550001" in table
     assert "acc_1" not in table

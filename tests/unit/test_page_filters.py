@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from markupsafe import Markup
 
-from api.web.frame.filters import cells, duration, instant, with_times
+from api.web.frame.filters import cells, duration, instant, money, with_times
 from engine.domain.wording import counted
 
 AT = "2026-03-01T12:00:00.250Z"
@@ -14,6 +14,8 @@ WRITTEN: list[tuple[Any, str]] = [
     (counted(0, "call"), "0 calls"),
     (counted(1, "call"), "1 call"),
     (counted(2, "key"), "2 keys"),
+    (money([]), ""),
+    (money([{"amount": 990, "currency": "EUR"}, {"amount": 3, "currency": "JPY"}]), "9.90 EUR + 3 JPY"),
     (counted(1, "discrepancy"), "1 discrepancy"),
     (counted(3, "discrepancy"), "3 discrepancies"),
     (duration(59), "0:59"),

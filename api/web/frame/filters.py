@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from engine.domain.money import Money, as_text
 from engine.domain.times import RFC3339
 from engine.domain.wording import counted
 
@@ -45,6 +46,11 @@ def duration(seconds: int | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def money(amounts: Sequence[Mapping[str, Any]]) -> str:
+    """Shows amounts of money, as the API answers them; nothing where there is none."""
+    return as_text(Money(each["amount"], each["currency"]) for each in amounts)
+
+
 def cells(row: str, columns: Sequence[str]) -> Markup:
     """Adds to each cell of a row the name of its column, which narrow screens show in front of the value.
 
@@ -61,5 +67,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "with_times": with_times,
     "duration": duration,
     "counted": counted,
+    "money": money,
     "cells": cells,
 }

@@ -16,6 +16,14 @@ INSERT INTO grants ({grants}) VALUES ({:grants});
 -- name: grant_by_id^
 SELECT {grants} FROM grants WHERE id = :id;
 
+-- name: charges_between
+-- What an account's grants of a span cost, by booking, number and currency.
+SELECT booking_id, service, currency, SUM(price) AS amount
+FROM grants
+WHERE account_id = :account_id AND price IS NOT NULL AND granted_at >= :since AND granted_at < :until
+GROUP BY booking_id, service, currency
+ORDER BY booking_id, service, currency;
+
 -- name: grants_of_booking
 SELECT {grants} FROM grants WHERE booking_id = :booking_id ORDER BY id DESC LIMIT :at_most;
 
