@@ -57,7 +57,7 @@ ENTRIES: dict[str, Entry] = {
     "bookings": Entry("tree", "bookings_app", "Bookings of all accounts."),
     "blocked-callers": Entry("blocked_callers", "app", "The callers whose calls a booking refuses."),
     "cdr": Entry("cdr", "app", "Call records."),
-    "report": Entry("report", "app", "Sum up the calls of a month, by account and rented number."),
+    "report": Entry("report", "app", "Sum up a month, by account and rented number."),
     "calls": Entry("calls", "app", "Calls of all accounts."),
     "trunks": Entry("trunks", "app", "The lines to the carriers."),
     "ledger": Entry("ledger", "app", "Proof that the credit of every booking adds up."),
