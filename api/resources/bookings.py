@@ -19,7 +19,7 @@ from api.schemas.fields import BOOKING_ID
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingPatch, BookingRequest, Renewal
 from engine.domain.errors import NotFound
-from engine.domain.ids import BookingId, CallId
+from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.numbers import E164
 from engine.domain.policy import BookingLimits
 from engine.storage.kept_answers import KeptAnswer
@@ -36,9 +36,19 @@ async def create(request: web.Request) -> web.Response:
     """Books a number."""
     deps = request.app[DEPENDENCIES]
     body = await read_body(request, NewBooking)
-    now = now_of(request)
-    wanted = BookingRequest(
-        request[ACCOUNT_ID],
+    now, wanted = now_of(request), wanted_booking(request[ACCOUNT_ID], body)
+
+    def book(tx: Transaction) -> KeptAnswer:
+        booking = bookings.book(tx, wanted, now, deps.policy)
+        return kept(BookingBody.of(booking, now, deps.policy), status=201, location=f"/bookings/{booking.id}")
+
+    return await answer_once(request, body, book)
+
+
+def wanted_booking(account_id: AccountId, body: NewBooking) -> BookingRequest:
+    """Returns what a body asks for."""
+    return BookingRequest(
+        account_id,
         E164(body.destination),
         body.usage_plan,
         body.callback,
@@ -57,12 +67,6 @@ async def create(request: web.Request) -> web.Response:
         body.reverse,
         body.greeting,
     )
-
-    def book(tx: Transaction) -> KeptAnswer:
-        booking = bookings.book(tx, wanted, now, deps.policy)
-        return kept(BookingBody.of(booking, now, deps.policy), status=201, location=f"/bookings/{booking.id}")
-
-    return await answer_once(request, body, book)
 
 
 async def index(request: web.Request) -> web.Response:
@@ -99,7 +103,7 @@ async def renew(request: web.Request) -> web.Response:
     booking_id = id_of(request)
     body = await read_body(request, BookingChange)
     now = now_of(request)
-    renewal = Renewal(body.usage_plan, **_changes(body))
+    renewal = Renewal(body.usage_plan, **changes_of(body))
 
     def add_plan(tx: Transaction) -> KeptAnswer:
         booking = bookings.renew(tx, request[ACCOUNT_ID], booking_id, renewal, now, deps.policy)
@@ -119,14 +123,14 @@ async def change(request: web.Request) -> web.Response:
 async def change_booking(request: web.Request, booking_id: BookingId, body: BookingPatchBody) -> BookingBody:
     """Changes a booking of the request's account without renewing it."""
     deps, now = request.app[DEPENDENCIES], now_of(request)
-    patch = BookingPatch(**_changes(body))
+    patch = BookingPatch(**changes_of(body))
     booking = await deps.run(bookings.change, request[ACCOUNT_ID], booking_id, patch, now, deps.policy)
     deps.renewed(booking_id)
     return BookingBody.of(booking, now, deps.policy)
 
 
-def _changes(body: BookingPatchBody) -> dict[str, Any]:
-    """The arguments of `BookingPatch`."""
+def changes_of(body: BookingPatchBody) -> dict[str, Any]:
+    """Returns the arguments of `BookingPatch`."""
     return {
         "destination": body.destination,
         "callback": body.callback,

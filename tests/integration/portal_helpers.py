@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 
@@ -37,6 +38,15 @@ CLOCK = SystemClock()
 TRUNKS = ("carrier-in", "carrier-tried", "carrier-out")
 SIP_CALL_ID = "call-id-of-the-carrier"
 FAILED_OVER = DialplanEnd("ANSWER", TRUNKS[2], (Attempt(TRUNKS[1], "CONGESTION", 503, 34),), "caller", 16)
+CALL_FIELDS = {
+    "language": "nl",
+    "screening": "press1",
+    "whisper": "yes",
+    "greeting": "yes",
+    "reverse": "yes",
+    "hours": "mon-fri 09:00-17:30\r\nsat 10:00-24:00",
+    "timeZone": "Europe/Brussels",
+}
 UNKNOWN = {
     "booking": "bkg_" + "0" * 32,
     "record": "cdr_" + "0" * 32,
@@ -126,9 +136,15 @@ async def act(
     """Sends an action as its page does, but for the changes of its header `Origin` and of its field `csrf`."""
     sent = {"Origin": portal.url, "csrf": csrf_token_of(secret, PEPPER)} | changes
     sent.pop(leave_out, None)
-    fields = {name: form[name] for name in action.fields} | ({"csrf": sent["csrf"]} if "csrf" in sent else {})
+    fields = fields_of(action, form) | ({"csrf": sent["csrf"]} if "csrf" in sent else {})
     headers = {"Origin": sent["Origin"]} if "Origin" in sent else {}
-    return await ask(portal, "POST", SITE.prefix + action.path, secret, fields, **headers)
+    path = action.path.replace("{id}", quote(form.get("id", "")))
+    return await ask(portal, "POST", SITE.prefix + path, secret, fields, **headers)
+
+
+def fields_of(action: Action, form: dict[str, str]) -> dict[str, str]:
+    """Returns those that the action takes."""
+    return {name: form[name] for name in (*action.fields, *(action.optional & form.keys()))}
 
 
 def form_for(action: Action, ids: dict[str, str], url: str = "https://receiver.example/calls") -> dict[str, str]:
@@ -144,8 +160,9 @@ def form_for(action: Action, ids: dict[str, str], url: str = "https://receiver.e
         "label": "",
         "destination": "+32470999999",
         "callback": "https://changed.example/calls",
-        "paused": "true",
+        "paused": "yes",
         "overlap": "none",
+        **CALL_FIELDS,
     }
 
 

@@ -9,16 +9,30 @@ import pytest
 
 from engine.bookings.lifecycle import BookingRequest, book
 from engine.domain.booking import Booking
+from engine.domain.hours import hours_from_text
 from engine.domain.ids import BookingId
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
+from engine.domain.times import DAY_MS, EpochMs
 from engine.domain.web_access import Role
-from tests.integration.api_helpers import CALLBACK, HIDDEN, OTHER_HIDDEN, POLICY
+from tests.integration.api_helpers import CALLBACK, HIDDEN, OTHER_HIDDEN, POLICY, START
 from tests.integration.web_helpers import Console, act_by_path, ask, data
 from tests.integration.web_server import Answer
 
 pytest_plugins = ["tests.integration.web_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+OFFICE = hours_from_text("Europe/Brussels", ["mon-fri 09:00-17:30", "sat 10:00-24:00"])
+OF_CALLS = {
+    "hours": "mon-fri 09:00-17:30\r\nsat 10:00-24:00",
+    "timeZone": "Europe/Brussels",
+    "language": "fr",
+    "screening": "press1",
+    "whisper": "yes",
+    "greeting": "yes",
+    "reverse": "yes",
+}
 
 
 async def new_booking(console: Console, destination: str = OTHER_HIDDEN, **changes: Any) -> Booking:
@@ -59,6 +73,13 @@ async def test_each_action_changes_what_it_says_and_is_logged(console: Console) 
         ("change", {"label": ""}, {"label": ""}, "BookingChanged"),
         ("change", {"metadata": "order=7\r\nby = me"}, {"metadata": {"order": "7", "by": "me"}}, "BookingChanged"),
         ("change", {"destination": HIDDEN, "refuseAnonymous": "yes"}, {"destination": HIDDEN}, "BookingChanged"),
+        (
+            "change",
+            OF_CALLS,
+            {"hours": OFFICE, "language": "fr", "screening": "press1", "reverse": True},
+            "BookingChanged",
+        ),
+        ("change", {"hours": "", "greeting": "no"}, {"hours": None, "greeting": False}, "BookingChanged"),
         ("renew", {"usagePlan": "LARGE"}, {"usage_plan": "LARGE"}, "BookingRenewed"),
     ]
     for word, form, changed, event in table:
@@ -70,6 +91,7 @@ async def test_each_action_changes_what_it_says_and_is_logged(console: Console) 
         assert after != before
         newest = console.log.newest(1)[0]
         assert (newest["SecurityEvent"], newest["Subject"], newest["AccountID"]) == (event, booking.id, "OPERATOR")
+    assert "has begun" in (await send(console, booking, "change", startTime="2030-01-01T00:00")).text
     limits = await send(console, booking, "change", maxCallSeconds="30", maxConcurrentCalls="2")
     assert limits.status == 200
     await send(console, booking, "change", maxCallSeconds="")
@@ -91,7 +113,9 @@ async def test_each_action_changes_what_it_says_and_is_logged(console: Console) 
 
 
 async def test_what_is_wrong_stands_beside_its_field_and_nothing_changes(console: Console) -> None:
-    booking = await new_booking(console, label="Call +3225551234", metadata={"tel": "+3225551234"})
+    later = EpochMs(START + 10 * DAY_MS)
+    notes = {"tel": "+3225551234"}
+    booking = await new_booking(console, label="Call +3225551234", metadata=notes, start_at=later)
     before, logged = await stored(console, booking), len(console.events())
     table: list[tuple[str, dict[str, str], str]] = [
         ("change", {"destination": "12"}, "destination"),
@@ -103,6 +127,10 @@ async def test_what_is_wrong_stands_beside_its_field_and_nothing_changes(console
         ("change", {"maxCallSeconds": "0"}, "maxCallSeconds"),
         ("change", {"callerId": "nobody"}, "callerId"),
         ("change", {"refuseAnonymous": "perhaps"}, "refuseAnonymous"),
+        ("change", {"hours": "mon 09:00-08:00", "timeZone": "UTC"}, "hours"),
+        ("change", {"hours": "mon 09:00-10:00", "timeZone": "Mars"}, "timeZone"),
+        ("change", {"screening": "press2"}, "screening"),
+        ("change", {"startTime": "2026-13-01T00:00"}, "startTime"),
         ("change", {"label": "Call +322•••••34"}, ""),
         ("renew", {"usagePlan": "HUGE"}, "usagePlan"),
         ("adjust", {"seconds": "1e3", "calls": "0", "reason": "x"}, "seconds"),
@@ -121,7 +149,8 @@ async def test_what_is_wrong_stands_beside_its_field_and_nothing_changes(console
             marked = re.findall(r'name="(\w+)"[^>]*aria-invalid="true"', answer.text)
             assert (marked, form) == ([field], form)
             assert re.search(r"<small id=\"e-console-bookings-[^>]*>[A-Z].+\.</small>", answer.text), answer.text
-    await send(console, booking, "change", metadata="tel=+322•••••34")  # as it was shown
+    shown = {"metadata": "tel=+322•••••34", "startTime": "2026-03-11T12:00", "timeZone": "Europe/Brussels"}
+    await send(console, booking, "change", **shown)  # as the page shows it, with the browser's time zone
     assert await stored(console, booking) == before
     assert len(console.events()) == logged
     assert await stored(console, booking) == before

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KINDS = ("text/html", "application/json")
 WITH_ID = [page for page in SITE.pages if page.placeholders]
-ABOUT_IDS = [action for action in SITE.actions if "id" in action.fields]
+ABOUT_IDS = [action for action in SITE.actions if "id" in action.fields | action.placeholders.keys()]
 FRAME = "https://www.customer.example"
 
 

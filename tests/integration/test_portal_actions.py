@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import pytest_asyncio
@@ -12,8 +13,8 @@ import pytest_asyncio
 from api.web.portal.keys import MAX_KEYS
 from engine.accounts.keys import create_key
 from engine.accounts.sign_in import csrf_token_of
-from engine.domain.policy import UsagePlan
-from engine.domain.times import DAY_MS, instant_from
+from engine.domain.policy import Policy, UsagePlan
+from engine.domain.times import DAY_MS, EpochMs, instant_from, rfc3339
 from tests.integration.api_helpers import PEPPER, POLICY
 from tests.integration.callback_receiver import Answer, CallbackReceiver
 from tests.integration.portal_helpers import (
@@ -24,11 +25,13 @@ from tests.integration.portal_helpers import (
     act,
     ask,
     everything_of,
+    fields_of,
     form_for,
     link_of,
     path_of,
     use,
 )
+from tests.integration.web_server import Answer as PageAnswer
 from tests.integration.web_server import clumsy_in
 
 pytest_plugins = ["tests.integration.portal_fixtures"]
@@ -41,6 +44,25 @@ async def receiver() -> AsyncIterator[CallbackReceiver]:
         yield receiver
 
 
+# What the fields of the forms mean to the API.
+CHANGED: dict[str, Any] = {
+    "destination": "+32470999999",
+    "callback": "https://changed.example/calls",
+    "language": "nl",
+    "screening": "press1",
+    "whisper": True,
+    "greeting": True,
+    "reverse": True,
+    "hours": {
+        "timeZone": "Europe/Brussels",
+        "open": [
+            {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "to": "17:30"},
+            {"days": ["sat"], "from": "10:00", "to": "24:00"},
+        ],
+    },
+}
+
+
 async def test_what_a_page_sends_is_carried_out_for_its_account(portal: Portal, receiver: CallbackReceiver) -> None:
     tenant = await portal.storage.run(a_tenant, "third-one", "+33612345678")
     opened = await portal.session(of=tenant)
@@ -49,9 +71,10 @@ async def test_what_a_page_sends_is_carried_out_for_its_account(portal: Portal, 
     async def carry_out(path: str, **changes: str) -> dict[str, Any]:
         [action] = [each for each in SITE.actions if each.path == path]
         form = {**form_for(action, tenant.ids, receiver.url), "csrf": csrf_token_of(opened.secret, PEPPER), **changes}
-        sent = {name: form[name] for name in (*action.fields, "csrf")}
+        sent = fields_of(action, form) | {"csrf": form["csrf"]}
         wanted = {"Accept": "application/json", "Origin": portal.url}
-        answer = await ask(portal, "POST", SITE.prefix + path, opened.secret, sent, **wanted)
+        url = SITE.prefix + path.replace("{id}", form["id"])
+        answer = await ask(portal, "POST", url, opened.secret, sent, **wanted)
         assert (answer.status, path) == (200, path), answer.text
         done[path] = json.loads(answer.text)
         return done[path]
@@ -70,14 +93,13 @@ async def test_what_a_page_sends_is_carried_out_for_its_account(portal: Portal, 
         swapped = (await carry_out("/bookings/swap-number"))["booking"]
     assert swapped == (await api(booking))[1] == before | {name: swapped[name] for name in swapped if "service" in name}
     assert swapped["service"] != before["service"]
-    await carry_out("/bookings/change")
-    changed = {name: (await api(booking))[1][name] for name in ("label", "destination", "callback", "paused")}
-    assert changed == {
-        "label": None,
-        "destination": "+32470999999",
-        "callback": "https://changed.example/calls",
-        "paused": True,
-    }
+    changed = (await carry_out("/bookings/{id}/change"))["booking"]
+    assert changed == (await api(booking))[1] == swapped | CHANGED | {"label": None, "paused": True}
+    for _ in range(2):
+        booked = (await carry_out("/book", label="Shop", country="BE"))["booking"]
+    assert (await api("/bookings"))[1]["data"] == [booked, changed]
+    assert {name: booked[name] for name in CHANGED} == CHANGED
+    assert (booked["label"], booked["usagePlan"], booked["startTime"]) == ("Shop", "SMALL", booked["createdAt"])
     sent = (await carry_out("/deliveries/test"))["callback"]
     assert (sent["state"], sent["test"], receiver.requests[-1].event_id) == ("DELIVERED", True, sent["id"])
     await carry_out("/deliveries/redeliver", id=sent["id"])
@@ -121,10 +143,16 @@ async def test_what_a_form_says_wrongly_is_refused(portal: Portal) -> None:
     before = await everything_of(portal, portal.ours)
     for path, changes in (
         ("/bookings/renew", {"usagePlan": "HUGE"}),
-        ("/bookings/change", {"destination": "+32"}),
-        ("/bookings/change", {"callback": "ftp://x.example"}),
-        ("/bookings/change", {"label": "\u202e"}),
-        ("/bookings/change", {"paused": "perhaps"}),
+        ("/bookings/{id}/change", {"destination": "+32"}),
+        ("/bookings/{id}/change", {"callback": "ftp://x.example"}),
+        ("/bookings/{id}/change", {"label": "\u202e"}),
+        ("/bookings/{id}/change", {"paused": "perhaps"}),
+        ("/bookings/{id}/change", {"startTime": "soon"}),
+        ("/book", {"destination": "+32"}),
+        ("/book", {"usagePlan": "HUGE"}),
+        ("/book", {"hours": "mon 9-17"}),
+        ("/book", {"timeZone": "Mars/Olympus"}),
+        ("/book", {"startTime": "2199-01-01T00:00"}),
         ("/bookings/cancel", {"sure": "no"}),
         ("/bookings/swap-number", {"sure": "no"}),
         ("/deliveries/test", {"url": "http://10.0.0.1/"}),
@@ -134,6 +162,64 @@ async def test_what_a_form_says_wrongly_is_refused(portal: Portal) -> None:
         answer = await act(portal, action, secret, form_for(action, portal.ours.ids) | changes)
         assert (answer.status, path, changes) == (422, path, changes)
     assert await everything_of(portal, portal.ours) == before
+
+
+async def test_fields_stay_as_they_are_and_what_is_wrong_stands_beside_its_field(portal: Portal) -> None:
+    tenant = await portal.storage.run(a_tenant, "plans-ahead", "+33612345682")
+    secret = (await portal.session(of=tenant)).secret
+    ways = {action.path: action for action in SITE.actions}
+    shown = form_for(ways["/book"], tenant.ids) | dict.fromkeys(("language", "hours", "timeZone", "label"), "")
+    start = EpochMs(CLOCK.now() + 40 * DAY_MS)
+
+    def minute(days: int) -> str:
+        return rfc3339(EpochMs(start + days * DAY_MS))[:16]
+
+    async def bookings() -> list[dict[str, Any]]:
+        page = await ask(portal, "GET", "/portal", secret, Accept="application/json")
+        found: list[dict[str, Any]] = json.loads(page.text)["data"]
+        return found
+
+    later = shown | {"startTime": minute(0), "key": "later", "screening": "none", "whisper": "no", "greeting": "no"}
+    made = await act(portal, ways["/book"], secret, later | {"label": "Later"})
+    assert (made.status, "Booked: the number is" in made.text) == (200, True), made.text
+    [booking, _] = await bookings()
+    assert booking["startTime"] == f"{minute(0)}:00.000Z"
+    path, change = f"/portal/bookings/{booking['id']}", ways["/bookings/{id}/change"]
+
+    async def texts() -> dict[str, str]:
+        page = json.loads((await ask(portal, "GET", path, secret, Accept="application/json")).text)
+        own = {name: page["booking"][name] or "" for name in ("label", "destination", "callback")}
+        return {**own, **{name: text for name, text in page["texts"].items() if name != "refuseAnonymous"}}
+
+    async def changed(**fields: str) -> PageAnswer:
+        return await act(portal, change, secret, {"id": booking["id"], **await texts(), **fields})
+
+    assert "Nothing to change" in (await changed()).text
+    assert "Nothing to change" in (await changed(timeZone="Europe/Brussels")).text, "the page fills it in"
+    assert (await changed(startTime=minute(2))).status == 200
+    [moved, _] = await bookings()
+    assert moved == booking | {"startTime": f"{minute(2)}:00.000Z", "endTime": moved["endTime"]}
+    assert (instant_from(moved["endTime"]) or 0) - (instant_from(booking["endTime"]) or 0) == 2 * DAY_MS
+    for fields, marked, said in (
+        ({"hours": "mon 17:00-09:00", "timeZone": "UTC"}, ["hours"], "the first before the second"),
+        ({"hours": "whenever"}, ["hours"], "is not like mon-fri 09:00-17:30."),
+        (
+            {"hours": "mon 09:00-17:00", "timeZone": "Mars"},
+            ["timeZone"],
+            "Is not a time zone, such as Europe/Brussels.",
+        ),
+        ({"startTime": "soon"}, ["startTime"], ""),
+        ({"startTime": minute(400)}, [], "A booking cannot begin more than 365 days from now."),
+        ({"destination": "+32"}, ["destination"], ""),
+    ):
+        answer = await changed(**fields)
+        assert (answer.status, re.findall(r'name="(\w+)"[^>]*aria-invalid="true"', answer.text)) == (422, marked)
+        assert said in answer.text
+    assert (await bookings())[0] == moved
+    with patch.object(Policy, "speaks", new=False), patch.object(Policy, "may_assert_callers", new=False):
+        assert (await changed(label="kept", reverse="yes")).status == 200, "it has reverse already"
+        refused = await changed(whisper="yes")
+        assert (refused.status, "has switched off what is spoken" in refused.text) == (422, True)
 
 
 async def test_the_url_to_test_is_one_that_takes_callbacks(portal: Portal, receiver: CallbackReceiver) -> None:

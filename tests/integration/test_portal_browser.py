@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Route
+from playwright.async_api import Page as Tab
 from standardwebhooks import Webhook
 
 from api.web.frame.site import Page
@@ -97,7 +98,7 @@ async def test_what_an_action_did_is_on_its_page_at_once(portal: Portal, browser
         await tab.get_by_text("Disabled since").wait_for(state="detached", timeout=at_once)
         await tab.goto(f"{portal.url}/portal/bookings/{tenant.booking.id}")
         await tab.get_by_text("Change", exact=True).first.click()
-        await tab.get_by_label("Hidden number").fill("+33612345999")
+        await tab.get_by_label("Hidden number", exact=True).fill("+33612345999")
         await tab.get_by_role("button", name="Change", exact=True).click()
         await tab.locator("#live").get_by_text("+33612345999").wait_for(timeout=at_once)
         await tab.get_by_text("Cancel for good").click()
@@ -106,6 +107,65 @@ async def test_what_an_action_did_is_on_its_page_at_once(portal: Portal, browser
         await tab.locator("#live").get_by_text("active").wait_for(state="detached", timeout=at_once)
         assert "Cancelled." in await tab.locator("#message").inner_text(), "and not that it cannot be found"
         assert watched.complaints == []
+
+
+async def press(tab: Tab, role: Literal["button", "checkbox"], name: str, key: str = "Enter") -> None:
+    await tab.get_by_role(role, name=name, exact=True).last.press(key)
+
+
+async def test_a_number_is_booked_and_its_hours_are_changed_by_keyboard_on_a_telephones_screen(
+    portal: Portal, browser: Browser
+) -> None:
+    tenant = await portal.storage.run(a_tenant, "books-here", "+33612345683")
+    secret = (await portal.session(of=tenant)).secret
+    async with signed_in_page(browser, SITE, portal.url, secret) as watched:
+        tab = watched.page
+        await tab.set_viewport_size({"width": 390, "height": 800})
+        await tab.goto(f"{portal.url}/portal")
+        await tab.get_by_text("Book a number", exact=True).press("Enter")
+        await tab.get_by_label("Callbacks go to").fill("https://books.example/calls")
+        await press(tab, "button", "Add a time")
+        assert await tab.evaluate("document.activeElement.type") == "checkbox", "the keyboard goes on in the new row"
+        assert await tab.get_by_label("Time zone of these times").input_value() != "", "the browser's"
+        for day in ("Mon", "Fri"):
+            await press(tab, "checkbox", day, "Space")
+        await tab.get_by_label("from", exact=True).fill("09:00")
+        await tab.get_by_label("to", exact=True).fill("00:00")
+        await check_refused(watched, "Hidden number", "+32", "Book")
+        await tab.get_by_label("Hidden number", exact=True).fill("+32470999998")
+        await tab.get_by_label("Hidden number", exact=True).press("Enter")
+        await tab.get_by_role("link", name="The booking of").press("Enter")
+        await tab.get_by_text("mon, fri 09:00\N{EN DASH}24:00").wait_for()
+        await tab.get_by_text("Change", exact=True).first.press("Enter")
+        await press(tab, "button", "Add a time")
+        await press(tab, "checkbox", "Sat", "Space")
+        await tab.get_by_label("from", exact=True).last.fill("12:00")
+        await check_refused(watched, "to", "", "Change")
+        await tab.get_by_label("to", exact=True).last.fill("13:30")
+        await tab.get_by_label("Language of what is spoken in calls").select_option("nl")
+        await press(tab, "button", "Change")
+        await tab.get_by_text("mon, fri 09:00\N{EN DASH}24:00; sat 12:00\N{EN DASH}13:30").wait_for()
+        await tab.get_by_text("Dutch").first.wait_for()
+        await tab.get_by_text("Change", exact=True).first.press("Enter")
+        for _ in range(2):
+            await press(tab, "button", "Remove")
+        await press(tab, "button", "Change")
+        await tab.locator("#live").get_by_text("Takes calls").wait_for(state="detached")
+        assert watched.complaints == []
+
+
+async def check_refused(watched: Watched, label: str, text: str, button: str) -> None:
+    """Sends a form with what is wrong in one of its fields, which then says so."""
+    tab = watched.page
+    wrong = tab.get_by_label(label, exact=True).last
+    await wrong.fill(text)
+    await press(tab, "button", button)
+    await tab.locator("[aria-invalid=true]").first.wait_for(state="attached")
+    assert await wrong.get_attribute("aria-invalid") == "true"
+    described = ((await wrong.get_attribute("aria-describedby")) or "").split()[0]
+    assert await tab.locator(f"#{described}").is_visible()
+    assert (await watched.off_screen(), await watched.violations()) == ([], [])
+    watched.complaints.clear()  # the browser notes the status 422
 
 
 def run(program: str, secret: str) -> str:

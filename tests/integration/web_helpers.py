@@ -156,7 +156,8 @@ def path_of(site: Site, entry: Page | Action) -> str:
 
 
 def _sent(action: Action) -> frozenset[str]:
-    return action.fields | (action.optional & FIELDS.keys())
+    # A booking's hours are no number, as those of a secret are.
+    return action.fields | (action.optional & FIELDS.keys() - {"hours"})
 
 
 WAYS = [

@@ -7,11 +7,13 @@ from typing import Any
 
 from api.http.parsing import checked_body
 from api.http.problems import ProblemError, pointer_to
+from api.resources.bookings import changes_of
 from api.schemas.bookings import BookingChange, BookingPatchBody
 from api.schemas.common import FieldError
 from api.schemas.operator_rows import booking_record
-from api.web.console.bookings import bookings_pages, metadata_text, seen_booking
+from api.web.console.bookings import bookings_pages, form_texts, metadata_text, seen_booking
 from api.web.console.confirming import check_sure
+from api.web.frame.booking_form import CALL_FIELDS, TRUTH, body_of, changed_texts
 from api.web.frame.site import Action, Outcome, Visit
 from engine.bookings import lifecycle
 from engine.bookings.adjustments import Adjustment
@@ -20,16 +22,15 @@ from engine.bookings.swapping import swap_number
 from engine.control.requests import EndCalls
 from engine.domain.errors import InvalidInput
 from engine.domain.masking import HIDDEN
-from engine.domain.numbers import E164
 from engine.domain.times import rfc3339
 from engine.domain.web_access import Role
 from engine.runtime.ids import new_id
 from engine.storage.console_reads import SeenBooking
 
 LIMITS = ("maxConcurrentCalls", "maxCallsPerCallerPerHour", "maxCallSeconds")
-FLAGS = ("refuseAnonymous", "reverse")
-CHANGED = frozenset({"destination", "callback", "label", "metadata", "callerId", *FLAGS, *LIMITS})
-TRUTH = {"yes": True, "no": False}
+CHANGED = frozenset(
+    {"destination", "callback", "label", "metadata", "callerId", "refuseAnonymous", *LIMITS, *CALL_FIELDS}
+)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,10}")
 
 
@@ -70,17 +71,7 @@ async def change(visit: Visit, form: Mapping[str, str]) -> Outcome:
     """Changes the fields that differ from what the page showed, where texts are masked."""
     seen = await seen_booking(visit)
     body = checked_body(visit.request, BookingPatchBody, _changed(form, _shown(seen, visit)))
-    patch = BookingPatch(
-        destination=None if body.destination is None else E164(body.destination),
-        callback=body.callback,
-        limits=body.limits_sent(),
-        caller_id=body.caller_id,
-        refuse_anonymous=body.refuse_anonymous,
-        reverse=body.reverse,
-        label=body.label_sent(),
-        metadata=body.metadata,
-    )
-    return await _change(visit, seen, patch, "Changed.")
+    return await _change(visit, seen, BookingPatch(**changes_of(body)), "Changed.")
 
 
 async def pause(visit: Visit, form: Mapping[str, str]) -> Outcome:
@@ -152,36 +143,28 @@ def _shown(seen: SeenBooking, visit: Visit) -> dict[str, str]:
     """Returns the fields of the form as the page shows them."""
     record = booking_record(seen.owned, seen.now(visit.now), visit.deps.policy)
     shown = {name: "" if record.get(name) is None else str(record[name]) for name in CHANGED}
-    return shown | {
-        "destination": "",
-        "metadata": metadata_text(record["metadata"]),
-        **{flag: "yes" if record[flag] else "no" for flag in FLAGS},
-    }
+    return shown | form_texts(seen, visit) | {"destination": "", "metadata": metadata_text(record["metadata"])}
 
 
 def _changed(form: Mapping[str, str], shown: Mapping[str, str]) -> dict[str, Any]:
     """Returns the body of the change. Raises ProblemError for a text that still has a mask."""
-    sent = {name: value.strip().replace("\r\n", "\n") for name, value in form.items()}
-    sent = {name: value for name, value in sent.items() if value != shown[name]}
+    sent = changed_texts(form, shown)
     masked = [name for name, value in sent.items() if HIDDEN in value]
     if masked:
         message = "has a masked number in it: write the number out, or leave the field as it was"
         errors = tuple(FieldError(field=name, message=message, pointer=pointer_to((name,))) for name in masked)
         raise ProblemError("invalid_request", "See `errors` for everything that is wrong with the body.", errors)
-    return {name: _value_of(name, value) for name, value in sent.items()}
+    own = {name: _value_of(name, sent[name]) for name in sent.keys() & {"metadata", *LIMITS}}
+    return body_of(sent, shown) | own
 
 
 def _value_of(name: str, text: str) -> Any:  # noqa: ANN401  a JSON value
     """Returns the JSON value that a field's text stands for, or else the text, which the body then refuses."""
     if name in LIMITS:
         return None if not text else int(text) if text.isdecimal() and len(text) < 10 else text
-    if name in FLAGS:
-        return TRUTH.get(text, text)
-    if name == "metadata":
-        pairs = [line.partition("=") for line in text.split("\n") if line.strip()]
-        is_readable = all(sign for _, sign, _ in pairs)
-        return {key.strip(): value.strip() for key, _, value in pairs} if is_readable else text
-    return text or None
+    pairs = [line.partition("=") for line in text.split("\n") if line.strip()]
+    is_readable = all(sign for _, sign, _ in pairs)
+    return {key.strip(): value.strip() for key, _, value in pairs} if is_readable else text
 
 
 def _whole(form: Mapping[str, str], name: str) -> int:

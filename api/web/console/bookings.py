@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.http.parsing import unacceptable
+from api.schemas.bookings import BookingBody
 from api.schemas.fields import BOOKING_ID
 from api.schemas.operator_rows import booking_record, booking_row, grant_row
 from api.web.console.calls import record_row
 from api.web.console.lists import BEFORE, PAGE, number_of, page_of, place_of, text_of, typed, wrong_number
+from api.web.frame.booking_form import call_choices, texts_of
 from api.web.frame.sandbox_clock import sandbox_data
 from api.web.frame.site import Page, Visit
 from engine.cdr.listing import record_page
@@ -111,7 +113,16 @@ async def load_one(visit: Visit) -> Mapping[str, Any]:
         "metadata": metadata_text(record["metadata"]),
         "plans": [(plan.value, plan.value.lower()) for plan in UsagePlan],
         "callerIds": [(shown, text) for shown, text in CALLER_IDS.items()],
+        "texts": form_texts(seen, visit),
+        "hasBegun": booking.begins_at <= seen.now(visit.now),
+        **call_choices(),
     }
+
+
+def form_texts(seen: SeenBooking, visit: Visit) -> dict[str, str]:
+    """Returns the texts of the fields about calls."""
+    body = BookingBody.of(seen.owned.booking, seen.now(visit.now), visit.deps.policy)
+    return texts_of(body.model_dump(mode="json"))
 
 
 def metadata_text(metadata: Mapping[str, str]) -> str:

@@ -24,6 +24,7 @@ FILES = {
     "htmx.js": ("vendor/htmx/htmx.min.js", "vendor/htmx/hx-sse.min.js"),
     "pages.css": ("static/pages.css",),
     "pages.js": ("static/pages.js",),
+    "hours.js": ("static/hours.js",),
     "chart.js": ("static/chart.js",),
     "icon.svg": ("static/icon.svg",),
 }

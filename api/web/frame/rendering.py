@@ -33,6 +33,7 @@ from engine.domain.web_access import Role
 
 PROGRAM = "rented-numbers"
 JSON = "application/json"
+INVALID_FORM = "The form is not valid"
 # How the command line's complaints about an option begin.
 _OPTION = re.compile(r"--([a-z-]+):? ")
 
@@ -170,7 +171,8 @@ def refused_by(error: Exception) -> PageRefused:
             problem = problem_of(error)
             kind = PROBLEMS[problem.code]
             errors = {each.field: _sentence(each.message) for each in problem.errors if each.field}
-            return PageRefused(kind.status, kind.title, problem.detail, errors)
+            title = INVALID_FORM if problem.code == "invalid_request" else kind.title
+            return PageRefused(kind.status, title, problem.detail, errors)
 
 
 def _refused_input(error: InvalidInput) -> PageRefused:
@@ -180,7 +182,7 @@ def _refused_input(error: InvalidInput) -> PageRefused:
         to_camel(option[1].replace("-", "_")): _sentence(problem[option.end() :]) for option, problem in found if option
     }
     others = [_sentence(problem) for option, problem in found if not option]
-    return PageRefused(422, "The form is not valid", " ".join(others) or "See the marked fields.", errors)
+    return PageRefused(422, INVALID_FORM, " ".join(others) or "See the marked fields.", errors)
 
 
 def _sentence(text: str) -> str:

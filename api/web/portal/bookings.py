@@ -12,17 +12,20 @@ from api.http.parsing import checked_body
 from api.resources import bookings as resource
 from api.resources.booking_pictures import qr_code
 from api.resources.catalogue import PlanBody
-from api.schemas.bookings import BookingBody, BookingChange, BookingPatchBody
+from api.schemas.bookings import BookingBody, BookingChange, BookingPatchBody, NewBooking
 from api.schemas.fields import BOOKING_ID
+from api.web.frame.booking_form import CALL_FIELDS, body_of, call_choices, changed_texts, texts_of
 from api.web.frame.protection import PageRefused
 from api.web.frame.site import Action, Outcome, Page, Visit
 from api.web.portal.entry import account_of, answer_of, id_of
 from engine.accounts.idempotency import KeyedRequest, once
-from engine.bookings.lifecycle import Renewal, renew
+from engine.bookings.lifecycle import Renewal, book, renew
 from engine.bookings.swapping import swap_number
 from engine.domain.ids import BookingId
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
+from engine.domain.screening import Screening
+from engine.domain.times import rfc3339
 from engine.domain.web_access import Role
 from engine.runtime.ids import new_id
 from engine.storage.kept_answers import KeptAnswer
@@ -32,9 +35,15 @@ PATH = "/bookings"
 ONE = f"{PATH}/{{id}}"
 ID = {"id": BOOKING_ID}
 REFRESH_SECONDS = 10
-# What a page may change; the API can change more.
-CHANGED = ("label", "destination", "callback", "paused")
-TRUTH = {"true": True, "false": False}
+# What the forms may say; the API takes more.
+OWN_FIELDS = frozenset({"label", "destination", "callback"})
+CHANGED = OWN_FIELDS | CALL_FIELDS | {"paused"}
+# What the form of a new booking shows before anything is filled in.
+NEW_BOOKING: Mapping[str, str] = {
+    **dict.fromkeys(OWN_FIELDS | CALL_FIELDS | {"country"}, ""),
+    **dict.fromkeys(("whisper", "greeting", "reverse"), "no"),
+    "screening": Screening.NONE,
+}
 
 
 def booking_pages() -> tuple[Page, ...]:
@@ -78,30 +87,43 @@ def booking_pages() -> tuple[Page, ...]:
 
 def booking_actions() -> tuple[Action, ...]:
     """Returns what can be done to a booking."""
-    full, changed = Role.CUSTOMER, frozenset({"id", *CHANGED})
+    full, [listed, one, _] = Role.CUSTOMER, booking_pages()
     renewed, sure = frozenset({"id", "usagePlan", "key"}), frozenset({"id", "sure"})
-    swapped = sure | {"key"}
+    swapped, booked = sure | {"key"}, {"destination", "callback", "usagePlan", "key"}
     return (
+        listed.action("book", "Book", "BookingCreated", full, book_number, booked, optional=NEW_BOOKING),
+        one.action("change", "Change", "BookingChanged", full, change_booking, optional=CHANGED),
         Action(f"{PATH}/renew", "Renew", "BookingRenewed", full, renew_booking, renewed),
         Action(f"{PATH}/swap-number", "Swap", "BookingNumberSwapped", full, swap_booking_number, swapped),
-        Action(f"{PATH}/change", "Change", "BookingChanged", full, change_booking, changed),
         Action(f"{PATH}/cancel", "Cancel", "BookingDeleted", full, cancel_booking, sure),
     )
 
 
 async def load_list(visit: Visit) -> Mapping[str, Any]:
-    """Returns a page of bookings, as `GET /bookings` answers it."""
-    return await answer_of(visit, resource.index)
+    """Returns a page of bookings, as `GET /bookings` answers it, and what a new one may choose."""
+    language = visit.deps.policy.language
+    return {**await answer_of(visit, resource.index), **_choices(visit), "texts": {**NEW_BOOKING, "language": language}}
 
 
 async def load_one(visit: Visit) -> Mapping[str, Any]:
-    """Returns a booking, as `GET /bookings/{id}` answers it, and the plans."""
+    """Returns a booking, as `GET /bookings/{id}` answers it, and what can be chosen for it."""
+    booking = await answer_of(visit, resource.show)
+    return {
+        "booking": booking,
+        "texts": texts_of(booking),
+        "hasBegun": booking["startTime"] <= rfc3339(now_of(visit.request)),
+        **_choices(visit),
+    }
+
+
+def _choices(visit: Visit) -> dict[str, Any]:
+    """Returns the plans, what else forms may choose, and a key with which a form is carried out once."""
     plans = visit.deps.policy.plans
     return {
-        "booking": await answer_of(visit, resource.show),
         "plans": [PlanBody.of(plan, plans[plan]).model_dump(mode="json") for plan in UsagePlan],
         "prices": {plan: str(gives.price) for plan, gives in plans.items() if gives.price is not None},
         "key": new_id("req"),
+        **call_choices(),
     }
 
 
@@ -110,6 +132,21 @@ async def load_print(visit: Visit) -> Mapping[str, Any]:
     booking = await answer_of(visit, resource.show)
     picture = base64.b64encode(qr_code(E164(booking["service"]), "svg")).decode()
     return {"booking": booking, "picture": f"data:image/svg+xml;base64,{picture}"}
+
+
+async def book_number(visit: Visit, form: Mapping[str, str]) -> Outcome:
+    """Books a number. A form that is sent twice books one."""
+    sent = {name: text for name, text in changed_texts(form, dict.fromkeys(form, "")).items() if name != "key"}
+    texts = {**NEW_BOOKING, "language": visit.deps.policy.language}
+    body = checked_body(visit.request, NewBooking, body_of(sent, texts))
+    wanted = resource.wanted_booking(account_of(visit), body)
+    policy, now = visit.deps.policy, now_of(visit.request)
+
+    def book_it(tx: Transaction) -> KeptAnswer:
+        return kept(BookingBody.of(book(tx, wanted, now, policy), now, policy), status=201)
+
+    shown = await _once(visit, form, f"book {body.model_dump_json()}", book_it)
+    return Outcome(f"Booked: the number is {shown['service']}.", {"booking": shown}, subject=shown["id"])
 
 
 async def renew_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
@@ -152,12 +189,13 @@ async def _once(
 
 
 async def change_booking(visit: Visit, form: Mapping[str, str]) -> Outcome:
-    """Changes the fields of the form. An empty label removes the label."""
-    if form["paused"] not in TRUTH:
-        raise PageRefused(422, "The form is not valid", "`paused` is true or false.")
-    sent = {name: form[name] for name in CHANGED} | {"label": form["label"] or None, "paused": TRUTH[form["paused"]]}
-    body = checked_body(visit.request, BookingPatchBody, sent)
-    booking_id = BookingId(id_of(form, BOOKING_ID, "booking"))
+    """Changes the fields that differ from what the page showed. An empty label removes the label."""
+    booking = await answer_of(visit, resource.show)
+    shown = texts_of(booking) | {name: booking[name] or "" for name in OWN_FIELDS}
+    body = checked_body(visit.request, BookingPatchBody, body_of(changed_texts(form, shown), shown))
+    if not body.model_fields_set:
+        raise PageRefused(422, "Nothing to change", "The booking is like that already.")
+    booking_id = BookingId(booking["id"])
     changed = await resource.change_booking(visit.request, booking_id, body)
     return Outcome("Changed.", {"booking": changed.model_dump(mode="json")}, subject=booking_id)
 

@@ -36,10 +36,11 @@ async def enter(visit: Visit) -> None:
         ProblemError: The account is suspended, or has used up its quota.
     """
     request, account_id = visit.request, visit.session.account_id
+    if ACCOUNT in request:  # by the action whose answer this page is
+        return
     account = await visit.services.reads.portal_account(account_id) if account_id else None
     if account is None:
         raise not_signed_in()
-    request[ACCOUNT] = account
     request[ACCOUNT_ID] = account.id
     request[OWN_QUOTA] = account.requests_per_minute
     request[IS_SUSPENDED] = account.is_suspended
@@ -48,6 +49,7 @@ async def enter(visit: Visit) -> None:
     count_request(request)
     if account.is_suspended:
         raise account_suspended()
+    request[ACCOUNT] = account
 
 
 def of_account(page: Page) -> Page:
