@@ -20,11 +20,12 @@ from pathlib import Path
 
 import structlog
 
+from engine.runtime.clock import Clock
 from engine.runtime.ids import new_id
 from engine.runtime.periodic import wait_for
 from engine.storage.errors import StorageError
 from engine.storage.interface import Storage
-from engine.storage.keepers import SOLE_KEEPER, Keeper, Kept
+from engine.storage.keepers import SOLE_KEEPER, Keeper, Kept, SignOfLife
 from engine.storage.transaction import Transaction
 
 log = structlog.get_logger(__name__)
@@ -79,11 +80,14 @@ class SharedKeepership(Keepership):
     Args:
         storage: The database.
         keeper: This engine and its Asterisk.
+        clock: Tells people when the engine has beaten. Nothing is decided by it.
     """
 
-    def __init__(self, storage: Storage, keeper: Keeper) -> None:
+    def __init__(self, storage: Storage, keeper: Keeper, clock: Clock) -> None:
         self._storage = storage
         self._keeper = keeper
+        self._clock = clock
+        self._lost: set[str] = set()
         self._seen: dict[str, _Seen] = {}
         # Since when all rows are watched without a failure of the database; None if they are not.
         self._watching_since: float | None = None
@@ -111,7 +115,13 @@ class SharedKeepership(Keepership):
         if self._watching_since is None or now - self._watching_since < LOST_SECONDS:
             return []  # a keeper that lives may not have been seen yet
         living = {name for name, seen in self._seen.items() if now - seen.since < LOST_SECONDS}
-        return sorted(await self._storage.run(_asterisks_with_calls) - living - {self._keeper.asterisk, ""})
+        lost = await self._storage.run(_asterisks_with_calls) - living - {self._keeper.asterisk, ""}
+        for name in sorted(lost - self._lost):
+            log.warning("asterisk_silent", asterisk=name, fix=f"if it is off: rented-numbers asterisks forget {name}")
+        for name in sorted(self._lost - lost):
+            log.info("asterisk_not_silent", asterisk=name)
+        self._lost = lost
+        return sorted(lost)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Beats, or watches the keeper's beat, until `stop` is set."""
@@ -129,7 +139,8 @@ class SharedKeepership(Keepership):
     async def ask(self) -> None:
         """Beats, or takes the Asterisk if it may be taken. Raises StorageError."""
         began, silent = boot_seconds(), self._silent()
-        rows = await self._storage.run(keep, self._keeper, silent)
+        sign = SignOfLife(self._clock.now(), socket.gethostname(), "")
+        rows = await self._storage.run(keep, self._keeper, sign, silent)
         now = boot_seconds()
         if self._watching_since is None:
             self._watching_since = now
@@ -157,12 +168,13 @@ class SharedKeepership(Keepership):
         return seen.row if seen is not None and boot_seconds() - seen.since >= TAKE_OVER_SECONDS else None
 
 
-def keep(tx: Transaction, keeper: Keeper, silent: Kept | None) -> list[Kept]:
+def keep(tx: Transaction, keeper: Keeper, sign: SignOfLife, silent: Kept | None) -> list[Kept]:
     """Beats, or takes an Asterisk that nobody keeps any more.
 
     Args:
         tx: The transaction.
         keeper: The engine, and the Asterisk that it keeps or wants to keep.
+        sign: What it writes with its beat.
         silent: The row of a keeper that has not beaten for too long: its Asterisk may be taken if the row is the same.
 
     Returns:
@@ -170,9 +182,9 @@ def keep(tx: Transaction, keeper: Keeper, silent: Kept | None) -> list[Kept]:
     """
     own = next((row for row in tx.keepers.all() if row.asterisk == keeper.asterisk), None)
     if own is not None and own.engine == keeper.engine:
-        tx.keepers.beat(keeper)
+        tx.keepers.beat(keeper, sign)
     elif own is None or not own.engine or own == silent or _home_of(own.engine) == _home_of(keeper.engine):
-        tx.keepers.take(keeper, own)
+        tx.keepers.take(keeper, own, sign)
         tx.calls.adopt(keeper.asterisk)
     return tx.keepers.all()
 

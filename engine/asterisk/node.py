@@ -61,7 +61,7 @@ class Node:
 
 def shared_node(storage: Storage, clock: Clock, keeper: Keeper) -> Node:
     """Returns the node of an engine that may not be the only one on its database."""
-    keepership = SharedKeepership(storage, keeper)
+    keepership = SharedKeepership(storage, keeper, clock)
     return Node(keepership, SharedElsewhere(storage, clock, keepership))
 
 

@@ -163,8 +163,25 @@ def settle_overdue(tx: Transaction, at: Timestamp, policy: Policy, limit: int, a
     return settled
 
 
-def _known_seconds(call: Call) -> int:
+def settle_calls_of(
+    tx: Transaction, asterisk: str, off_ticks: BootMs, now: EpochMs, policy: Policy, limit: int
+) -> list[Settlement]:
+    """Settles up to `limit` calls of an Asterisk that is off, as somebody knows.
+
+    An answered call is charged until `off_ticks`, or until it was last seen up if that is later: at least one second,
+    and never more than its lease. A call that only rang is free.
+    """
+    settled = []
+    for call_id in sorted(call.call_id for call in tx.calls.up_in(asterisk, limit)):
+        called = called_by(tx, call_id)
+        if called.call.ended_at is None:
+            outcome = CallOutcome(Disposition.LOST, _known_seconds(called.call, off_ticks), LOST)
+            settled.append(settle(tx, called, outcome, now, policy))
+    return settled
+
+
+def _known_seconds(call: Call, off_ticks: BootMs | None = None) -> int:
     if call.answered is None:
         return 0
-    known_ms = (call.seen_ticks or call.answered.boot_ms) - call.answered.boot_ms
-    return max(1, seconds_charged(known_ms, call.seconds_leased))
+    last_ticks = max(call.seen_ticks or call.answered.boot_ms, off_ticks or 0)
+    return max(1, seconds_charged(last_ticks - call.answered.boot_ms, call.seconds_leased))

@@ -19,14 +19,14 @@ from engine.callbacks import redelivery
 from engine.cli.completion import complete_services
 from engine.cli.database import run_command
 from engine.cli.given_numbers import booking_named
-from engine.cli.options import DEMO_PROFILE, AccountOption
+from engine.cli.options import DEMO_PROFILE, AccountOption, instant_given
 from engine.cli.output import Json, complain, console, show, show_one
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput, NotFound, RentedNumbersError, TooManyRedeliveries
 from engine.domain.ids import AccountId, BookingId
 from engine.domain.masking import masked_text
 from engine.domain.retry import CallbackState
-from engine.domain.times import NO_INSTANT, EpochMs, instant_from
+from engine.domain.times import EpochMs
 from engine.domain.wording import counted
 from engine.local.doctor_checks import is_running
 from engine.runtime.clock import SystemClock
@@ -171,7 +171,7 @@ def redeliver(
         )
         show_one(callback_row(record), as_json=as_json)
         return
-    first, end = _instant(since), _instant(until) if until else LATEST
+    first, end = instant_given(since), instant_given(until) if until else LATEST
     if first > end:
         raise InvalidInput(["--from must not be later than --to"])
     show_one({"redelivered": _redeliver_all(account, state, first, end)}, as_json=as_json)
@@ -246,10 +246,3 @@ def _owner_of(tx: Transaction, callback_id: str) -> AccountId:
     if owner is None:
         raise NotFound("there is no such callback")
     return owner
-
-
-def _instant(text: str) -> EpochMs:
-    instant = instant_from(text)
-    if instant is None:
-        raise InvalidInput([f"{text!r} {NO_INSTANT}"])
-    return instant

@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 from engine.cli.completion import complete_accounts, complete_services
+from engine.domain.errors import InvalidInput
 from engine.domain.policy import UsagePlan
+from engine.domain.times import NO_INSTANT, EpochMs, instant_from
 
 # `make run` sets this; commands that check a callback URL read it.
 DEMO_PROFILE = "RENTED_NUMBERS_PROFILE=demo"
@@ -35,3 +37,11 @@ BookingFilter = Annotated[
 ]
 PlanOption = Annotated[UsagePlan, typer.Option(case_sensitive=False, help="The usage plan.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+
+
+def instant_given(text: str) -> EpochMs:
+    """Returns the instant that an option names. Raises InvalidInput."""
+    instant = instant_from(text)
+    if instant is None:
+        raise InvalidInput([f"{text!r} {NO_INSTANT}"])
+    return instant

@@ -59,6 +59,7 @@ ENTRIES: dict[str, Entry] = {
     "cdr": Entry("cdr", "app", "Call records."),
     "report": Entry("report", "app", "Sum up a month, by account and rented number."),
     "calls": Entry("calls", "app", "Calls of all accounts."),
+    "asterisks": Entry("asterisks", "app", "The Asterisks of several engines on PostgreSQL."),
     "trunks": Entry("trunks", "app", "The lines to the carriers."),
     "ledger": Entry("ledger", "app", "Proof that the credit of every booking adds up."),
     "callbacks": Entry("callbacks", "app", "Callbacks to customers: their deliveries and their receivers."),

@@ -7,13 +7,16 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from engine.asterisk.silent_asterisks import silent_since
 from engine.bookings.pool_forecast import pool_forecasts
 from engine.domain.dispositions import Disposition
 from engine.domain.operator_warnings import (
     OperatorWarning,
     PoolLeft,
+    SilentAsterisk,
     TriedEndpoint,
     WarningKind,
+    asterisk_warnings,
     call_warnings,
     callback_warnings,
     pool_warnings,
@@ -68,10 +71,21 @@ async def _ended(reads: OperatorReads, until: EpochMs) -> Mapping[Disposition, i
     return await reads.dispositions(Span(EpochMs(until - HOUR_MS), until), COUNTED_CALLS)
 
 
+async def find_asterisks(reads: OperatorReads, now: EpochMs, _: int) -> list[OperatorWarning]:
+    """Returns the Asterisks that have calls, but no engine. Raises StorageError."""
+    since = silent_since(now)
+    return asterisk_warnings(
+        SilentAsterisk(each.asterisk, each.host or None, each.beaten_at or None, each.calls, each.seconds)
+        for each in await reads.asterisks()
+        if each.calls and each.is_silent(since)
+    )
+
+
 FINDERS: Mapping[WarningKind, Callable[[OperatorReads, EpochMs, int], Awaitable[list[OperatorWarning]]]] = {
     WarningKind.POOL: find_pool,
     WarningKind.CALLBACKS: find_callbacks,
     WarningKind.CALLS: find_calls,
+    WarningKind.ASTERISKS: find_asterisks,
 }
 
 

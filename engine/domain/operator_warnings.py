@@ -1,4 +1,4 @@
-"""What the operator should look at: a pool that runs out, a host that takes no callbacks, calls that fail.
+"""What the operator should look at: an empty pool, a host that takes no callbacks, calls that fail, a silent Asterisk.
 
 Each rule is simple and has a least amount, so that a few events are no warning.
 """
@@ -38,6 +38,7 @@ class WarningKind(StrEnum):
     POOL = "pool"
     CALLBACKS = "callbacks"
     CALLS = "calls"
+    ASTERISKS = "asterisks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,39 @@ def call_warnings(last_hour: Mapping[Disposition, int], usual: Mapping[Dispositi
     what = f"{failed} of {calls} calls within an hour did not get through; {usually}"
     fix = "`rented-numbers trunks list` shows the trunks, `cdr list` how calls ended and over which trunk"
     return [OperatorWarning(WarningKind.CALLS, "", what, fix)]
+
+
+class SilentAsterisk(NamedTuple):
+    """An Asterisk that has calls, but no engine.
+
+    Attributes:
+        name: Its name.
+        host: The machine of its last engine; None if it is not known.
+        since: When that was last heard of; None if it is not known.
+        calls: Its calls that are up.
+        seconds: The seconds that they have leased.
+    """
+
+    name: str
+    host: str | None
+    since: EpochMs | None
+    calls: int
+    seconds: int
+
+
+def asterisk_warnings(silent: Iterable[SilentAsterisk]) -> list[OperatorWarning]:
+    """Returns a warning for each Asterisk that has calls, but no engine."""
+    return [
+        OperatorWarning(
+            WarningKind.ASTERISKS,
+            each.name,
+            f"no engine of it{f' on {each.host}' if each.host else ''} was heard of"
+            f"{f' since {rfc3339(each.since)}' if each.since else ''}; its {counted(each.calls, 'call')} hold"
+            f" {counted(each.seconds, 'second')} until their leases are over",
+            "start its engine again; or if the machine is off, `rented-numbers asterisks forget` settles its calls",
+        )
+        for each in silent
+    ]
 
 
 def _counted(ended: Mapping[Disposition, int]) -> tuple[int, int]:

@@ -20,7 +20,9 @@ def warnings(settings: Settings) -> Iterator[Finding]:
     for each in found:
         yield Finding(f"{PART}: {each.kind} {each.subject}".rstrip(), Verdict.WARNING, each.what, each.fix)
     if not found:
-        yield Finding(PART, Verdict.OK, "no pool runs out, callbacks arrive, and calls get through as usual")
+        yield Finding(
+            PART, Verdict.OK, "no pool runs out, callbacks arrive, calls get through as usual, no Asterisk is silent"
+        )
 
 
 async def _find(settings: Settings) -> list[OperatorWarning]:

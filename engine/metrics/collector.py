@@ -138,6 +138,9 @@ def figure_families(figures: DatabaseFigures) -> Iterator[Metric]:
         yield gauge("live_calls", "Calls that are up. Each holds one lease.", calls, ("state",))
         seconds = {("ringing",): live.ringing_seconds, ("talking",): live.talking_seconds}
         yield gauge("leased_seconds", "Seconds that live calls have leased.", seconds, ("state",))
+    if silent := figures.silent:
+        yield gauge("silent_asterisks", "Asterisks that have calls, but no engine.", {(): silent.asterisks})
+        yield gauge("silent_leased_seconds", "Seconds that their calls have leased.", {(): silent.seconds})
     if figures.pool is not None:
         numbers = {(country or NO_COUNTRY, state.lower()): count for (country, state), count in figures.pool.items()}
         # A country without free numbers has a 0: an alert cannot see what is absent.

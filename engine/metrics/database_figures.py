@@ -8,10 +8,11 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from engine.asterisk.silent_asterisks import silent_since
 from engine.domain.times import EpochMs
 from engine.runtime.clock import Clock
 from engine.storage.errors import StorageError
-from engine.storage.gauges import BookingCounts, GaugeReads, LiveSums
+from engine.storage.gauges import BookingCounts, GaugeReads, LiveSums, SilentSums
 
 # What changes with every call, and is found in small indexes.
 LIVE_SECONDS = 2.0
@@ -28,12 +29,14 @@ class DatabaseFigures:
 
     Attributes:
         live: Calls that are up.
+        silent: Those of them in Asterisks that have no engine.
         pool: Numbers by country and state.
         bookings: Bookings that are not gone.
         oldest_due_ms: For how long the oldest callback that waits has been due; 0 if none is due. None: not known.
     """
 
     live: LiveSums | None
+    silent: SilentSums | None
     pool: Mapping[tuple[str | None, str], int] | None
     bookings: BookingCounts | None
     oldest_due_ms: int | None
@@ -73,6 +76,7 @@ class DatabaseReader:
     def __init__(self, reads: GaugeReads, clock: Clock) -> None:
         self._clock = clock
         self._live = _Kept(reads.live, LIVE_SECONDS)
+        self._silent = _Kept(lambda: reads.silent(silent_since(clock.now())), LIVE_SECONDS)
         self._pool = _Kept(reads.pool, COUNTS_SECONDS)
         self._bookings = _Kept(lambda: reads.bookings(clock.now()), COUNTS_SECONDS)
         # In a tuple, because None means that no callback waits.
@@ -82,7 +86,7 @@ class DatabaseReader:
     @property
     def failures(self) -> int:
         """How many readings have failed."""
-        return sum(each.failures for each in (self._live, self._pool, self._bookings, self._oldest))
+        return sum(each.failures for each in (self._live, self._silent, self._pool, self._bookings, self._oldest))
 
     async def read(self) -> DatabaseFigures:
         """Returns the figures. Those that cannot be read are None."""
@@ -90,6 +94,7 @@ class DatabaseReader:
             oldest = await self._oldest.value()
             return DatabaseFigures(
                 await self._live.value(),
+                await self._silent.value(),
                 await self._pool.value(),
                 await self._bookings.value(),
                 None if oldest is None else self._due_for(*oldest),

@@ -218,6 +218,11 @@ class Calls(Table):
         """Returns the bookings with an answered call in an Asterisk whose lease was used up at `ticks`."""
         return [row["booking_id"] for row in self._sql.bookings_overrun(self._db, asterisk=asterisk, ticks=ticks)]
 
+    def up_in(self, asterisk: str, limit: int) -> list[Call]:
+        """Returns up to `limit` calls that are up in an Asterisk."""
+        rows = self._sql.calls_up_in_asterisk(self._db, asterisk=asterisk, at_most=limit)
+        return [call_from_row(row) for row in rows]
+
     def adopt(self, asterisk: str) -> None:
         """Gives an Asterisk the calls from before several engines worked on the database."""
         self._sql.adopt_calls(self._db, asterisk=asterisk)

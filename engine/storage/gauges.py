@@ -7,7 +7,7 @@ from typing import Any, Self
 from engine.domain.times import EpochMs
 from engine.storage.database import Database, read_connection, read_statements
 
-# How long one statement may run; there are four of them.
+# How long one statement may run; there are five of them.
 STATEMENT_SECONDS = 2.0
 
 
@@ -19,6 +19,14 @@ class LiveSums:
     talking: int
     ringing_seconds: int
     talking_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class SilentSums:
+    """Asterisks that have calls but no engine, and the seconds that those calls have leased."""
+
+    asterisks: int
+    seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,10 @@ class GaugeReads:
         """Sums up the calls that are up."""
         calls, seconds, talking, talking_seconds = await self._connection.run(self._sql.live_call_sums)
         return LiveSums(calls - talking, talking, seconds - talking_seconds, talking_seconds)
+
+    async def silent(self, since: EpochMs) -> SilentSums:
+        """Sums up the calls in Asterisks of which no engine was heard of since an instant."""
+        return SilentSums(*await self._connection.run(self._sql.silent_asterisk_sums, since=since))
 
     async def pool(self) -> dict[tuple[str | None, str], int]:
         """Counts the numbers by country and state. Reads the whole pool."""

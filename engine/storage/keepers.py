@@ -6,6 +6,7 @@ enough, by its own clock, may take the Asterisk over. No two machines' clocks ar
 
 from dataclasses import dataclass
 
+from engine.domain.times import EpochMs
 from engine.storage.table import Table
 
 
@@ -28,11 +29,52 @@ SOLE_KEEPER = Keeper("", "")
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A row: who keeps an Asterisk. `engine` is empty if nobody does."""
+    """A row: who keeps an Asterisk. `engine` is empty if nobody does, `mark` if it is not known."""
 
     asterisk: str
     engine: str
     beat: int
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SignOfLife:
+    """What a keeper writes with its beat, for people and for other engines.
+
+    Attributes:
+        at: When.
+        host: The name of its machine.
+        mark: The mark of the process of Asterisk that it keeps; empty if it is not known.
+    """
+
+    at: EpochMs
+    host: str
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAsterisk:
+    """An Asterisk that an engine keeps or has kept, or that has calls.
+
+    Attributes:
+        asterisk: Its name.
+        engine: Its keeper; None if there never was one, empty if the last one has left it.
+        host: The machine of its last keeper; None or empty if it is not known.
+        beaten_at: When that has beaten last; None or 0 if it is not known.
+        calls: Its calls that are up.
+        seconds: The seconds that they have leased.
+    """
+
+    asterisk: str
+    engine: str | None
+    host: str | None
+    beaten_at: EpochMs | None
+    calls: int
+    seconds: int
+
+    def is_silent(self, since: EpochMs) -> bool:
+        """Returns whether its keeper has not beaten since an instant, or there is none."""
+        return self.engine is None or 0 < (self.beaten_at or 0) < since
 
 
 class Keepers(Table):
@@ -42,7 +84,21 @@ class Keepers(Table):
         """Returns all rows."""
         return [Kept(*row) for row in self._sql.keepers(self._db)]
 
-    def take(self, keeper: Keeper, read: Kept | None) -> None:
+    def of(self, asterisk: str) -> Kept | None:
+        """Returns the row of an Asterisk."""
+        row = self._sql.keeper_of(self._db, asterisk=asterisk)
+        return None if row is None else Kept(*row)
+
+    def asterisks(self) -> list[KeptAsterisk]:
+        """Returns all Asterisks with their calls."""
+        return [KeptAsterisk(*row) for row in self._sql.asterisks(self._db)]
+
+    def forget(self, asterisk: str) -> None:
+        """Deletes the row of an Asterisk, and the errands that nobody will do."""
+        self._sql.forget_asterisk(self._db, asterisk=asterisk)
+        self._sql.forget_errands(self._db, asterisk=asterisk)
+
+    def take(self, keeper: Keeper, read: Kept | None, sign: SignOfLife) -> None:
         """Makes an engine the keeper, unless the row has changed since it was read. None: there was none."""
         self._sql.take_asterisk(
             self._db,
@@ -50,11 +106,21 @@ class Keepers(Table):
             engine=keeper.engine,
             read_engine="" if read is None else read.engine,
             read_beat=-1 if read is None else read.beat,
+            beaten_at=sign.at,
+            host=sign.host,
+            mark=sign.mark,
         )
 
-    def beat(self, keeper: Keeper) -> None:
+    def beat(self, keeper: Keeper, sign: SignOfLife) -> None:
         """Raises the beat, if the engine is the keeper."""
-        self._sql.keepers_beat(self._db, asterisk=keeper.asterisk, engine=keeper.engine)
+        self._sql.keepers_beat(
+            self._db,
+            asterisk=keeper.asterisk,
+            engine=keeper.engine,
+            beaten_at=sign.at,
+            host=sign.host,
+            mark=sign.mark,
+        )
 
     def leave(self, keeper: Keeper) -> None:
         """Makes the Asterisk free, if the engine is its keeper."""

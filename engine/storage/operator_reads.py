@@ -9,6 +9,7 @@ from engine.domain.ids import AccountId, BookingId
 from engine.domain.numbers import E164
 from engine.domain.times import EpochMs, Span
 from engine.runtime.ids import first_id
+from engine.storage.keepers import KeptAsterisk
 from engine.storage.reads import Reads
 
 
@@ -119,6 +120,10 @@ class OperatorReads(Reads):
         """Returns URL, last attempt and failing_since of customers' enabled endpoints, the last tried first."""
         rows = await self._counts.run(self._sql.endpoints_tried, since=since, at_most=limit)
         return [(row["url"], row["last_attempt_at"], row["failing_since"]) for row in rows]
+
+    async def asterisks(self) -> list[KeptAsterisk]:
+        """Returns the Asterisks of several engines on the database, with their calls."""
+        return [KeptAsterisk(*row) for row in await self._counts.run(self._sql.asterisks)]
 
     async def dispositions(self, span: Span, limit: int) -> Counter[Disposition]:
         """Counts how the newest real calls ended that were recorded within the span, at most `limit` of them."""

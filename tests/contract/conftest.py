@@ -84,6 +84,15 @@ async def world(storage: EngineStorage, database: Database) -> AsyncIterator[Wor
 
 
 @pytest.fixture
+async def shared(postgres: PostgresAddress) -> AsyncIterator[World]:
+    """A set-up on PostgreSQL for several engines."""
+    empty(postgres)
+    storage = PostgresStorage(postgres, THREADS)
+    yield await World.begin(storage, postgres)
+    await storage.close()
+
+
+@pytest.fixture
 def lenient(world: World) -> World:
     """A set-up in which one call may last four hours."""
     world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)

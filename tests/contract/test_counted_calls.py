@@ -15,7 +15,7 @@ from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
 from engine.metrics.database_figures import DatabaseFigures, DatabaseReader
 from engine.storage.errors import StorageUnavailable
-from engine.storage.gauges import BookingCounts, GaugeReads, LiveSums
+from engine.storage.gauges import BookingCounts, GaugeReads, LiveSums, SilentSums
 from engine.storage.transaction import Transaction
 from tests.contract.samples import SECOND, end_report
 from tests.contract.test_group_commit import hold
@@ -137,6 +137,7 @@ async def test_figures_leave_out_sandboxes_and_are_kept_for_a_while(world: World
         first = await reader.read()
         assert first == DatabaseFigures(
             LiveSums(1, 1, bridged.seconds, bridged.seconds),
+            SilentSums(0, 0),
             {("BE", "FREE"): 2, ("BE", "BOOKED"): 2},
             BookingCounts(active=2, expired=0),
             0,
@@ -165,6 +166,6 @@ async def test_the_oldest_callback_is_one_of_no_sandbox(world: World) -> None:
 async def test_what_cannot_be_read_is_unknown_and_counted(world: World) -> None:
     reads = GaugeReads(world.database)  # never opened
     reader = DatabaseReader(reads, WorldClock(world))
-    assert await reader.read() == DatabaseFigures(None, None, None, None)
-    assert await reader.read() == DatabaseFigures(None, None, None, None)
-    assert reader.failures == 4
+    assert await reader.read() == DatabaseFigures(None, None, None, None, None)
+    assert await reader.read() == DatabaseFigures(None, None, None, None, None)
+    assert reader.failures == 5

@@ -43,7 +43,7 @@ NEVER_A_NUMBER = {
         *("asterisk", "direction"),
     },
     "number_swaps": {"account_id", "booking_id", "service"},
-    "keepers": {"asterisk", "engine"},
+    "keepers": {"asterisk", "engine", "host", "mark"},
     "errands": {"id", "asterisk", "kind", "subject"},
     "cdrs": {
         *("id", "account_id", "booking_id", "call_id", "service", "disposition"),

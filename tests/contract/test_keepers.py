@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -23,28 +22,17 @@ from engine.domain.times import BootMs
 from engine.storage.database import clock_of
 from engine.storage.errands import ErrandKind
 from engine.storage.errors import StorageUnavailable
-from engine.storage.keepers import Keeper, Kept
-from engine.storage.postgresql.storage import PostgresStorage
+from engine.storage.keepers import Keeper, Kept, SignOfLife
 from engine.storage.transaction import Transaction
 from tests.contract.racing import Race
-from tests.contract.samples import CALLER, POLICY, SECOND
+from tests.contract.samples import CALLER, POLICY, SECOND, START
 from tests.contract.spooling import WorldClock
 from tests.contract.world import World
-from tests.postgresql import empty
 
 BRUSSELS, PARIS = "b", "p"
 ONE, AGAIN, OTHER = (Keeper(BRUSSELS, engine) for engine in ("home/eng_1", "home/eng_2", "elsewhere/eng_3"))
 FOREIGN = Keeper(PARIS, "paris/eng_4")
-
-
-@pytest.fixture
-async def shared(postgres: PostgresAddress) -> AsyncIterator[World]:
-    empty(postgres)
-    storage = PostgresStorage(postgres, threads=3)
-    world = await World.begin(storage, postgres)
-    world.policy = POLICY
-    yield world
-    await storage.close()
+SIGN = SignOfLife(START, "host", "")
 
 
 @pytest.fixture
@@ -55,9 +43,13 @@ def boot(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
+def keepership(world: World, keeper: Keeper) -> SharedKeepership:
+    return SharedKeepership(world.storage, keeper, WorldClock(world))
+
+
 async def keeper_of(world: World, keeper: Keeper, silent: Kept | None = None) -> Kept:
     """Has an engine ask, and returns who keeps its Asterisk then."""
-    rows = await world.storage.run(keep, keeper, silent)
+    rows = await world.storage.run(keep, keeper, SIGN, silent)
     return next(row for row in rows if row.asterisk == keeper.asterisk)
 
 
@@ -88,13 +80,16 @@ async def test_an_asterisk_is_taken_if_it_is_free_or_its_keeper_is_gone_and_neve
 
 
 async def test_two_engines_that_take_at_once_do_not_both_get_it(shared: World) -> None:
-    await asyncio.gather(*[shared.storage.run(keep, keeper, None) for keeper in (ONE, OTHER)])
+    await asyncio.gather(*[shared.storage.run(keep, keeper, SIGN, None) for keeper in (ONE, OTHER)])
     kept = [await keeper_of(shared, keeper) for keeper in (ONE, OTHER)]
     assert kept[0].engine == kept[1].engine
 
 
 async def test_a_keeper_is_certain_for_less_time_than_it_takes_to_replace_it(shared: World, boot: list[float]) -> None:
-    one, other = SharedKeepership(shared.storage, ONE), SharedKeepership(shared.storage, OTHER)
+    one, other = (
+        keepership(shared, ONE),
+        keepership(shared, OTHER),
+    )
     await one.ask()
     await other.ask()
     assert (one.is_certain, other.is_ours) == (True, False)
@@ -116,7 +111,10 @@ async def test_a_keeper_is_certain_for_less_time_than_it_takes_to_replace_it(sha
 async def test_what_was_seen_before_the_database_failed_does_not_count(
     shared: World, boot: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, other = SharedKeepership(shared.storage, ONE), SharedKeepership(shared.storage, OTHER)
+    one, other = (
+        keepership(shared, ONE),
+        keepership(shared, OTHER),
+    )
     await one.ask()
     await other.ask()
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
@@ -169,7 +167,7 @@ async def a_former_keeper_shares_as_another_takes_over(race: Race) -> None:
         return apply_shares(tx, booking.id, {CallId("c1"): 2}, world.at, world.policy, keep_free=10**6, keeper=ONE)
 
     def take(tx: Transaction) -> int:
-        keep(tx, OTHER, row)
+        keep(tx, OTHER, SIGN, row)
         return tx.calls.up_on(booking.id)[0].seconds_leased
 
     _, seen = await race.at_once(share, take)
@@ -207,7 +205,7 @@ async def test_each_keeper_moves_compares_and_settles_the_calls_of_its_asterisk_
 async def test_calls_without_a_living_keeper_are_found(
     shared: World, boot: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = SharedKeepership(shared.storage, ONE)
+    one = keepership(shared, ONE)
     booking = await shared.book(UsagePlan.LARGE)
     await routed(shared, booking, "c1", BRUSSELS)
     await routed(shared, booking, "c2", PARIS)
@@ -238,7 +236,10 @@ async def _fails_once(keepership: SharedKeepership, shared: World, monkeypatch: 
 
 
 async def test_errands_are_done_by_the_keeper_of_the_calls_asterisk_while_they_make_sense(shared: World) -> None:
-    one, foreign = SharedKeepership(shared.storage, ONE), SharedKeepership(shared.storage, FOREIGN)
+    one, foreign = (
+        keepership(shared, ONE),
+        keepership(shared, FOREIGN),
+    )
     await one.ask()
     await foreign.ask()
     booking = await shared.book(UsagePlan.LARGE)

@@ -22,6 +22,7 @@ SCANS = dict.fromkeys(
     "busiest_bookings": "for the operator; customers are few, and each one's calls are searched",
     "api_keys_of": "for the operator; keys are few",
     "countries_rented_out": "for the operator's warnings, every five minutes, on a connection besides that of requests",
+    "asterisks": "one row for each Asterisk",
     "keepers": "one row for each Asterisk",
     "left_by_country": "accounts, and of each its swaps within a week; for the operator",
     "numbers_taken": "accounts, and of each its swaps within a week; for the forecast",
@@ -37,6 +38,7 @@ SCANS = dict.fromkeys(
 }
 # Queries that may sort their result, and why it is small.
 SORTS = {
+    "asterisks": "live calls",
     "asterisks_with_calls": "live calls",
     "busiest_bookings": "bookings that were called within the last hours",
     "numbers_matching": "for the operator",
@@ -55,6 +57,7 @@ SORTS = {
     "bookings_of_account_ending": "of one sandbox",
     "bookings_ending": "by id, of those that end in the same millisecond",
     "overview_live_calls": "live calls",
+    "silent_asterisk_sums": "live calls in Asterisks that are silent",
     "free_number_among_oldest": "a bounded number of scanned rows",
     "free_number_among_oldest_of_country": "a bounded number of scanned rows",
     "free_number_among_range": "a bounded number of scanned rows",

@@ -109,7 +109,10 @@ def test_nothing_is_taken_away_while_an_engine_uses_it(
                 connection.execute("UPDATE keepers SET beat = beat + 1 WHERE asterisk = 'living'")
 
     with closing(psycopg.connect(address, autocommit=True)) as connection:
-        connection.execute("INSERT INTO keepers VALUES ('killed', 'home/eng_1', 3), ('living', 'home/eng_2', 1)")
+        for name, beat in (("killed", 3), ("living", 1)):
+            connection.execute(
+                "INSERT INTO keepers (asterisk, engine, beat) VALUES (%s, 'home/eng_1', %s)", (name, beat)
+            )
     living = threading.Thread(target=beats)
     living.start()
     with pytest.raises(DatabaseUnusable, match="stop them first"):

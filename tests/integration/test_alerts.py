@@ -55,6 +55,7 @@ HEALTHY: dict[str, str] = {
     series("up"): steady(1),
     series("ami_state", state="up"): steady(1),
     series("ami_state", state="down"): steady(0),
+    series("silent_asterisks"): steady(0),
     **trunk("main", "up"),
     **trunk("second", "unknown"),
     series("numbers", country="BE", state="free"): steady(40),
@@ -94,6 +95,7 @@ CASES = {
     "the engine does not answer": Case({"EngineDown"}, {series("up"): steady(0)}),
     "the engine was never scraped": Case({"EngineDown"}, {series("up"): None}),
     "no link to Asterisk": Case({"AsteriskLinkDown"}, {series("ami_state", state="up"): steady(0)}),
+    "an Asterisk has no engine": Case({"AsteriskSilent"}, {series("silent_asterisks"): steady(1)}),
     "one trunk is down": Case({"TrunkDown"}, trunk("main", "down")),
     "Asterisk does not know a trunk": Case({"TrunkDown"}, trunk("main", "missing")),
     "all trunks are down": Case(
@@ -148,7 +150,7 @@ def run(directory: Path, cases: Mapping[str, Case]) -> str:
 
 
 def test_promtool_accepts_the_configuration_and_the_rules() -> None:
-    assert "17 rules found" in promtool("check", "config", CONFIG)
+    assert "18 rules found" in promtool("check", "config", CONFIG)
 
 
 def test_each_alert_fires_when_its_part_is_broken_and_no_other_does(tmp_path: Path) -> None:

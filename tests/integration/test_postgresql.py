@@ -3,17 +3,21 @@
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from engine.asterisk import silent_asterisks
 from engine.config.postgres_address import PostgresAddress
 from engine.domain.errors import InvalidInput
 from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
+from engine.domain.times import EpochMs, rfc3339
 from engine.runtime import lock
 from engine.storage.errors import DatabaseUnusable
 from engine.storage.postgresql import copying
@@ -147,6 +151,42 @@ def test_set_up_makes_the_tables_and_what_needs_the_file_is_refused(tmp_path: Pa
         assert "pg_dump" in cli.refused(*command, database_url=address)
     (cli.data / "secrets" / "key_pepper").unlink()
     assert "every API key" in cli.refused("setup", database_url=address)
+
+
+def test_an_asterisk_that_is_off_is_listed_and_its_calls_are_settled(
+    cli: CliInProcess, address: PostgresAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silent_asterisks, "WATCH_SECONDS", 0.0)
+    assert "one Asterisk" in cli.refused("asterisks", "list")
+    cli.json("database", "copy", database_url=address)
+    minute_ago = int(time.time() * 1000) - 61_000
+
+    def beaten_at(instant: int) -> None:
+        with psycopg.connect(address) as server:
+            server.execute("UPDATE keepers SET beaten_at = %s", (instant,))
+
+    with psycopg.connect(address) as server:
+        server.execute("UPDATE calls SET asterisk = 'gone' WHERE ended_at IS NULL")
+        server.execute("INSERT INTO keepers (asterisk, engine, beat, host) VALUES ('gone', 'home/eng', 7, 'node-2')")
+    beaten_at(minute_ago + 31_000)
+    assert "last heard of" in cli.refused("asterisks", "forget", "gone", "--yes", database_url=address)
+    beaten_at(minute_ago)
+    [listed] = cli.json("asterisks", "list", database_url=address)
+    assert listed.pop("leasedSeconds") > 0
+    assert listed == {
+        "asterisk": "gone",
+        "state": "silent",
+        "host": "node-2",
+        "here": False,
+        "calls": 1,
+        "heardOfAt": rfc3339(EpochMs(minute_ago)),
+    }
+    for refused, why in ((("other",), "no such"), (("gone", "--off-since", "2099-01-01T00:00:00Z"), "future")):
+        assert why in cli.refused("asterisks", "forget", *refused, database_url=address)
+    done = cli.json("asterisks", "forget", "gone", "--yes", database_url=address)
+    assert done == {"asterisk": "gone", "callsSettled": 1}
+    assert cli.json("asterisks", "list", database_url=address) == []
+    assert cli("ledger", "verify", database_url=address).returncode == 0
 
 
 def test_an_address_is_checked_and_its_password_never_shown(cli: CliInProcess) -> None:

@@ -47,7 +47,7 @@ async def test_a_large_family_is_written_in_parts_as_it_would_be_at_once(series:
 
 def test_a_country_without_free_numbers_has_a_zero_which_an_alert_can_see() -> None:
     pool = {("BE", "FREE"): 3, ("FR", "BOOKED"): 1, (None, "RETIRED"): 2}
-    [numbers] = figure_families(DatabaseFigures(None, pool, None, None))
+    [numbers] = figure_families(DatabaseFigures(None, None, pool, None, None))
     assert {(each.labels["country"], each.labels["state"]): each.value for each in numbers.samples} == {
         ("BE", "free"): 3,
         ("FR", "free"): 0,

@@ -7,6 +7,12 @@ SELECT
     COALESCE(SUM(CASE WHEN state = 'LIVE' THEN seconds_leased END), 0) AS talking_seconds
 FROM calls WHERE ended_at IS NULL;
 
+-- name: silent_asterisk_sums^
+-- Calls in Asterisks of which no engine was heard of since an instant. 0: an engine of a former version does not say it.
+SELECT COUNT(DISTINCT c.asterisk) AS asterisks, COALESCE(SUM(c.seconds_leased), 0) AS seconds
+FROM calls AS c LEFT JOIN keepers AS k ON k.asterisk = c.asterisk
+WHERE c.ended_at IS NULL AND c.asterisk <> '' AND COALESCE(k.beaten_at, 1) BETWEEN 1 AND :since;
+
 -- name: numbers_by_country_and_state
 SELECT country, state, COUNT(*) AS numbers FROM numbers GROUP BY country, state;
 

@@ -1,19 +1,45 @@
 -- Several engines on one database (engine/storage/keepers.py, engine/storage/errands.py).
 
 -- name: keepers
-SELECT asterisk, engine, beat FROM keepers;
+SELECT asterisk, engine, beat, mark FROM keepers;
+
+-- name: keeper_of^
+SELECT asterisk, engine, beat, mark FROM keepers WHERE asterisk = :asterisk;
 
 -- name: take_asterisk!
 -- If nobody has taken it since, and its keeper has not beaten, the row is still the one that was read.
-INSERT INTO keepers (asterisk, engine, beat) VALUES (:asterisk, :engine, 0)
-ON CONFLICT (asterisk) DO UPDATE SET engine = :engine, beat = keepers.beat + 1
+INSERT INTO keepers (asterisk, engine, beat, beaten_at, host, mark)
+VALUES (:asterisk, :engine, 0, :beaten_at, :host, :mark)
+ON CONFLICT (asterisk) DO UPDATE
+SET engine = :engine, beat = keepers.beat + 1, beaten_at = :beaten_at, host = :host, mark = :mark
 WHERE keepers.engine = :read_engine AND keepers.beat = :read_beat;
 
 -- name: keepers_beat!
-UPDATE keepers SET beat = beat + 1 WHERE asterisk = :asterisk AND engine = :engine;
+UPDATE keepers SET beat = beat + 1, beaten_at = :beaten_at, host = :host, mark = :mark
+WHERE asterisk = :asterisk AND engine = :engine;
 
 -- name: leave_asterisk!
 UPDATE keepers SET engine = '', beat = beat + 1 WHERE asterisk = :asterisk AND engine = :engine;
+
+-- name: forget_asterisk!
+DELETE FROM keepers WHERE asterisk = :asterisk;
+
+-- name: forget_errands!
+DELETE FROM errands WHERE asterisk = :asterisk;
+
+-- name: asterisks
+-- Those that an engine keeps or has kept, and those that have calls.
+SELECT
+    names.asterisk, k.engine, k.host, k.beaten_at, COALESCE(up.calls, 0) AS calls, COALESCE(up.seconds, 0) AS seconds
+FROM (SELECT asterisk FROM keepers UNION SELECT asterisk FROM calls WHERE ended_at IS NULL) AS names
+LEFT JOIN keepers AS k ON k.asterisk = names.asterisk
+LEFT JOIN (
+    SELECT asterisk, COUNT(*) AS calls, SUM(seconds_leased) AS seconds FROM calls WHERE ended_at IS NULL GROUP BY asterisk
+) AS up ON up.asterisk = names.asterisk
+WHERE names.asterisk <> '' ORDER BY names.asterisk;
+
+-- name: calls_up_in_asterisk
+SELECT {calls} FROM calls WHERE ended_at IS NULL AND asterisk = :asterisk LIMIT :at_most;
 
 -- name: adopt_calls!
 -- Calls from before several engines worked on the database.
