@@ -1,7 +1,7 @@
 # `make help` lists the targets. Each target installs what it needs, into .venv and .tools.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run call cluster cluster-call test test-fast test-phones chaos upgrade fuzz bench soak check docs docs-reference format pins deb release clean
+.PHONY: help run call cluster cluster-call cluster-chaos test test-fast test-phones chaos upgrade fuzz bench soak check docs docs-reference format pins deb release clean
 
 PYTHON := .venv/bin/python
 # Options for pytest, for example: make test PYTEST="-k lease -x"
@@ -22,6 +22,11 @@ cluster: venv ## Run PostgreSQL with a synchronous standby, two nodes and Kamail
 
 cluster-call: venv phones ## While `make cluster` runs: make calls through it, step by step, and show which node took each.
 	@exec $(PYTHON) -m cluster.call
+
+CLUSTER ?=
+cluster-chaos: venv ## Kill, stop, suspend, cut off and promote the parts of a cluster under calls, then audit the books. CLUSTER="--seed 7 …"
+	@$(MAKE) --no-print-directory --jobs 3 asterisk phones postgresql kamailio
+	$(PYTHON) -m tests.cluster $(CLUSTER)
 
 # What the tests need besides .venv. Each is a download of its own, so several come at the same time.
 TEST_TOOLS := asterisk phones fail2ban proxies browser clients prometheus kamailio prompts chroots postgresql

@@ -44,7 +44,7 @@ class Node:
             name: Its name.
             directory: Where its settings, data and logs are.
             values: Its settings, by their names.
-            environment: Further environment variables of its engine.
+            environment: Further environment variables.
         """
         self.name = name
         self.config = directory / f"{name}.toml"
@@ -69,9 +69,10 @@ class Node:
             secrets.mkdir(parents=True, mode=0o700)
             for name in SHARED_SECRETS:
                 shutil.copy(first.settings.data_dir / "secrets" / name, secrets)
-        kept = set_up(self.settings, lambda _: None)
         program = find_program()
-        self._asterisk = LocalAsterisk(program, write_own(self.settings, kept, program))
+        with settings_of(self.config, self._environment):
+            kept = set_up(self.settings, lambda _: None)
+            self._asterisk = LocalAsterisk(program, write_own(self.settings, kept, program))
 
     @property
     def sip(self) -> str:
@@ -170,9 +171,9 @@ def engine_environment(config: Path) -> dict[str, str]:
 
 
 @contextmanager
-def settings_of(config: Path) -> Iterator[None]:
-    """Inside its `with`, `Settings()` reads the settings of a node."""
-    before, inside = dict(os.environ), engine_environment(config)
+def settings_of(config: Path, more: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Inside its `with`, `Settings()` reads the settings of a node, and further environment variables are set."""
+    before, inside = dict(os.environ), {**engine_environment(config), **(more or {})}
     os.environ.clear()
     os.environ.update(inside)
     try:

@@ -60,7 +60,7 @@ class Cluster:
             directory: Where its files are. Its path is short, because those of sockets are limited.
             ports: The ports; by default those that an installation has.
             settings: Further settings of both nodes.
-            environment: Further environment variables of both engines.
+            environment: Further environment variables of both nodes.
             database: Returns the hosts at which a node reaches both servers; by default the servers' own.
         """
         self.ports = ports or Ports()

@@ -28,6 +28,8 @@ END_OF_MESSAGE = b"\r\n\r\n"
 USER_EVENT = b"Event: UserEvent\r\n"
 _OURS = b"\r\nUserEvent: RentedNumbers\r\n"
 _REPORT = b"\r\nReport: "
+# While it ends, Asterisk refuses every action with these words, a login with the right secret too (manager.c).
+SHUTTING_DOWN = "Asterisk is shutting down"
 # Asterisk drops lines of more than 1024 bytes.
 MAX_VALUE = 512
 # The only fields kept of the messages of a list: a message may have any number of fields.
@@ -218,6 +220,8 @@ class AmiConnection(Manager):  # type: ignore[misc]  # panoramisk carries no typ
             AmiRefused: The action was not executed.
         """
         answer: Message = await self._send(name, fields, as_list=False)
+        if answer.message == SHUTTING_DOWN:
+            raise AmiUnavailable(f"{name}: {SHUTTING_DOWN}")
         if not answer.success:
             raise AmiRefused(f"{name}: {answer.message}")
         return answer

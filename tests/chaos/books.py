@@ -5,8 +5,13 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
 
 from tests.contract.ledger import broken_rules
+
+Connection = sqlite3.Connection | psycopg.Connection[Any]
 
 
 @dataclass(frozen=True)
@@ -16,6 +21,7 @@ class Entry:
     Attributes:
         records: The number of its call records.
         disposition: Of its call record; None if it has no record, or more than one.
+        asterisk: The name of its Asterisk.
     """
 
     call_id: str
@@ -27,6 +33,7 @@ class Entry:
     ended: float | None
     records: int
     disposition: str | None
+    asterisk: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Books:
 
 CALLS = """
     SELECT c.call_id, c.source, c.state, c.seconds_leased, c.seconds_charged, c.started_at, c.ended_at,
-        COUNT(r.id) AS records, MIN(r.disposition) AS disposition
+        COUNT(r.id) AS records, MIN(r.disposition) AS disposition, c.asterisk
     FROM calls AS c LEFT JOIN cdrs AS r USING (call_id) GROUP BY c.call_id ORDER BY c.started_at
 """
 # Rules in addition to tests/contract/ledger.py, which hold when no call is live.
@@ -61,25 +68,43 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 def leases_up(path: Path) -> int:
     with opened(path) as connection:
-        return int(connection.execute("SELECT COUNT(*) FROM calls WHERE ended_at IS NULL").fetchone()[0])
+        return leases_up_in(connection)
+
+
+def leases_up_in(connection: Connection) -> int:
+    return _count(connection, "SELECT COUNT(*) FROM calls WHERE ended_at IS NULL")
 
 
 def callbacks_pending(path: Path) -> int:
     with opened(path) as connection:
-        return int(connection.execute("SELECT COUNT(*) FROM outbox WHERE state = 'PENDING'").fetchone()[0])
+        return callbacks_pending_in(connection)
+
+
+def callbacks_pending_in(connection: Connection) -> int:
+    return _count(connection, "SELECT COUNT(*) FROM outbox WHERE state = 'PENDING'")
+
+
+def _count(connection: Connection, sql: LiteralString) -> int:
+    row = connection.execute(sql).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def read(path: Path) -> Books:
     with opened(path) as connection:
-        entries: dict[str, list[Entry]] = {}
-        for row in connection.execute(CALLS):
-            entry = _entry(*row)
-            entries.setdefault(entry.source, []).append(entry)
-        broken = broken_rules(connection)
-        for rule, sql in QUIET_RULES.items():
-            if found := [str(row[0]) for row in connection.execute(sql)]:
-                broken[rule] = found
-        answered = frozenset(str(row[0]) for row in connection.execute("SELECT id FROM cdrs WHERE duration > 0"))
+        return read_from(connection)
+
+
+def read_from(connection: sqlite3.Connection) -> Books:
+    entries: dict[str, list[Entry]] = {}
+    for row in connection.execute(CALLS):
+        entry = _entry(*row)
+        entries.setdefault(entry.source, []).append(entry)
+    broken = broken_rules(connection)
+    for rule, sql in QUIET_RULES.items():
+        if found := [str(row[0]) for row in connection.execute(sql)]:
+            broken[rule] = found
+    answered = frozenset(str(row[0]) for row in connection.execute("SELECT id FROM cdrs WHERE duration > 0"))
     return Books(entries, broken, answered)
 
 
@@ -93,6 +118,7 @@ def _entry(
     ended: int | None,
     records: int,
     disposition: str | None,
+    asterisk: str,
 ) -> Entry:
     return Entry(
         call_id,
@@ -104,4 +130,5 @@ def _entry(
         None if ended is None else ended / 1000,
         records,
         disposition if records == 1 else None,
+        asterisk,
     )

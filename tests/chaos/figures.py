@@ -56,15 +56,7 @@ class Report:
 
         Times in which Asterisk had no CPU and answered no request do not count.
         """
-        found = []
-        for call in self.seen:
-            over = killed(call, self.trouble.asterisk) or math.inf
-            until = min(over, call.ended or math.inf)
-            if call.answered is not None and call.answered < until < math.inf:
-                limit = call.answered + sum(entry.leased for entry in self.books.of(call.source))
-                still = [min(end, until) - max(began, limit) for began, end in self.stalls]
-                found.append(until - limit - max(0.0, *still))
-        return found
+        return recovery.overruns(self.seen, self.books, lambda _: self.trouble.asterisk, self.stalls)
 
     @property
     def overspent(self) -> int:

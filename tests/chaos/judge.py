@@ -14,12 +14,14 @@ has plenty left, whatever happens to the engine.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.chaos.books import Books, Entry
 from tests.chaos.seen import Seen
-from tests.chaos.trouble import Outage, Trouble
+from tests.chaos.trouble import Outage
+
+OutagesOf = Callable[[Seen], Sequence[Outage]]
 
 # Asterisk may be killed while it still reports an end.
 REPORT_SECONDS = 1.0
@@ -42,20 +44,23 @@ class Mismatch:
         return f"{self.source}: {self.what}\n    telephones: {self.seen}\n    database:   {self.recorded}"
 
 
-def mismatches(seen: Sequence[Seen], books: Books, trouble: Trouble, expected: Mapping[str, float]) -> list[Mismatch]:
+def mismatches(
+    seen: Sequence[Seen], books: Books, outages_of: OutagesOf, expected: Mapping[str, float]
+) -> list[Mismatch]:
     """Finds all mismatches.
 
     Args:
         seen: What the telephones saw.
         books: What the database holds.
-        trouble: The kills.
+        outages_of: The kills of the Asterisk that a call was in.
         expected: Seconds that calls on ample bookings would talk, by the caller's number.
     """
     found = [Mismatch("ledger", rule, "-", ", ".join(ids[:20])) for rule, ids in books.broken.items()]
     for call in seen:
         entries = books.of(call.source)
-        killed_at = killed(call, trouble.asterisk)
-        what = _wrong_way(call, entries) or _wrong_price(call, entries, trouble.asterisk)
+        outages = outages_of(call)
+        killed_at = killed(call, outages)
+        what = _wrong_way(call, entries) or _wrong_price(call, entries, outages)
         if not what and killed_at is None and call.talked is not None:
             what = _cut_short(call, expected.get(call.source, 0.0))
         if what:

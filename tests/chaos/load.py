@@ -5,7 +5,6 @@ from pathlib import Path
 
 from phones.sipp import Sipp
 from tests.chaos.plan import PlannedCall
-from tests.e2e.system import System
 
 SCENARIOS = Path(__file__).resolve().parent / "scenarios"
 # Longer than any call or ringing of a run. A telephone whose Asterisk was killed then gives up.
@@ -13,10 +12,10 @@ PATIENCE_SECONDS = 12.0
 LONGEST_RUN_SECONDS = 4 * 3600.0
 
 
-def callees(system: System, directory: Path) -> Sipp:
+def callees(port: int, directory: Path) -> Sipp:
     return Sipp(
         SCENARIOS / "callee.xml",
-        port=system.trunk_port,
+        port=port,
         calls=10**7,
         timeout=LONGEST_RUN_SECONDS,
         patience=PATIENCE_SECONDS,
@@ -25,14 +24,14 @@ def callees(system: System, directory: Path) -> Sipp:
     )
 
 
-def callers(system: System, planned: Sequence[PlannedCall], rate: float, directory: Path) -> Sipp:
+def callers(target: str, planned: Sequence[PlannedCall], rate: float, directory: Path) -> Sipp:
     """The callers, who dial when the `with` begins."""
     directory.mkdir(parents=True)
     lines = directory / "lines.csv"
     lines.write_text("\n".join(["SEQUENTIAL", *(call.line for call in planned)]) + "\n")
     return Sipp(
         SCENARIOS / "caller.xml",
-        target=system.sip,
+        target=target,
         calls=len(planned),
         rate=rate,
         concurrent=1000,

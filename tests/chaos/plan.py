@@ -81,9 +81,9 @@ def _step(chance: Random, kill: Kill) -> Step:
     return Step(chance.uniform(0.05, 1.0) if starting else chance.uniform(1.0, 4.0), kill, starting)
 
 
-def calls(wanted: Wanted, ample: list[str], scarce: list[str]) -> Iterator[PlannedCall]:
+def calls(seed: int, ample: list[str], scarce: list[str]) -> Iterator[PlannedCall]:
     """Yields calls without end to the rented numbers `ample` and `scarce`."""
-    chance = Random(f"calls {wanted.seed}")
+    chance = Random(f"calls {seed}")
     kinds, weights = list(BEHAVIOURS), list(BEHAVIOURS.values())
     serial = 0
     while True:

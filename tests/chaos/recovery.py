@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from tests.chaos.books import Books, Entry
-from tests.chaos.judge import killed
+from tests.chaos.judge import OutagesOf, killed
 from tests.chaos.seen import Seen, Span
 from tests.chaos.trouble import Outage
 
@@ -52,6 +52,19 @@ def wrong_spans(seen: Iterable[Seen], books: Books, asterisk: Sequence[Outage]) 
             if over is not None and until - over > SETTLING_SECONDS:
                 spans.append((over, until))
     return spans
+
+
+def overruns(seen: Iterable[Seen], books: Books, outages_of: OutagesOf, stalls: Sequence[Span]) -> list[float]:
+    """For each answered call: seconds that it talked past its leases, until it ended or its Asterisk was killed."""
+    found = []
+    for call in seen:
+        over = killed(call, outages_of(call)) or math.inf
+        until = min(over, call.ended or math.inf)
+        if call.answered is not None and call.answered < until < math.inf:
+            limit = call.answered + sum(entry.leased for entry in books.of(call.source))
+            still = [min(end, until) - max(began, limit) for began, end in stalls]
+            found.append(until - limit - max((0.0, *still)))
+    return found
 
 
 def spread(seconds: Sequence[float]) -> str:

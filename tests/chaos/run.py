@@ -65,7 +65,7 @@ def run(wanted: Wanted, show_progress: ShowProgress) -> Report:
         directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
         listener = cleanup.enter_context(CallbackListener())
         cleanup.enter_context(system)
-        hidden = cleanup.enter_context(load.callees(system, directory / "callees"))
+        hidden = cleanup.enter_context(load.callees(system.trunk_port, directory / "callees"))
         scene = _Scene(wanted, show_progress, system, directory, listener, hidden)
         return _play(scene, began)
 
@@ -82,7 +82,7 @@ def _play(scene: _Scene, began: float) -> Report:
     written = books.read(system.settings.database)
     rang = scene.hidden.messages()
     calls = seen.calls(scene.heard, rang)
-    found = judge.mismatches(calls, written, scene.trouble, scene.expected)
+    found = judge.mismatches(calls, written, lambda _: scene.trouble.asterisk, scene.expected)
     found += [
         judge.Mismatch(each, "it rang, but no telephone called", "", "")
         for each in seen.unexpected_sources(calls, rang)
@@ -106,9 +106,9 @@ def _storm(scene: _Scene, ample: list[Booking], scarce: list[Booking]) -> int:
     """Makes calls until all kills have been made. Returns the number of renewals that succeeded."""
     steps = plan.steps(scene.wanted)
     seconds = sum(step.wait for step in steps) + len(steps) * SECONDS_A_STEP
-    planned = plan.calls(scene.wanted, [each.service for each in ample], [each.service for each in scarce])
+    planned = plan.calls(scene.wanted.seed, [each.service for each in ample], [each.service for each in scarce])
     lines = list(islice(planned, int(seconds * scene.wanted.rate)))
-    callers = load.callers(scene.system, lines, scene.wanted.rate, scene.directory / "callers")
+    callers = load.callers(scene.system.sip, lines, scene.wanted.rate, scene.directory / "callers")
     plenty = {each.service for each in ample}
     scene.expected |= {
         line.source: min(line.talk / 1000, LONGEST_CALL_SECONDS)
@@ -116,7 +116,7 @@ def _storm(scene: _Scene, ample: list[Booking], scarce: list[Booking]) -> int:
         if line.service in plenty and line.talk is not None
     }
     scene.show_progress(f"{scene.wanted.rate:g} calls/s, {len(steps)} kills")
-    with callers, Renewals(scarce, scene.wanted.seed) as renewals:
+    with callers, Renewals([each.id for each in scarce], scene.system.request, scene.wanted.seed) as renewals:
         for number, step in enumerate(steps, 1):
             trouble.make(scene.system, step, scene.trouble)
             if number % 20 == 0:
@@ -138,7 +138,7 @@ def _crowd(scene: _Scene, number: int, *, killing: bool) -> _Crowded:
     """Makes many calls at once on credit for one. With `killing`, it kills the engine among them."""
     booked = scene.system.book("MEDIUM", scene.listener.url)
     lines = plan.crowd(CROWD_SERIAL + number * scene.wanted.crowd, scene.wanted.crowd, booked.service)
-    with load.callers(scene.system, lines, 1000, scene.directory / f"crowd-{number}") as callers:
+    with load.callers(scene.system.sip, lines, 1000, scene.directory / f"crowd-{number}") as callers:
         if killing:
             scene.system.until(lambda: len(callers.messages()) > scene.wanted.crowd, "the crowd has dialled")
             scene.trouble.engine.append(_killed_engine(scene.system))

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
@@ -10,10 +10,12 @@ from random import Random
 from typing import Self
 
 from tests.chaos.plan import Kill, Step
-from tests.e2e.booking import Booking
+from tests.e2e.api_client import Answer
 from tests.e2e.system import System
 
 RENEWAL_SECONDS = 1.0
+
+Request = Callable[[str, str, dict[str, object]], Answer]
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,10 @@ def _answers(system: System) -> bool:
 class Renewals:
     """A customer who renews one of the scarce bookings every second, whatever happens to the engine."""
 
-    def __init__(self, booked: Sequence[Booking], seed: int) -> None:
-        self._booked = booked
+    def __init__(self, bookings: Sequence[str], request: Request, seed: int) -> None:
+        """`bookings` are ids; `request` sends a request to the API."""
+        self._bookings = bookings
+        self._request = request
         self._chance = Random(f"renewals {seed}")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._renew, daemon=True)
@@ -77,9 +81,9 @@ class Renewals:
 
     def _renew(self) -> None:
         while not self._stop.wait(RENEWAL_SECONDS):
-            booked = self._chance.choice(self._booked)
+            booking = self._chance.choice(self._bookings)
             try:
-                answer = booked.system.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "SMALL"})
+                answer = self._request("PUT", f"/bookings/{booking}", {"usagePlan": "SMALL"})
             except Exception:
                 self.failed += 1  # the engine died in the middle of its answer
                 continue

@@ -39,29 +39,35 @@ def as_environment(chosen: Mapping[str, object]) -> dict[str, str]:
     return settings | ({TUNING_VARIABLE: json.dumps(tuning)} if tuning else {})
 
 
+# Settings, and figures of `Tuning`, of a system that is tested.
+QUICK: dict[str, object] = {
+    "profile": "demo",
+    # Its tests start it: the port and the modules are for them alone.
+    "browser_phone": False,
+    "plans": PLANS,
+    "longest_call": 4,
+    # Long enough for a callee to answer on a busy machine.
+    "ring_timeout": 8,
+    "sweep_interval": 0.5,
+    # Refusals would take seconds.
+    "voice": False,
+    # Tests ask again and again until something has happened, and book again and again.
+    **dict.fromkeys(("requests_per_minute", "max_bookings_per_account", "new_bookings_a_day"), 1_000_000),
+    # Most of their calls come from one number.
+    **dict.fromkeys(("max_ringing_calls_per_caller", "calls_at_once"), 1_000),
+    "callback_retries": [0.2, 0.5, 1],
+    # Callbacks to receivers that never answer must not outlast their test.
+    "callback_pace": 500,
+}
+
+
 def quick_settings() -> dict[str, object]:
-    """Settings, and figures of `Tuning`, of a system that is tested on free ports of this machine."""
+    """Those settings, on free ports of this machine."""
     return {
-        "profile": "demo",
-        # Its tests start it: the port and the modules are for them alone.
-        "browser_phone": False,
+        **QUICK,
         "http_port": free_port(),
         "fastagi_port": free_port(),
         "metrics_address": f"127.0.0.1:{free_port()}",
         "ami_port": free_port(),
         "sip_port": free_port(),
-        "plans": PLANS,
-        "longest_call": 4,
-        # Long enough for a callee to answer on a busy machine.
-        "ring_timeout": 8,
-        "sweep_interval": 0.5,
-        # Refusals would take seconds.
-        "voice": False,
-        # Tests ask again and again until something has happened, and book again and again.
-        **dict.fromkeys(("requests_per_minute", "max_bookings_per_account", "new_bookings_a_day"), 1_000_000),
-        # Most of their calls come from one number.
-        **dict.fromkeys(("max_ringing_calls_per_caller", "calls_at_once"), 1_000),
-        "callback_retries": [0.2, 0.5, 1],
-        # Callbacks to receivers that never answer must not outlast their test.
-        "callback_pace": 500,
     }

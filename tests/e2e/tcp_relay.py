@@ -12,8 +12,9 @@ class TcpRelay:
     has no connections: what either side sends is lost.
     """
 
-    def __init__(self, target: int) -> None:
-        self._target = target
+    def __init__(self, target: int, host: str = "127.0.0.1") -> None:
+        """Relays to this port of `host`."""
+        self._target = (host, target)
         self._open = threading.Event()
         self._open.set()
         self._is_cut = False
@@ -48,9 +49,13 @@ class TcpRelay:
                 if self._is_cut:
                     near.close()
                     continue
-                far = socket.create_connection(("127.0.0.1", self._target))
             except OSError:
                 return
+            try:
+                far = socket.create_connection(self._target)
+            except OSError:  # the other program is not there now
+                near.close()
+                continue
             self._ends |= {near, far}
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()

@@ -1,32 +1,29 @@
-"""The cluster of `make cluster`: PostgreSQL with a standby, two nodes, and Kamailio before them."""
+"""A short run of `make cluster-chaos`, and a call of `make cluster-call`: a promotion under calls loses nothing."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cluster import call
-from cluster.running import Cluster, is_ready
 from phones.demo_steps import console
-from tests.cluster.starting import cluster_on_free_ports
+from tests.cluster.plan import Kind, Wanted
+from tests.cluster.run import run
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[tuple[Cluster, Path]]:
-    with cluster_on_free_ports() as started:
-        yield started
-
-
-def test_cluster_call_reaches_both_nodes_before_and_after_a_promotion(running: tuple[Cluster, Path]) -> None:
-    cluster, directory = running
-    servers = cluster.postgresql
-    servers.primary.kill()
-    servers.promote()
+def make_a_call(directory: Path) -> None:
     with console.capture() as shown:
-        status = call.main(directory)
+        status = call.main(directory, both=False)
     assert status == 0, shown.get()
-    assert [f"{node.name} has the call" in shown.get() for node in cluster.nodes] == [True, True]
-    servers.follow()
-    assert servers.primary.has_synchronous_standby()
-    assert cluster.nodes[0].command("ledger", "verify") == []
-    assert all(is_ready(node.settings) for node in cluster.nodes)
+    assert "has the call" in shown.get()
+
+
+@pytest.mark.timeout(180)
+def test_a_promotion_under_calls_loses_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = Wanted(seed=20, rounds=1, rate=6, crowd=0, moves=0, kinds=(Kind.PRIMARY_KILLED,))
+    report = run(wanted, lambda line: None, make_a_call)
+    with capsys.disabled():
+        print("", *report.lines(), sep="\n")  # noqa: T201  figures
+    assert report.failures == []
+    # The run was no empty one.
+    assert len(report.books.answered) > 10
+    assert len(report.troubles.of(Kind.PRIMARY_KILLED)) == 1

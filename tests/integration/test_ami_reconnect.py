@@ -43,6 +43,18 @@ async def test_a_wrong_secret_is_logged_once_and_retried_seldom(ami: FakeAmi) ->
     assert AmiLimits().refused_retry_seconds >= 60
 
 
+async def test_an_asterisk_that_is_ending_has_refused_no_secret(ami: FakeAmi) -> None:
+    """It is asked again as soon as one that is away, and not after the minute that a wrong secret costs."""
+    ami.answer["Login"] = "Response: Error\r\nMessage: Asterisk is shutting down"
+    with structlog.testing.capture_logs() as logged:
+        async with linked(ami, wait=None, first_retry_seconds=0.01, refused_retry_seconds=60) as link:
+            await ami.wait_for("Login", 2)
+            assert link.state is LinkState.DOWN
+            del ami.answer["Login"]
+            await until_state(link, LinkState.UP)
+    assert [entry["event"] for entry in logged] == ["ami_down", "ami_up"]
+
+
 async def test_an_unreachable_asterisk_is_logged_once(ami: FakeAmi) -> None:
     await ami.stop()
     with structlog.testing.capture_logs() as logged:

@@ -12,7 +12,7 @@ from phones.messages import Message
 from phones.sipp import Sipp
 from tests.chaos import books, judge, load, plan, seen
 from tests.chaos.run import AMPLE, LAST_CALLS_SECONDS, LONGEST_CALL_SECONDS, PLANS, SCARCE
-from tests.chaos.trouble import Outage, Trouble
+from tests.chaos.trouble import Outage
 from tests.e2e.booking import Booking
 from tests.upgrade.system import UpgradedSystem, unpack
 
@@ -75,16 +75,15 @@ def run(revision: str, rate: float, seconds: float, seed: int) -> Report:
             directory / "older", plans=PLANS, longest_call=LONGEST_CALL_SECONDS, callback_retries=[1] * 20
         )
         cleanup.enter_context(system)
-        hidden = cleanup.enter_context(load.callees(system, directory / "callees"))
+        hidden = cleanup.enter_context(load.callees(system.trunk_port, directory / "callees"))
         ample = [system.book("LARGE", listener.url) for _ in range(AMPLE)]
         scarce = [system.book("SMALL", listener.url) for _ in range(SCARCE)]
-        wanted = plan.Wanted(seed, 0, 0, rate)
-        planned = plan.calls(wanted, [each.service for each in ample], [each.service for each in scarce])
+        planned = plan.calls(seed, [each.service for each in ample], [each.service for each in scarce])
         count = int((BEFORE_SECONDS + seconds) * rate)
         lines = list(islice(planned, count + LAST_CALLS))
         outage, said, heard = _upgrade(system, lines[:count], rate, directory)
         system.renew_asterisk()
-        heard += _dial(load.callers(system, lines[count:], rate, directory / "last"))
+        heard += _dial(load.callers(system.sip, lines[count:], rate, directory / "last"))
         system.until(lambda: books.leases_up(system.settings.database) == 0, "all calls are settled")
         system.until(lambda: books.callbacks_pending(system.settings.database) == 0, "all callbacks are delivered")
         return _judged(system, lines, ample, said, outage, heard, hidden, listener)
@@ -93,7 +92,7 @@ def run(revision: str, rate: float, seconds: float, seed: int) -> Report:
 def _upgrade(
     system: UpgradedSystem, lines: list[plan.PlannedCall], rate: float, directory: Path
 ) -> tuple[Outage, list[str], list[Message]]:
-    with load.callers(system, lines, rate, directory / "callers") as callers:
+    with load.callers(system.sip, lines, rate, directory / "callers") as callers:
         wanted = int(BEFORE_SECONDS * rate)
         system.until(lambda: len({each.call_id for each in callers.messages()}) >= wanted, "calls are up")
         outage, said = system.upgrade()
@@ -127,5 +126,5 @@ def _judged(
     rang = hidden.messages()
     calls = seen.calls(heard, rang)
     delivered = {str(each.content.get("id")) for each in listener.received()}
-    found = judge.mismatches(calls, written, Trouble(engine=[outage]), expected)
+    found = judge.mismatches(calls, written, lambda _: [], expected)
     return Report(said, outage, calls, len(written.answered - delivered), found)

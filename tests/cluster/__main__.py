@@ -1,0 +1,41 @@
+"""`make cluster-chaos`. Exit status 0 if database and telephones agree and every goal is reached, else 1."""
+
+import argparse
+import random
+import sys
+import time
+
+from tests.cluster.plan import Kind, Wanted
+from tests.cluster.run import run
+
+
+def main() -> int:
+    wanted = _wanted()
+    began = time.monotonic()
+
+    def show_progress(line: str) -> None:
+        sys.stdout.write(f"{time.monotonic() - began:6.0f} s  {line}\n")
+        sys.stdout.flush()
+
+    show_progress(f"seed {wanted.seed}")
+    report = run(wanted, show_progress)
+    failures = report.failures
+    sys.stdout.write("\n".join(["", *report.lines(), "", *failures]))
+    verdict = f"{len(failures)} failures" if failures else "Database and telephones agree on every call"
+    options = f"--seed {wanted.seed} --rounds {wanted.rounds} --rate {wanted.rate:g}"
+    sys.stdout.write(f'\n{verdict}. Repeat with: make cluster-chaos CLUSTER="{options}"\n')
+    return 1 if failures else 0
+
+
+def _wanted() -> Wanted:
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster", description="Break a cluster, then audit it.")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="default: random")
+    parser.add_argument("--rounds", type=int, default=2, help="how often each part is broken in each way")
+    parser.add_argument("--rate", type=float, default=5, help="calls a second")
+    parser.add_argument("--only", type=Kind, choices=list(Kind), nargs="*", default=list(Kind), help="what is done")
+    chosen = parser.parse_args()
+    return Wanted(chosen.seed, chosen.rounds, chosen.rate, kinds=tuple(chosen.only))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
