@@ -82,7 +82,7 @@ class TraceBody(Outgoing):
 
     @classmethod
     def of(cls, trace: CallTrace, *, for_operator: bool = False) -> "TraceBody":
-        """The trace; only for the operator do its steps name trunks."""
+        """The trace; only for the operator does it name trunks and say what carriers answered."""
         known, call, cdr = trace.known, trace.call, trace.cdr
         end = cdr.end if cdr else None
         ended_at = call.ended_at if call else known.started_at
@@ -96,7 +96,7 @@ class TraceBody(Outgoing):
             booking_id=known.booking_id,
             put_through=call is not None,
             reason=Reason.PUT_THROUGH if call else cdr and cdr.reason,
-            message=verdict_of(trace),
+            message=verdict_of(trace, for_operator=for_operator),
             seconds_leased=call.seconds_leased if call else None,
             wait_ms=wait_ms_of(trace),
             answered_at=_time(call.answered.wall_ms if call and call.answered else None),
@@ -140,11 +140,12 @@ def trace_record(trace: CallTrace, account: str) -> dict[str, Any]:
     }
 
 
-def headline(trace: CallTrace) -> dict[str, Any]:
+def headline(trace: CallTrace, *, for_operator: bool) -> dict[str, Any]:
     """Returns a sentence for people: what became of a call; as long as it is up, what was decided on it."""
     cdr = trace.cdr
     is_good = cdr is None or cdr.disposition is Disposition.ANSWERED
-    return {"outcome": verdict_of(trace) if cdr is None else outcome_of(cdr), "isGood": is_good}
+    said = outcome_of(cdr, for_operator=for_operator) if cdr else verdict_of(trace, for_operator=for_operator)
+    return {"outcome": said, "isGood": is_good}
 
 
 def _time(instant: EpochMs | None) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engine.cdr.answers import codes, why_it_failed, why_not_answered
+from engine.cdr.answers import CUSTOMERS_WORDS, OPERATORS_WORDS, Words, codes, why_it_failed, why_not_answered
 from engine.cdr.trace import CallTrace, TracedCallback
 from engine.domain.call_ends import Attempt, HungUpBy
 from engine.domain.directions import Direction
@@ -42,6 +42,7 @@ REFUSED: Mapping[Reason, str] = {
     Reason.SECONDS_HELD: "the calls that were up held all remaining seconds of the booking",
     Reason.NO_TRUNK: "no trunk over which it could leave was up",
 }
+REFUSED_FOR_CUSTOMERS = {**REFUSED, Reason.NO_TRUNK: "no line of the operator over which it could leave was up"}
 # Of records without a reason, which earlier versions wrote.
 REFUSED_WITHOUT_REASON: Mapping[Disposition, str] = {
     Disposition.EXPIRED: "the booking was expired",
@@ -54,7 +55,7 @@ ENDED_BY: Mapping[HungUpBy, str] = {
     HungUpBy.CALLER: "the caller hung up",
     HungUpBy.CALLEE: "the hidden number's side hung up",
     HungUpBy.LIMIT: "its time was over",
-    HungUpBy.ENGINE: "the engine ended it, after a DELETE or for the operator",
+    HungUpBy.ENGINE: "it was ended, because the booking was deleted or by the operator",
     HungUpBy.UNKNOWN: "it is not known who ended it",
 }
 
@@ -103,7 +104,7 @@ def state_of(trace: CallTrace) -> TraceState:
     return TraceState.RINGING if trace.call.answered is None else TraceState.LIVE
 
 
-def verdict_of(trace: CallTrace) -> str:
+def verdict_of(trace: CallTrace, *, for_operator: bool) -> str:
     """Returns one sentence: what was decided on the call, and why."""
     if trace.call is not None:
         return f"Put through; it could last {trace.call.seconds_leased} s."
@@ -112,13 +113,14 @@ def verdict_of(trace: CallTrace) -> str:
     answer = f" The caller got SIP {status}." if status else ""
     further = trace.cdr.further_calls
     likewise = f" Refused likewise in that minute: {counted(further, 'further call')}." if further else ""
-    return f"Refused: {_why_refused(trace.cdr)}.{answer}{likewise}"
+    return f"Refused: {_why_refused(trace.cdr, for_operator=for_operator)}.{answer}{likewise}"
 
 
-def outcome_of(cdr: Cdr) -> str:
+def outcome_of(cdr: Cdr, *, for_operator: bool) -> str:
     """Returns one sentence about a call that has its record: what became of it, and why."""
     is_refused = cdr.reason is not None or cdr.disposition in ONLY_REFUSED
-    return f"Refused: {_why_refused(cdr)}." if is_refused else f"{_how_it_ended(cdr)}."
+    found = _why_refused if is_refused else _how_it_ended
+    return f"{'Refused: ' if is_refused else ''}{found(cdr, for_operator=for_operator)}."
 
 
 def timeline_of(trace: CallTrace, *, for_operator: bool) -> list[Step]:
@@ -128,7 +130,7 @@ def timeline_of(trace: CallTrace, *, for_operator: bool) -> list[Step]:
 
     Args:
         trace: The trace.
-        for_operator: Whether to name trunks, which customers do not see.
+        for_operator: Whether to name trunks and what carriers answered, which customers do not see.
     """
     timeline, to_come = list[Step](), deque(_steps_of_call(trace, for_operator=for_operator))
     for callback in trace.callbacks:
@@ -157,13 +159,14 @@ def caller_got(trace: CallTrace) -> int | None:
     return SIP_OF_CAUSE[answer.cause] if answer else None
 
 
-def _why_refused(cdr: Cdr) -> str:
+def _why_refused(cdr: Cdr, *, for_operator: bool) -> str:
+    words = REFUSED if for_operator else REFUSED_FOR_CUSTOMERS
     if cdr.reason is not None:
-        return REFUSED.get(cdr.reason, cdr.reason.value)
+        return words.get(cdr.reason, cdr.reason.value)
     only = [reason for reason, answer in REJECTIONS.items() if answer.disposition is cdr.disposition]
     if cdr.disposition in REFUSED_WITHOUT_REASON or not only:
         return REFUSED_WITHOUT_REASON.get(cdr.disposition, cdr.disposition.value)
-    return REFUSED[only[0]]
+    return words[only[0]]
 
 
 def _steps_of_call(trace: CallTrace, *, for_operator: bool) -> Iterator[Step]:
@@ -172,9 +175,9 @@ def _steps_of_call(trace: CallTrace, *, for_operator: bool) -> Iterator[Step]:
     yield Step(known.started_at, TraceEvent.CAME_IN, f"The call came in{over}.")
     call, cdr = trace.call, trace.cdr
     if call is None:
-        yield Step(known.started_at, TraceEvent.REFUSED, verdict_of(trace))
+        yield Step(known.started_at, TraceEvent.REFUSED, verdict_of(trace, for_operator=for_operator))
         return
-    yield Step(call.started_at, TraceEvent.PUT_THROUGH, verdict_of(trace))
+    yield Step(call.started_at, TraceEvent.PUT_THROUGH, verdict_of(trace, for_operator=for_operator))
     yield from _ringing(trace, call)
     if for_operator and cdr is not None:
         yield from (
@@ -189,7 +192,7 @@ def _steps_of_call(trace: CallTrace, *, for_operator: bool) -> Iterator[Step]:
         )
     if cdr is not None:
         ended_at = call.ended_at
-        yield Step(ended_at, TraceEvent.ENDED, f"{_how_it_ended(cdr)}.")
+        yield Step(ended_at, TraceEvent.ENDED, f"{_how_it_ended(cdr, for_operator=for_operator)}.")
         yield Step(ended_at, TraceEvent.SETTLED, f"{cdr.duration} s of {call.seconds_leased} s were charged.")
 
 
@@ -209,18 +212,18 @@ def _worded(sentence: str, direction: Direction) -> str:
     return sentence if direction is Direction.FORWARD else re.sub("(?<=[Tt]he )hidden(?= number)", "called", sentence)
 
 
-def _how_it_ended(cdr: Cdr) -> str:
-    return _worded(_end_of(cdr), cdr.direction)
+def _how_it_ended(cdr: Cdr, *, for_operator: bool) -> str:
+    return _worded(_end_of(cdr, OPERATORS_WORDS if for_operator else CUSTOMERS_WORDS), cdr.direction)
 
 
-def _end_of(cdr: Cdr) -> str:
+def _end_of(cdr: Cdr, words: Words) -> str:
     by = ENDED_BY[cdr.end.hung_up_by or HungUpBy.UNKNOWN]
     if cdr.disposition is Disposition.LOST:
         return "No report of its end arrived"
     found = codes(cdr.end.sip_code, cdr.end.cause)
     if cdr.disposition is Disposition.ANSWERED:
         return f"The call ended: {by}{found}"
-    return f"Not answered: {why_not_answered(cdr) or by}{found}"
+    return f"Not answered: {why_not_answered(cdr, words) or by}{found}"
 
 
 def _steps_of_callback(callback: TracedCallback) -> Iterator[Step]:

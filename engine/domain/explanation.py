@@ -30,7 +30,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.ACCOUNT_LIMIT: "Calls that are up on the account: {account_calls}; allowed at once: {account_limit}.",
     Reason.CALLS_HELD: "Calls that are up ({calls_up}) hold all remaining calls of the booking.",
     Reason.SECONDS_HELD: "Calls that are up ({calls_up}) hold all remaining seconds and need them.",
-    Reason.NO_TRUNK: "No trunk over which the call could leave is up. The operator can see that.",
+    Reason.NO_TRUNK: "No line over which the call could leave is up. The operator can see that.",
     Reason.PUT_THROUGH: "The call would be put through; answered at once, it could last {seconds} s.",
 }
 

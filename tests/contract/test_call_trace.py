@@ -1,7 +1,8 @@
 """The trace of a call: its verdict in words, its steps in the order of time, its own callbacks with their attempts."""
 
+import re
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -12,14 +13,15 @@ from engine.bookings.lifecycle import BookingPatch
 from engine.calls import lifecycle as calls
 from engine.calls.facts import IncomingCall
 from engine.calls.reconciliation import settle_overdue
-from engine.cdr.answers import SWITCHED_OFF
+from engine.cdr.answers import CUSTOMERS_WORDS, OPERATORS_WORDS
 from engine.cdr.refused import OWN_RECORDS
-from engine.cdr.timeline import REFUSED, verdict_of
+from engine.cdr.timeline import ENDED_BY, REFUSED, REFUSED_FOR_CUSTOMERS, outcome_of, verdict_of
 from engine.cdr.trace import CallTrace, trace_call
 from engine.domain.booking import Booking
 from engine.domain.call_ends import GIVES_WAY, Attempt, DialplanEnd
 from engine.domain.dispositions import Disposition
 from engine.domain.errors import NotFound
+from engine.domain.explanation import SENTENCES
 from engine.domain.ids import AccountId, CallId
 from engine.domain.policy import NotificationRules, UsagePlan
 from engine.domain.rejections import REJECTIONS, Reason
@@ -122,11 +124,15 @@ UNANSWERED: list[tuple[str | DialplanEnd, str, str]] = [
     ("BUSY", "BUSY", "Not answered: the hidden number was busy, or declined the call, SIP 486, cause 17 (user busy)."),
     ("NOANSWER", "NO_ANSWER", "Not answered: nobody picked up, or the telephone is switched off or has no network."),
     ("CANCEL", "CANCELLED", "Not answered: the caller hung up."),
-    (DialplanEnd("CANCEL"), "CANCELLED", "Not answered: the engine ended it, after a DELETE or for the operator."),
+    (
+        DialplanEnd("CANCEL"),
+        "CANCELLED",
+        "Not answered: it was ended, because the booking was deleted or by the operator.",
+    ),
     (DialplanEnd("CANCEL", cause=GIVES_WAY), "GAVE_WAY", "Not answered: it gave way to a newer call"),
     ("CONGESTION", "UNREACHABLE", "Not answered: the carrier cannot take calls now, SIP 503, cause 34"),
     # What Asterisk and SIPp really gave: a softphone that is not registered, a port where nobody listens, 404 and 403.
-    (_failed("CHANUNAVAIL", None, 3, trunk=""), "UNREACHABLE", f"Not answered: {SWITCHED_OFF}, cause 3 (no route to"),
+    (_failed("CHANUNAVAIL", None, 3, trunk=""), "UNREACHABLE", f"Not answered: {OPERATORS_WORDS.switched_off}, cause"),
     (_failed("SILENT", None, None), "UNREACHABLE", "Not answered: the carrier gave no answer."),
     (
         _failed("CHANUNAVAIL", 404, 1),
@@ -155,6 +161,24 @@ async def test_an_unanswered_call_says_why(world: World, dial: str | DialplanEnd
     assert (trace["disposition"], trace["waitMs"], trace["duration"]) == (disposition, 12_000, 0)
     assert words in messages(trace)
     assert trace["timeline"][0]["message"] == "The call came in."
+    customers, record = await shown(world, "c1", for_operator=False), (await traced(world, "c1")).cdr
+    assert record is not None
+    assert words in outcome_of(record, for_operator=True)
+    said = f"{messages(customers)} {outcome_of(record, for_operator=False)}"
+    assert OF_THE_OPERATOR.findall(said) == []
+    assert customers | {"timeline": []} == trace | {"timeline": []}
+
+
+# What customers need not know, or cannot know, in the sentences about their calls.
+OF_THE_OPERATOR = re.compile(r"carrier|trunk|asterisk|\bour\b|credit|password|codec|engine", re.IGNORECASE)
+
+
+def test_customers_read_nothing_of_what_is_between_the_operator_and_the_carrier() -> None:
+    assert set(OPERATORS_WORDS.by_status) == set(CUSTOMERS_WORDS.by_status)
+    ours, theirs = (str(asdict(words)) for words in (CUSTOMERS_WORDS, OPERATORS_WORDS))
+    sentences = (*REFUSED_FOR_CUSTOMERS.values(), *ENDED_BY.values(), *SENTENCES.values())
+    assert OF_THE_OPERATOR.findall(ours + " ".join(sentences)) == []
+    assert OF_THE_OPERATOR.findall(theirs) != [], "the search proves nothing"
 
 
 async def run_out(world: World, booking: Booking) -> None:
@@ -232,7 +256,7 @@ async def test_a_refusal_that_an_earlier_version_recorded_without_a_reason_has_w
     trace = await traced(world, "c1")
     assert trace.cdr is not None
     earlier = {each: replace(trace, cdr=replace(trace.cdr, disposition=each, reason=None)) for each in EARLIER}
-    assert {each: verdict_of(trace) for each, trace in earlier.items()} == {
+    assert {each: verdict_of(trace, for_operator=True) for each, trace in earlier.items()} == {
         each: f"Refused: {words}" for each, words in EARLIER.items()
     }
     assert set(EARLIER) == {answer.disposition for answer in REJECTIONS.values()} - {None}

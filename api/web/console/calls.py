@@ -98,7 +98,7 @@ def record_row(cdr: Cdr) -> dict[str, Any]:
         "destination": masked(cdr.destination),
         "disposition": cdr.disposition.value,
         "isAnswered": cdr.disposition is Disposition.ANSWERED,
-        "outcome": outcome_of(cdr),
+        "outcome": outcome_of(cdr, for_operator=True),
         "duration": cdr.duration,
         "furtherCalls": cdr.further_calls,
         "bySandbox": is_simulated(cdr.service),
@@ -122,5 +122,5 @@ async def load_story(visit: Visit) -> Mapping[str, Any]:
         "callerGot": caller_got(trace),
         "hidden": hidden,
         "sandbox": sandbox_data(account.clock_ahead_ms, visit.now) if account.test_of else None,
-        **headline(trace),
+        **headline(trace, for_operator=True),
     }

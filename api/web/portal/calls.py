@@ -56,7 +56,9 @@ def call_pages() -> tuple[Page, ...]:
 async def load_calls(visit: Visit) -> Mapping[str, Any]:
     """Returns a page of call records, as `GET /cdr` answers it, with what became of each call."""
     records, next_cursor = await cdrs.records_of(visit.request, cdrs.LISTING, wanted_records(visit.request))
-    shown = [CdrBody.of(cdr).model_dump(mode="json") | {"outcome": outcome_of(cdr)} for cdr in records]
+    shown = [
+        CdrBody.of(cdr).model_dump(mode="json") | {"outcome": outcome_of(cdr, for_operator=False)} for cdr in records
+    ]
     return {"data": shown, "hasMore": next_cursor is not None, "nextCursor": next_cursor}
 
 
@@ -64,7 +66,7 @@ async def load_story(visit: Visit) -> Mapping[str, Any]:
     """Returns what is known of a call, as `GET /calls/{id}/trace` answers it, and what became of the call."""
     trace = await traces.trace_of(visit.request)
     shown = TraceBody.of(trace).model_dump(mode="json")
-    return {"call": shown, "destination": trace.known.destination, **headline(trace)}
+    return {"call": shown, "destination": trace.known.destination, **headline(trace, for_operator=False)}
 
 
 async def load_usage(visit: Visit) -> Mapping[str, Any]:
