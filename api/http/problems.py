@@ -56,6 +56,7 @@ PROBLEMS: dict[str, Kind] = {
     "request_timeout": Kind(408, "The request's body took too long to arrive", retry_after=1),
     "idempotency_key_in_use": Kind(409, "A request with this Idempotency-Key is still running", retry_after=1),
     "booking_begun": Kind(409, "The booking has begun"),
+    "not_for_pairs": Kind(409, "A pair cannot be changed so"),
     "number_not_free": Kind(409, "The requested number is not free"),
     "too_large": Kind(413, "The request is too large"),
     "unsupported_media_type": Kind(415, "The body must be plain application/json"),
@@ -158,7 +159,7 @@ def _problem_of_storage(error: StorageError | TimeoutError) -> ProblemError:
 
 
 def _problem_of_refusal(refusal: Refusal) -> ProblemError:
-    field = FIELD_OF_CODE.get(refusal.code)
+    field = refusal.field or FIELD_OF_CODE.get(refusal.code)
     if field:
         error = FieldError(field=field, message=str(refusal), pointer=pointer_to((field,)))
         return ProblemError(refusal.code, str(refusal), (error,))

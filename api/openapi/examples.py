@@ -32,7 +32,9 @@ from api.schemas.bookings import (
     BookingPatchBody,
     NewBlockedCaller,
     NewBooking,
+    NewParticipant,
     NumberWish,
+    ParticipantBody,
 )
 from api.schemas.callbacks import (
     CallbackBody,
@@ -95,6 +97,7 @@ BOOKING = BookingBody(
     minutes_remaining=30,
     calls_remaining=25,
     destination=HIDDEN,
+    participants=None,
     usage_plan=UsagePlan.SMALL,
     status=BookingStatus.ACTIVE,
     callback=CALLBACK,
@@ -113,6 +116,10 @@ BOOKING = BookingBody(
     screening=Screening.NONE,
     reverse=False,
     greeting=False,
+)
+PARTICIPANTS = [ParticipantBody(number=HIDDEN, label="Courier"), ParticipantBody(number=CALLER, label=None)]
+PAIR = BOOKING.model_copy(
+    update={"destination": None, "participants": PARTICIPANTS, "caller_id": CallerId.SERVICE, "label": None}
 )
 BLOCKED = BlockedCallerBody(caller=CALLER, created_at=BOOKED_AT)
 CDR = CdrBody(
@@ -260,7 +267,13 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
             "callback": CALLBACK,
             "startTime": "2026-06-01T08:00:00+02:00",
         },
+        {
+            "participants": [{"number": HIDDEN, "label": "Courier"}, {"number": CALLER}],
+            "usagePlan": "SMALL",
+            "callback": CALLBACK,
+        },
     ],
+    NewParticipant: [{"number": HIDDEN, "label": "Courier"}, {"number": CALLER}],
     NumberWish: [{}, {"country": "BE", "area": "2"}, {"service": story.SWAPPED}],
     BookingChange: [{"usagePlan": "MEDIUM"}, {"usagePlan": "SMALL", "maxCallSeconds": None, "callback": CALLBACK}],
     Hours: [hours_as_json(OPEN)],
@@ -271,7 +284,8 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
         {"hours": None},
         {"label": None, "metadata": {"order": "1871", "desk": "north"}},
     ],
-    BookingBody: [shown(BOOKING)],
+    BookingBody: [shown(BOOKING), shown(PAIR)],
+    ParticipantBody: [shown(each) for each in PARTICIPANTS],
     BookingPage: [shown(Page(data=[BOOKING], has_more=True, next_cursor=CURSOR))],
     NewBlockedCaller: [{"caller": CALLER}],
     BlockedCallerBody: [shown(BLOCKED)],

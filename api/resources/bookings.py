@@ -18,6 +18,7 @@ from api.schemas.bookings import BookingBody, BookingChange, BookingPage, Bookin
 from api.schemas.fields import BOOKING_ID
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingPatch, BookingRequest, Renewal
+from engine.domain.booking import CallerId
 from engine.domain.errors import NotFound
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.numbers import E164
@@ -49,11 +50,11 @@ def wanted_booking(account_id: AccountId, body: NewBooking) -> BookingRequest:
     """Returns what a body asks for."""
     return BookingRequest(
         account_id,
-        E164(body.destination),
+        None if body.destination is None else E164(body.destination),
         body.usage_plan,
         body.callback,
         BookingLimits(**body.limits_sent()),
-        body.caller_id,
+        CallerId.SERVICE if body.participants else body.caller_id,
         body.refuse_anonymous,
         body.paused,
         body.label or "",
@@ -66,6 +67,7 @@ def wanted_booking(account_id: AccountId, body: NewBooking) -> BookingRequest:
         None if body.hours is None else body.hours.weekly(),
         body.reverse,
         body.greeting,
+        body.pair,
     )
 
 
@@ -188,6 +190,7 @@ TAG = "Bookings"
 ONE = {"id": BOOKING_ID}
 CHANGE_PROBLEMS = (
     "gone",
+    "not_for_pairs",
     "destination_not_allowed",
     "destination_is_ours",
     "voice_is_off",
@@ -219,7 +222,9 @@ ROUTES = (
             ),
             creates="/bookings/{id}",
             detail="Without `service`, `prefix`, `country` and `area` you get a number of the destination's country "
-            "where one is free (the operator may switch this off), and any free number otherwise.",
+            "where one is free (the operator may switch this off), and any free number otherwise. With `participants` "
+            "in place of `destination`, these two call the rented number and reach each other; other pairs may share "
+            "that number.",
         ),
         body=NewBooking,
         keyed=True,

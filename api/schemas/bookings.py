@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from itertools import combinations
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
@@ -39,6 +39,7 @@ from engine.domain.hours import ANY_TIME, WeeklyHours
 from engine.domain.number_choice import ANY_COUNTRY, NumberRequest
 from engine.domain.number_plan import national_spelling, tel_link
 from engine.domain.numbers import E164
+from engine.domain.pairs import Participant, Participants
 from engine.domain.policy import (
     MAX_CALL_SECONDS,
     MAX_CALLS_PER_CALLER_PER_HOUR,
@@ -56,6 +57,12 @@ WANTED = ("service", "prefix", "country", "area")
 EXCLUSIVE = [pair for pair in combinations(WANTED, 2) if pair != ("country", "area")]
 # The same in JSON Schema.
 EXCLUDED: list[JsonDict] = [{"required": list(pair)} for pair in EXCLUSIVE]
+OF_ONE: JsonDict = {"required": ["destination"], "not": {"required": ["participants"]}}
+OF_PAIR: JsonDict = {
+    "required": ["participants"],
+    "not": {"required": ["destination"]},
+    "properties": {"callerId": {"const": CallerId.SERVICE.value}, "reverse": {"const": False}},
+}
 AREA_OF_ANY: JsonDict = {"required": ["area", "country"], "properties": {"country": {"const": ANY_COUNTRY}}}
 
 
@@ -77,7 +84,8 @@ class LimitFields(Incoming):
 class NumberWish(Incoming):
     """Which number to take. Without any of these it is one of the destination's country, if one is free."""
 
-    model_config = ConfigDict(json_schema_extra={"not": {"anyOf": [*EXCLUDED, AREA_OF_ANY]}})
+    schema_extra: ClassVar[JsonDict] = {"not": {"anyOf": [*EXCLUDED, AREA_OF_ANY]}}
+    model_config = ConfigDict(json_schema_extra=schema_extra)
 
     service: Kept[Service] = None
     """The rented number to take. If it is not free, the request is refused."""
@@ -106,11 +114,26 @@ class NumberWish(Incoming):
         return NumberRequest(service, self.prefix, self.country, self.area)
 
 
-class NewBooking(NumberWish, LimitFields):
-    """A number to book."""
+class NewParticipant(Incoming):
+    """One of the two people of a pair."""
 
-    destination: Destination
+    number: Destination
+    """The number to hide, as `destination` of other bookings."""
+    label: Label | None = None
+    """Your name for this person."""
+
+
+class NewBooking(NumberWish, LimitFields):
+    """A number to book, for one hidden number (`destination`) or for a pair (`participants`)."""
+
+    model_config = ConfigDict(json_schema_extra={**NumberWish.schema_extra, "oneOf": [OF_ONE, OF_PAIR]})
+
+    destination: Kept[Destination] = None
     """The number to hide: an E.164 number that exists, that may be called, and that is not a rented number."""
+    participants: Kept[Annotated[list[NewParticipant], Field(min_length=2, max_length=2)]] = None
+    """Two people who reach each other, in place of `destination`: each calls the rented number from the own number, as
+    the carrier asserts it, and the other's telephone rings and shows the rented number. Many pairs may share one rented
+    number. `callerId` is `service` then, and `reverse` is not needed."""
     usage_plan: Plan
     callback: Callback
     """The URL that receives callbacks: `https`, with a public host, without user name and fragment."""
@@ -145,6 +168,36 @@ class NewBooking(NumberWish, LimitFields):
     def start_sent(self) -> EpochMs | None:
         """When the booking begins; None if the body has no start."""
         return None if self.start_time is None else instant_from(self.start_time)
+
+    @classmethod
+    def conflict_in(cls, sent: Mapping[str, object]) -> str | None:
+        """Refuses a body without anybody to reach, and one of a pair with what pairs do not have."""
+        if conflict := super().conflict_in(sent):
+            return conflict
+        if ("destination" in sent) == ("participants" in sent):
+            return "either destination or participants must be given"
+        if "participants" not in sent:
+            return None
+        if sent.get("callerId", CallerId.SERVICE) != CallerId.SERVICE or sent.get("reverse", False) is not False:
+            return "with participants, callerId can only be service, and reverse only false"
+        return "the two participants must have different numbers" if _are_equal(sent["participants"]) else None
+
+    @property
+    def pair(self) -> Participants | None:
+        """The two participants; None if the booking hides one number."""
+        if self.participants is None:
+            return None
+        first, second = (Participant(E164(each.number), each.label or "") for each in self.participants)
+        return first, second
+
+
+def _are_equal(participants: object) -> bool:
+    """Returns whether both have the same number, in a body that may be wrong."""
+    match participants:
+        case [{"number": first}, {"number": second}]:
+            return bool(first == second)
+        case _:
+            return False
 
 
 class BookingPatchBody(LimitFields):
@@ -201,12 +254,25 @@ class BookingChange(BookingPatchBody):
     """The plan whose seconds, calls and days are added."""
 
 
+class ParticipantBody(Outgoing):
+    """One of the two people of a pair."""
+
+    number: Phone
+    """The hidden number."""
+    label: str | None
+
+    @classmethod
+    def of(cls, participant: Participant) -> "ParticipantBody":
+        """The participant."""
+        return cls(number=participant.number, label=participant.label or None)
+
+
 class BookingBody(Outgoing):
     """A booking."""
 
     id: BookingIdField
     service: Phone
-    """The rented number. Calls to it reach `destination`."""
+    """The rented number. Calls to it reach `destination`, or those of a participant the other one."""
     service_national: str
     """`service` as people of its country write it."""
     service_link: Annotated[str, described(re.compile(r"tel:\+[1-9][0-9]{6,14}"), format="uri")]
@@ -221,8 +287,10 @@ class BookingBody(Outgoing):
     """Whole minutes of `secondsRemaining`."""
     calls_remaining: Count
     """Calls left, without the live calls."""
-    destination: Phone
-    """The hidden number."""
+    destination: Phone | None
+    """The hidden number. `null` if two are hidden."""
+    participants: Annotated[list[ParticipantBody], Field(min_length=2, max_length=2)] | None
+    """The two people of a pair, who reach each other. `null` if it is no pair."""
     usage_plan: UsagePlan
     """The plan of the last booking or renewal."""
     status: BookingStatus
@@ -270,7 +338,8 @@ class BookingBody(Outgoing):
             seconds_remaining=booking.seconds.remaining,
             minutes_remaining=booking.seconds.remaining // 60,
             calls_remaining=booking.calls.remaining,
-            destination=booking.destination,
+            destination=None if booking.is_pair else booking.destination,
+            participants=booking.participants and [ParticipantBody.of(each) for each in booking.participants],
             usage_plan=booking.usage_plan,
             status=status_at(booking, now, policy),
             callback=booking.callback,

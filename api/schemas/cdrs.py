@@ -52,7 +52,8 @@ class CdrBody(Outgoing):
     """How many further calls to the booking were refused for the same reason within a minute and have no record of
     their own; 0 except in a flood of refused calls."""
     direction: Direction
-    """`forward`: somebody called the rented number, to reach the hidden one. `reverse`: the hidden number called it."""
+    """`forward`: somebody called the rented number, to reach the hidden one. `reverse`: the hidden number called it.
+    `pair`: a participant called it, to reach the other one."""
 
     @classmethod
     def of(cls, cdr: Cdr) -> "CdrBody":

@@ -18,7 +18,8 @@ class ExplanationBody(Outgoing):
     source: Caller
     """The caller in question."""
     direction: Direction
-    """`reverse`: the caller is the hidden number, and calls back; this assumes that its carrier asserts its number."""
+    """`reverse`: the caller is the hidden number, and calls back. `pair`: a participant calls the other. Both assume
+    that the carrier asserts the caller's number."""
     at: Instant
     put_through: bool
     reason: Reason

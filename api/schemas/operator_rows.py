@@ -63,6 +63,7 @@ def booking_record(owned: OwnedBooking, now: EpochMs, policy: Policy) -> dict[st
         "whisper": booking.whisper,
         "screening": booking.screening.value,
         "reverse": booking.reverse,
+        "pair": booking.is_pair,
         "greeting": booking.greeting,
         "maxConcurrentCalls": booking.limits.max_concurrent_calls,
         "maxCallsPerCallerPerHour": booking.limits.max_calls_per_caller_per_hour,

@@ -50,7 +50,8 @@ class NewSimulatedCall(Incoming):
     source: Annotated[str, Field(min_length=1, max_length=MAX_NUMBER), AfterValidator(_caller), described(CALLER)]
     """The caller's number, or `anonymous` for a caller who withholds it."""
     direction: Annotated[Direction, Field(strict=False)] = Direction.FORWARD
-    """`reverse`: the carrier asserts `source`. The hidden number then calls back, if the booking has `reverse`."""
+    """`reverse`, `pair`: the carrier asserts `source`. Then the hidden number calls back, if the booking has `reverse`,
+    and a participant of a pair reaches the other."""
     outcome: Annotated[Outcome, Field(strict=False)]
     """What happens to the call if it is put through."""
     seconds: Annotated[int, Field(ge=1, le=MAX_CALL_SECONDS), WHOLE] | None = Field(default=None, validate_default=True)

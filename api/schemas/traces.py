@@ -51,9 +51,9 @@ class TraceBody(Outgoing):
     """When the call came in."""
     source: PastCaller
     """The caller: an E.164 number, another number as the carrier sent it, or `anonymous`; `erased` after an erasure.
-    In a reverse call it is the hidden number."""
+    In a reverse call it is the hidden number, in a pair the participant who called."""
     direction: Direction
-    """`reverse`: the hidden number called, and reached who had called last."""
+    """`reverse`: the hidden number called, and reached who had called last. `pair`: a participant called the other."""
     service: Phone
     """The rented number that was called."""
     booking_id: BookingIdField

@@ -26,7 +26,7 @@ class SweepResult:
 
     Attributes:
         bookings_gone: Bookings whose grace ended.
-        numbers_freed: Numbers whose quarantine ended.
+        numbers_freed: Numbers whose quarantine ended, and callers of shared numbers whose own did.
         calls_lost: Calls that were settled without an end report.
         channels: Callers' channels that must be hung up, because their booking or destination is gone.
     """
@@ -54,7 +54,7 @@ def sweep(
     """
     now = at.wall_ms
     gone = end_graces(tx, tx.bookings.expired_before(EpochMs(now - policy.grace_ms), SWEEP_LIMIT), now, policy)
-    freed = tx.numbers.free_quarantined(now)
+    freed = tx.numbers.free_quarantined(now) + tx.pairs.forget_quarantined(now)
     lost = settle_overdue(tx, at, policy, SWEEP_LIMIT, asterisk) if settle_lost else []
     channels = [call.call_id for call in tx.calls.to_hang_up(asterisk, SWEEP_LIMIT)]
     return SweepResult(gone, freed, len(lost), channels)
@@ -102,5 +102,9 @@ def end_for_good(tx: Transaction, booking: Booking, now: EpochMs, policy: Policy
 
 
 def quarantine_number(tx: Transaction, gone: Booking, now: EpochMs, policy: Policy) -> None:
-    """Begins the quarantine of the number of a booking that has ended."""
-    tx.numbers.quarantine(gone.service, gone.account_id, now, EpochMs(now + policy.quarantine_ms))
+    """Begins the quarantine of the number of a booking that has ended; of a pair, that of its callers on the number."""
+    until = EpochMs(now + policy.quarantine_ms)
+    if gone.is_pair:
+        tx.pairs.release(gone.id, until)
+    else:
+        tx.numbers.quarantine(gone.service, gone.account_id, now, until)

@@ -6,6 +6,7 @@ It uses the code that routes real calls, and writes nothing.
 from engine.bookings.lifecycle import owned
 from engine.calls.facts import IncomingCall, asked_for, facts_of, sandbox_of
 from engine.domain.booking import Booking
+from engine.domain.directions import Direction
 from engine.domain.explanation import Explanation, limited_by
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.numbers import E164, is_e164
@@ -30,7 +31,7 @@ def explain(
 ) -> Explanation:
     """Explains the decision on a call from `source` that arrives at `at`, assuming that Asterisk is up.
 
-    Also assumes that the carrier asserts the caller's number, so that the hidden number calls back.
+    Also assumes that the carrier asserts the caller's number, which reverse calls and pairs need.
 
     Args:
         tx: The transaction.
@@ -71,5 +72,7 @@ def _facts(
     sandbox = sandbox_of(booking)
     dead = dead_trunks if sandbox is None else frozenset()  # a simulated call needs no trunk
     asserted = E164(source) if is_e164(source) else None
+    if booking.reached_by(source) is None:
+        return Facts(booking, source, direction=Direction.PAIR)
     incoming = IncomingCall(NO_CALL, booking.service, source, sandbox, dead_trunks=dead, asserted=asserted)
     return facts_of(tx, asked_for(tx, incoming, at.wall_ms), incoming, at, policy)

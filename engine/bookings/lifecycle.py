@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from engine.accounts.lifecycle import check_active
 from engine.bookings.endings import quarantine_number, withdraw_booking
-from engine.bookings.number_pool import take_number
 from engine.bookings.quota import check_quota
+from engine.bookings.shared_numbers import hold_for, number_for
 from engine.callbacks import notifications
 from engine.domain import booking as life
 from engine.domain.booking import Booking, BookingStatus, CallerId
 from engine.domain.destinations import allowed_destination
-from engine.domain.errors import BookingGone, DestinationIsOurs, NotFound
+from engine.domain.errors import BookingGone, DestinationIsOurs, InvalidDestination, NotForPairs, NotFound
 from engine.domain.events import WhyGone
 from engine.domain.hours import ANY_TIME, WeeklyHours
 from engine.domain.ids import AccountId, BookingId, CallId
@@ -19,6 +20,7 @@ from engine.domain.metering import Credit
 from engine.domain.notes import Metadata
 from engine.domain.number_choice import NO_WISH, NumberRequest
 from engine.domain.numbers import E164, is_simulated
+from engine.domain.pairs import Participants
 from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
 from engine.domain.prompts import Language
 from engine.domain.reverse import check_can_be_reverse
@@ -40,12 +42,14 @@ class BookingRequest:
     """What a customer asks for. The API has validated it, except for the rules that need the database.
 
     Attributes:
+        destination: The number to hide; None for a pair.
         wanted: The number that the booking should get.
         start_at: When the booking should begin; None, or an instant that has passed: now.
+        participants: The two who reach each other, in place of a destination.
     """
 
     account_id: AccountId
-    destination: E164
+    destination: E164 | None
     usage_plan: UsagePlan
     callback: str
     limits: BookingLimits = NO_BOOKING_LIMITS
@@ -62,6 +66,7 @@ class BookingRequest:
     hours: WeeklyHours | None = None
     reverse: bool = False
     greeting: bool = False
+    participants: Participants | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +107,10 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
     """Creates a booking and gives it a free number, which it holds from now on, also if it begins later.
 
     Raises:
-        InvalidDestination: The destination is not a telephone number.
-        DestinationNotAllowed: The operator does not allow the destination.
-        DestinationIsOurs: The destination is a rented number.
+        InvalidDestination: A number to hide is not a telephone number.
+        DestinationNotAllowed: The operator does not allow a number to hide.
+        DestinationIsOurs: A number to hide is a rented number.
+        NotForPairs: A pair is to call back, or to show other numbers than the rented one.
         VoiceIsOff: The hidden number's side is to hear something, and the operator has switched that off.
         ReverseUnavailable: The hidden number is to call back, and no trunk asserts who calls.
         AccountSuspended: The account is suspended or closed.
@@ -116,7 +122,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
     """
     tx.accounts.lock(request.account_id)  # two bookings at once must not pass the quota together
     check_active(tx, request.account_id)  # a request may have begun before the account was suspended
-    destination = _checked_destination(tx, request.destination, policy)
+    destination = _checked_numbers(tx, request, policy)[0]
     check_can_speak(policy, speaks=request.whisper or request.greeting, screening=request.screening)
     check_quota(tx, request.account_id, now, policy)
     allowance = policy.plans[request.usage_plan]
@@ -124,7 +130,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
     booking = Booking(
         id=BookingId(new_id("bkg")),
         account_id=request.account_id,
-        service=take_number(tx, request.wanted, request.account_id, request.destination, now, policy),
+        service=number_for(tx, request.wanted, request.account_id, destination, request.participants, now, policy),
         destination=destination,
         usage_plan=request.usage_plan,
         callback=request.callback,
@@ -147,10 +153,12 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         hours=request.hours,
         reverse=request.reverse,
         greeting=request.greeting,
+        **_partner_fields(request.participants),
     )
     if booking.reverse:
         check_can_be_reverse(booking.service, policy)
     tx.bookings.insert(booking)
+    hold_for(tx, booking, now)
     _grant(tx, booking, allowance, now)
     return booking
 
@@ -180,6 +188,7 @@ def change(
     Raises:
         NotFound: The account has no such booking.
         BookingGone: The booking is gone.
+        NotForPairs: The booking is a pair, whose two numbers and their caller ID do not change.
         InvalidDestination: The destination is not a telephone number.
         DestinationNotAllowed: The operator does not allow the destination.
         DestinationIsOurs: The destination is a rented number.
@@ -198,6 +207,8 @@ def change(
 
 def _changed(tx: Transaction, booking: Booking, changes: BookingPatch, now: EpochMs, policy: Policy) -> Booking:
     check_can_speak(policy, speaks=changes.whisper or changes.greeting, screening=changes.screening)
+    if booking.is_pair:
+        _check_fits_pair(changes.destination, changes.caller_id or CallerId.SERVICE, reverse=bool(changes.reverse))
     fields = {name: getattr(changes, name) for name in COPIED_FIELDS}
     if changes.destination is not None:
         fields["destination"] = _checked_destination(tx, changes.destination, policy)
@@ -262,9 +273,34 @@ def _grant(tx: Transaction, booking: Booking, allowance: Allowance, now: EpochMs
     tx.bookings.insert_grant(grant)
 
 
-def _checked_destination(tx: Transaction, destination: E164, policy: Policy) -> E164:
+def _checked_numbers(tx: Transaction, request: BookingRequest, policy: Policy) -> list[E164]:
+    """Returns the numbers that a new booking hides, of which a pair has two."""
+    if request.participants is None:
+        return [_checked_destination(tx, request.destination or E164(""), policy)]
+    _check_fits_pair(request.destination, request.caller_id, reverse=request.reverse)
+    numbers = [_checked_destination(tx, each.number, policy, "participants") for each in request.participants]
+    if numbers[0] == numbers[1]:
+        raise InvalidDestination("the two participants have the same number")
+    return numbers
+
+
+def _check_fits_pair(destination: E164 | None, caller_id: CallerId, *, reverse: bool) -> None:
+    """Refuses what a pair cannot have. Both of its numbers are hidden, so each sees the rented number."""
+    if destination is not None or caller_id is not CallerId.SERVICE or reverse:
+        raise NotForPairs("a pair has participants that do not change, shows the rented number and needs no reverse")
+
+
+def _partner_fields(pair: Participants | None) -> dict[str, Any]:
+    """Returns the fields that a booking has only as a pair."""
+    if pair is None:
+        return {}
+    first, second = pair
+    return {"partner": second.number, "destination_label": first.label, "partner_label": second.label}
+
+
+def _checked_destination(tx: Transaction, destination: E164, policy: Policy, field: str | None = None) -> E164:
     """Refuses a rented number as destination: neither Asterisk nor a carrier counts hops, so a loop never ends."""
     checked = allowed_destination(destination, policy.destinations)
     if tx.numbers.is_ours(checked):
-        raise DestinationIsOurs("destination is itself a rented number")
+        raise DestinationIsOurs("destination is itself a rented number", field)
     return checked

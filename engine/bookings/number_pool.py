@@ -27,6 +27,11 @@ from engine.storage.numbers import Number
 from engine.storage.transaction import Transaction
 
 MAX_REPORTED = 20
+# Why a number in one of these states cannot be taken out of the pool.
+IN_USE: dict[str, str] = {
+    NumberState.BOOKED: "booked: it can be taken out once its booking is gone",
+    NumberState.SHARED: "shared: use `numbers unshare` first",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,7 @@ def quarantine(tx: Transaction, number: str, until: EpochMs) -> Number:
     if found.state == NumberState.RETIRED:
         raise InvalidInput([f"{found.e164} is retired: use `numbers restore` first"])
     tx.numbers.set_state(found.e164, NumberState.QUARANTINED, EpochMs(max(until, found.quarantined_until or 0)))
-    return _found(tx, found.e164)
+    return found_number(tx, found.e164)
 
 
 def retire(tx: Transaction, number: str) -> Number:
@@ -127,7 +132,7 @@ def retire(tx: Transaction, number: str) -> Number:
     """
     found = _not_booked(tx, number)
     tx.numbers.set_state(found.e164, NumberState.RETIRED, found.quarantined_until)
-    return _found(tx, found.e164)
+    return found_number(tx, found.e164)
 
 
 def restore(tx: Transaction, number: str) -> Number:
@@ -136,12 +141,12 @@ def restore(tx: Transaction, number: str) -> Number:
     Raises:
         InvalidInput: The number is unknown or not retired.
     """
-    found = _found(tx, number)
+    found = found_number(tx, number)
     if found.state != NumberState.RETIRED:
         raise InvalidInput([f"{found.e164} is not retired, but {found.state.lower()}"])
     state = NumberState.FREE if found.quarantined_until is None else NumberState.QUARANTINED
     tx.numbers.set_state(found.e164, state, found.quarantined_until)
-    return _found(tx, found.e164)
+    return found_number(tx, found.e164)
 
 
 def free_simulated_number(tx: Transaction, wanted: NumberRequest = NO_WISH) -> E164:
@@ -155,7 +160,7 @@ def free_simulated_number(tx: Transaction, wanted: NumberRequest = NO_WISH) -> E
         NoNumberFree: No simulated number matches the wanted prefix, country or area.
     """
     if wanted.service is not None:
-        if is_simulated(wanted.service) and tx.bookings.holding(wanted.service) is None:
+        if is_simulated(wanted.service) and _is_unused(tx, wanted.service):
             return wanted.service
         raise NumberNotFree("this number is not free")
     has_country = wanted.area is not None or wanted.country not in {None, ANY_COUNTRY}
@@ -163,18 +168,23 @@ def free_simulated_number(tx: Transaction, wanted: NumberRequest = NO_WISH) -> E
         raise NoNumberFree(f"numbers of the sandbox begin with {SIMULATED_PREFIX} and belong to no country")
     while True:
         number = E164(f"{SIMULATED_PREFIX}{secrets.randbelow(SIMULATED_NUMBERS):0{SIMULATED_DIGITS}}")
-        if tx.bookings.holding(number) is None:
+        if _is_unused(tx, number):
             return number
 
 
+def _is_unused(tx: Transaction, simulated: E164) -> bool:
+    return tx.bookings.holding(simulated) is None and not tx.pairs.carries_pairs(simulated, None)
+
+
 def _not_booked(tx: Transaction, number: str) -> Number:
-    found = _found(tx, number)
-    if found.state == NumberState.BOOKED:
-        raise InvalidInput([f"{found.e164} is booked: it can be taken out once its booking is gone"])
+    found = found_number(tx, number)
+    if found.state in IN_USE:
+        raise InvalidInput([f"{found.e164} is {IN_USE[found.state]}"])
     return found
 
 
-def _found(tx: Transaction, number: str) -> Number:
+def found_number(tx: Transaction, number: str) -> Number:
+    """Returns a number of the pool, which no other transaction changes now. Raises InvalidInput."""
     e164 = from_dialled(number)
     found = None if e164 is None else tx.numbers.by_number(e164)
     if found is None:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from engine.bookings.number_pool import ReadNumbers, reported
+from engine.bookings.number_pool import IN_USE, ReadNumbers, reported
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import E164, NumberState
 from engine.storage.transaction import Transaction
@@ -45,8 +45,8 @@ def retire_listed(tx: Transaction, read: ReadNumbers, *, dry_run: bool = False) 
         known = tx.numbers.by_number(number)
         if known is None:
             problems.append((line, f"{number} is not in the pool"))
-        elif known.state == NumberState.BOOKED:
-            problems.append((line, f"{number} is booked: it can be taken out once its booking is gone"))
+        elif known.state in IN_USE:
+            problems.append((line, f"{number} is {IN_USE[known.state]}"))
         elif known.state == NumberState.RETIRED:
             already += 1
         else:
@@ -73,7 +73,8 @@ def count_matching(tx: Transaction, prefix: str | None, country: str | None) -> 
         raise InvalidInput([f"{prefix[:40]!r} is not the beginning of an E.164 number, such as +3225"])
     counts = tx.numbers.count_matching(prefix, country)
     retired = counts.get(NumberState.FREE, 0) + counts.get(NumberState.QUARANTINED, 0)
-    return Retirement(retired, counts.get(NumberState.RETIRED, 0), counts.get(NumberState.BOOKED, 0))
+    in_use = sum(counts.get(state, 0) for state in IN_USE)
+    return Retirement(retired, counts.get(NumberState.RETIRED, 0), in_use)
 
 
 def retire_next(tx: Transaction, prefix: str | None, country: str | None, after: str) -> list[E164]:

@@ -8,9 +8,10 @@ the day.
 from dataclasses import replace
 
 from engine.accounts.lifecycle import check_active
+from engine.bookings.endings import quarantine_number
 from engine.bookings.lifecycle import owned
-from engine.bookings.number_pool import take_number
 from engine.bookings.quota import check_quota
+from engine.bookings.shared_numbers import hold_for, number_for
 from engine.callbacks import notifications
 from engine.domain.booking import Booking
 from engine.domain.ids import AccountId, BookingId
@@ -56,16 +57,17 @@ def swap_number(
     tx.accounts.lock(account_id)
     check_active(tx, account_id)
     check_quota(tx, account_id, now, policy)
-    service = take_number(tx, wanted, account_id, booking.destination, now, policy)
+    service = number_for(tx, wanted, account_id, booking.destination, booking.participants, now, policy)
     tx.calls.note_dialled(booking)
     # A reverse call would show the new number to a caller of the old one.
     tx.calls.forget_last_callers(booking.id)
     tx.bookings.swap_service(booking, service, now)
     # A refused call to the new number must not be counted on the record of one to the old number.
     tx.refused_calls.forget(booking.id)
+    quarantine_number(tx, booking, now, policy)
     if not is_simulated(booking.service):
-        tx.numbers.quarantine(booking.service, account_id, now, EpochMs(now + policy.quarantine_ms))
         tx.withdraw(Kind.SERVICE, booking.id)
     swapped = replace(booking, service=service)
+    hold_for(tx, swapped, now)
     notifications.notify_number_swapped(tx, swapped, booking.service, now)
     return swapped

@@ -55,13 +55,13 @@ def asked_for(tx: Transaction, incoming: IncomingCall, now: EpochMs) -> Asked | 
     Real calls reach real numbers only, and simulated calls only numbers of their own sandbox.
     """
     since = EpochMs(now - HOUR_MS)
-    asked = tx.call_path.asked(incoming.service, incoming.source, incoming.call_id, since)
+    asked = tx.call_path.asked(incoming.service, incoming.source, incoming.call_id, since, asserted=incoming.asserted)
     if asked is None or sandbox_of(asked.booking) != incoming.sandbox:
         return None
     caller = caller_on(asked.booking, incoming)
     if caller != incoming.source:
-        # A reverse call whose caller shows another number than its carrier asserts, or none.
-        return tx.call_path.asked(incoming.service, caller, incoming.call_id, since)
+        # A reverse call, or one of a pair, whose caller shows another number than its carrier asserts, or none.
+        return tx.call_path.asked(incoming.service, caller, incoming.call_id, since, asserted=incoming.asserted)
     return asked
 
 
@@ -71,14 +71,16 @@ def direction_of(booking: Booking, incoming: IncomingCall) -> Direction:
     Only what the carrier asserts makes a call a reverse one. Anybody can show the hidden number as a caller's: such a
     call rings the hidden number like every other, which does not tell the caller that it has guessed the number.
     """
+    if booking.is_pair:
+        return Direction.PAIR
     is_reverse = booking.reverse and incoming.asserted == booking.destination
     return Direction.REVERSE if is_reverse else Direction.FORWARD
 
 
 def caller_on(booking: Booking, incoming: IncomingCall) -> str:
-    """Returns the caller, as records and limits name it: of a reverse call, the hidden number."""
-    is_reverse = direction_of(booking, incoming) is Direction.REVERSE
-    return booking.destination if is_reverse else incoming.source
+    """Returns the caller, as records and limits name it: a hidden number as the carrier asserts it."""
+    is_forward = direction_of(booking, incoming) is Direction.FORWARD
+    return incoming.source if is_forward or incoming.asserted is None else incoming.asserted
 
 
 def asked_near_limit(
@@ -102,7 +104,7 @@ def sandbox_of(booking: Booking) -> AccountId | None:
 def facts_of(tx: Transaction, asked: Asked | None, incoming: IncomingCall, at: Timestamp, policy: Policy) -> Facts:
     """Returns what the decision on a call depends on. Writes nothing."""
     if asked is None:
-        return Facts(None)
+        return Facts(None, number_is_shared=tx.pairs.carries_pairs(incoming.service, incoming.sandbox))
     source, direction = caller_on(asked.booking, incoming), direction_of(asked.booking, incoming)
     # Every call that is up has leased one of the booking's calls.
     up = tx.calls.up_on(asked.booking.id) if asked.booking.calls.leased else []

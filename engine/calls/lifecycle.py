@@ -85,7 +85,10 @@ def route_call(
     asked = asked_for(tx, incoming, at.wall_ms)
     if asked is None and incoming.sandbox is None:
         # A number that people still call is not given to anybody else.
-        tx.numbers.lengthen_quarantine(incoming.service, EpochMs(at.wall_ms + policy.quarantine_silence_ms))
+        until = EpochMs(at.wall_ms + policy.quarantine_silence_ms)
+        tx.numbers.lengthen_quarantine(incoming.service, until)
+        if incoming.asserted is not None:
+            tx.pairs.lengthen_quarantine(incoming.service, incoming.asserted, until)
     if asked is not None:
         asked = asked_near_limit(tx, asked, incoming, at.wall_ms, policy)
     if asked is not None and asked.call_is_known:

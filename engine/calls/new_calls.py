@@ -28,7 +28,8 @@ def put_through(tx: Transaction, incoming: IncomingCall, decision: Bridge, at: T
 def refused(incoming: IncomingCall, booking: Booking, at: Timestamp) -> Call:
     """Returns a call without a lease. A reverse one may have nobody to reach, so it has the number that was dialled."""
     direction = direction_of(booking, incoming)
-    destination = booking.service if direction is Direction.REVERSE else booking.destination
+    reached = None if direction is Direction.REVERSE else booking.reached_by(caller_on(booking, incoming))
+    destination = reached or booking.service
     return _new(incoming, booking, at, CallState.VOIDED, direction, destination)
 
 

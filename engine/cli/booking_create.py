@@ -20,6 +20,7 @@ from engine.domain.errors import InvalidInput
 from engine.domain.hours import hours_from_text
 from engine.domain.number_choice import ANY_COUNTRY, AREA, NumberRequest
 from engine.domain.numbers import E164, PREFIX, is_e164
+from engine.domain.pairs import Participant, Participants
 from engine.domain.policy import (
     MAX_CALL_SECONDS,
     MAX_CALLS_PER_CALLER_PER_HOUR,
@@ -58,6 +59,14 @@ Destination = Annotated[
         help="The number to hide, E.164. Leave it out to be asked: other users of this machine see command lines."
     ),
 ]
+ParticipantOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--participant",
+        help="In place of a number to hide: one of the two people who reach each other, +32… or +32…=name. Twice.",
+    ),
+]
+PairOption = Annotated[bool, typer.Option("--pair", help="Ask for the numbers of these two people.")]
 Country = Annotated[
     str | None, typer.Option(help="Or any number of this country, such as BE; any: of whatever country.")
 ]
@@ -74,6 +83,8 @@ def create(
     account: AccountOption,
     callback: Annotated[str, typer.Option(help="The URL that receives callbacks about its calls.")],
     destination: Destination = None,
+    participant: ParticipantOption = None,
+    pair: PairOption = False,
     plan: PlanOption = UsagePlan.SMALL,
     service: Service = None,
     prefix: Prefix = None,
@@ -82,7 +93,10 @@ def create(
     label: Annotated[str, typer.Option(help="A name for people to read.")] = "",
     metadata: Annotated[list[str] | None, typer.Option(help="`key=value`; may be repeated.")] = None,
     paused: Annotated[bool, typer.Option("--paused", help="Let no calls in until the booking is resumed.")] = False,
-    caller_id: Annotated[CallerId, typer.Option(help="What the destination sees of callers.")] = CallerId.CALLER,
+    caller_id: Annotated[
+        CallerId | None,
+        typer.Option(help="What the destination sees of callers. Without it: caller; in a pair, service."),
+    ] = None,
     refuse_anonymous: Annotated[
         bool, typer.Option("--refuse-anonymous", help="Refuse callers who withhold their number.")
     ] = False,
@@ -121,14 +135,14 @@ def create(
     number, pairs = number_request(service, prefix, country, area), checked_metadata(label, metadata or [])
     owner = run_command(settings, account_of, account)
     limits = BookingLimits(max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds)
-    hidden = E164(destination or typer.prompt("Number to hide", err=True))
+    participants = _participants(destination, participant or [], asked=pair)
     request = BookingRequest(
         owner.id,
-        hidden,
+        None if participants else E164(destination or typer.prompt("Number to hide", err=True)),
         plan,
         callback,
         limits,
-        caller_id,
+        caller_id or (CallerId.SERVICE if participants else CallerId.CALLER),
         refuse_anonymous,
         paused,
         label,
@@ -141,6 +155,7 @@ def create(
         hours_from_text(time_zone, hours) if hours else None,
         reverse,
         greeting,
+        participants,
     )
     show_one(_book(settings, request, owner.name), as_json=as_json)
 
@@ -153,6 +168,21 @@ def _book(settings: Settings, request: BookingRequest, owner: str) -> dict[str, 
         return row_of(tx, OwnedBooking(owner, booked), at, policy)
 
     return run_command(settings, book)
+
+
+def _participants(destination: str | None, given: list[str], *, asked: bool) -> Participants | None:
+    """Returns the two participants; None where there are none. Raises InvalidInput."""
+    if asked and not given:
+        given = [typer.prompt(f"Number of the {which} person", err=True) for which in ("first", "second")]
+    if not given:
+        return None
+    numbers = [each.partition("=") for each in given]
+    if destination is not None or len(numbers) != 2:
+        raise InvalidInput(["give one number to hide, or --participant twice"])
+    if not all(notes.LABEL.fullmatch(name) for _, equals, name in numbers if equals):
+        raise InvalidInput(["--participant: a name has 1 to 100 characters, without control or direction marks"])
+    first, second = (Participant(E164(number), name) for number, _, name in numbers)
+    return first, second
 
 
 def number_request(service: str | None, prefix: str | None, country: str | None, area: str | None) -> NumberRequest:

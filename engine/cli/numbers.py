@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from api.schemas.operator_rows import forecast_rows, number_row
-from engine.bookings import number_pool
+from engine.bookings import number_pool, shared_numbers
 from engine.bookings.pool_forecast import PoolForecast, pool_forecast, pool_forecasts
 from engine.bookings.retirement import Retirement, count_matching, retire_listed, retire_next
 from engine.cli.database import open_database, run_command
@@ -103,6 +103,25 @@ def quarantine(
     until = SystemClock().now() + rest_ms
     wanted = number_of(settings, number) or number
     show_one(number_row(run_command(settings, number_pool.quarantine, wanted, EpochMs(until))), as_json=as_json)
+
+
+@app.command()
+def share(number: NumberArgument, as_json: Json = False) -> None:
+    """Let pairs share a free number: as many as have different callers. No other booking gets it.
+
+    First upgrade all engines that use the database: one of an older version knows no pairs.
+    """
+    settings = Settings()
+    wanted = number_of(settings, number) or number
+    show_one(number_row(run_command(settings, shared_numbers.share, wanted)), as_json=as_json)
+
+
+@app.command()
+def unshare(number: NumberArgument, as_json: Json = False) -> None:
+    """Take back a shared number that no pair holds. It is in quarantine for as long as one of its last callers is."""
+    settings = Settings()
+    wanted, now = number_of(settings, number) or number, SystemClock().now()
+    show_one(number_row(run_command(settings, shared_numbers.unshare, wanted, now)), as_json=as_json)
 
 
 @app.command()

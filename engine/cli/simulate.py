@@ -41,7 +41,10 @@ def call(
     seconds: Annotated[int | None, typer.Option(help="How long the call lasts; with `answered` only.")] = None,
     key: Annotated[str, typer.Option(help="The key that the callee presses for `screening`; empty: none.")] = "1",
     direction: Annotated[
-        Direction, typer.Option(help="With `reverse`, the hidden number calls back: its carrier asserts --source.")
+        Direction,
+        typer.Option(
+            help="`reverse`: the hidden number calls back. `pair`: a participant calls. Its carrier asserts --source."
+        ),
     ] = Direction.FORWARD,
     as_json: Json = False,
 ) -> None:

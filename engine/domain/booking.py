@@ -20,6 +20,7 @@ from engine.domain.ids import AccountId, BookingId
 from engine.domain.metering import Credit, seconds_to_lease
 from engine.domain.notes import Metadata
 from engine.domain.numbers import ANONYMOUS, E164
+from engine.domain.pairs import Participant, Participants
 from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
 from engine.domain.prompts import Language
 from engine.domain.schedule import within_horizon
@@ -67,7 +68,7 @@ class CallerId(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """A service number with its hidden destination. Instants are epoch milliseconds.
+    """A service number with its hidden destination, or with the two of a pair. Instants are epoch milliseconds.
 
     Attributes:
         id: The booking's id.
@@ -97,6 +98,9 @@ class Booking:
         hours: The times of the week at which it takes calls; None for any time.
         reverse: Whether the hidden number may call the service number, and reaches who called last.
         greeting: Whether the caller hears a greeting while it rings.
+        partner: The second hidden number of a pair, whose first one is `destination`; None if it is no pair.
+        destination_label: The customer's name for the person behind the first number of a pair.
+        partner_label: That for the person behind the second one.
     """
 
     id: BookingId
@@ -124,6 +128,30 @@ class Booking:
     hours: WeeklyHours | None = None
     reverse: bool = False
     greeting: bool = False
+    partner: E164 | None = None
+    destination_label: str = ""
+    partner_label: str = ""
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether two hidden numbers reach each other."""
+        return self.partner is not None
+
+    @property
+    def participants(self) -> Participants | None:
+        """The two participants of a pair; None if it is no pair."""
+        if self.partner is None:
+            return None
+        return Participant(self.destination, self.destination_label), Participant(self.partner, self.partner_label)
+
+    def reached_by(self, caller: str) -> E164 | None:
+        """Returns the hidden number that a caller reaches: in a pair, the other participant's.
+
+        None: nobody, because the caller is no participant.
+        """
+        if self.partner is None:
+            return self.destination
+        return {self.destination: self.partner, self.partner: self.destination}.get(E164(caller))
 
     @property
     def begins_at(self) -> EpochMs:
@@ -289,6 +317,9 @@ def _with_credit(booking: Booking, seconds: Credit, calls: Credit) -> Booking:
         booking.hours,
         booking.reverse,
         booking.greeting,
+        booking.partner,
+        booking.destination_label,
+        booking.partner_label,
     )
 
 

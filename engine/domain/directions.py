@@ -1,4 +1,4 @@
-"""The two directions of a call over a rented number."""
+"""The directions of a call over a rented number."""
 
 from enum import StrEnum
 
@@ -7,8 +7,10 @@ class Direction(StrEnum):
     """The direction of a call.
 
     FORWARD: somebody calls the rented number and reaches the hidden number. REVERSE: the hidden number calls the rented
-    number and reaches who called last.
+    number and reaches who called last. PAIR: one participant of a pair calls the rented number and reaches the other;
+    both are hidden.
     """
 
     FORWARD = "forward"
     REVERSE = "reverse"
+    PAIR = "pair"

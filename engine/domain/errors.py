@@ -5,6 +5,7 @@ RentedNumbersError
 │   ├── InvalidDestination
 │   ├── DestinationNotAllowed
 │   ├── DestinationIsOurs
+│   ├── NotForPairs
 │   ├── VoiceIsOff
 │   ├── ReverseUnavailable
 │   ├── UnknownPlan
@@ -42,11 +43,13 @@ class Refusal(RentedNumbersError):
         code: Stable and documented; clients decide by it.
         retryable: Whether the same request may succeed later.
         retry_after: Seconds after which it may; None: not known, or the usual time for this code.
+        field: The field of the request that is wrong; None: not known, or the usual one for this code.
     """
 
     code = "refused"
     retryable = False
     retry_after: int | None = None
+    field: str | None = None
 
 
 class InvalidDestination(Refusal):
@@ -65,6 +68,16 @@ class DestinationIsOurs(Refusal):
     """The destination is itself a rented number: calls would loop."""
 
     code = "destination_is_ours"
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class NotForPairs(Refusal):
+    """The two numbers of a pair cannot change, and neither is shown to the other or called back."""
+
+    code = "not_for_pairs"
 
 
 class VoiceIsOff(Refusal):

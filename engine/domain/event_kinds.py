@@ -33,9 +33,10 @@ Unanswered: TypeAlias = Literal[
     Disposition.LOST,
 ]
 WhyExpired: TypeAlias = Literal[Reason.END_REACHED, Reason.SECONDS_SPENT, Reason.CALLS_SPENT]
-Backwards: TypeAlias = Literal[Direction.REVERSE]
+NotForward: TypeAlias = Literal[Direction.REVERSE, Direction.PAIR]
 _DIRECTION = (
-    "The hidden number called, and `destination` is who had called last. Left out in calls to the hidden number."
+    "`reverse`: the hidden number called, and `destination` is who had called last. `pair`: a participant called, and "
+    "`destination` is the other one. Left out in all other calls."
 )
 _SIP_CODE = "The final SIP status that came from the hidden number's side. Left out if none came."
 _HUNG_UP_BY = "Who ended the call, as in the call record. Left out if the call was not put through."
@@ -67,7 +68,7 @@ class CallEnded:
     service: E164
     hung_up_by: Annotated[HungUpBy | None, _HUNG_UP_BY] = None
     hangup_cause: Annotated[int | None, _HANGUP_CAUSE] = None
-    direction: Annotated[Backwards | None, _DIRECTION] = None
+    direction: Annotated[NotForward | None, _DIRECTION] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,7 @@ class ExpiredCall:
         "Calls to this booking since the last callback of this kind that had no callback of their own. Each has its "
         "call record. Left out if there were none.",
     ] = None
-    direction: Annotated[Backwards | None, _DIRECTION] = None
+    direction: Annotated[NotForward | None, _DIRECTION] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ class CallStarted:
     destination: E164
     booking_id: BookingId
     service: E164
-    direction: Annotated[Backwards | None, _DIRECTION] = None
+    direction: Annotated[NotForward | None, _DIRECTION] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +118,7 @@ class CallMissed:
     sip_code: Annotated[int | None, _SIP_CODE] = None
     hung_up_by: Annotated[HungUpBy | None, _HUNG_UP_BY] = None
     hangup_cause: Annotated[int | None, _HANGUP_CAUSE] = None
-    direction: Annotated[Backwards | None, _DIRECTION] = None
+    direction: Annotated[NotForward | None, _DIRECTION] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

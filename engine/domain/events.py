@@ -15,7 +15,6 @@ from engine.domain.dispositions import Disposition
 from engine.domain.event_kinds import (
     EXPIRED_MESSAGE,
     FIELDS,
-    Backwards,
     BookingExpired,
     BookingExpiringSoon,
     BookingGone,
@@ -28,6 +27,7 @@ from engine.domain.event_kinds import (
     Envelope,
     Event,
     ExpiredCall,
+    NotForward,
     Unanswered,
     WhyExpired,
     WhyGone,
@@ -118,7 +118,7 @@ def call_ended_body(
             service=service,
             hung_up_by=end.hung_up_by,
             hangup_cause=end.cause,
-            direction=_backwards(direction),
+            direction=_unless_forward(direction),
         )
     )
 
@@ -142,7 +142,7 @@ def expired_call_body(
             booking_id=booking_id,
             service=service,
             calls_not_reported=not_reported or None,
-            direction=_backwards(direction),
+            direction=_unless_forward(direction),
         )
     )
 
@@ -166,7 +166,7 @@ def call_started_body(
             destination=destination,
             booking_id=booking_id,
             service=service,
-            direction=_backwards(direction),
+            direction=_unless_forward(direction),
         )
     )
 
@@ -196,7 +196,7 @@ def call_missed_body(
             sip_code=end.sip_code,
             hung_up_by=end.hung_up_by,
             hangup_cause=end.cause,
-            direction=_backwards(direction),
+            direction=_unless_forward(direction),
         )
     )
 
@@ -241,8 +241,8 @@ def callback_test_body(now: EpochMs) -> EventBody:
     return body_of(CallbackTest(timestamp=now))
 
 
-def _backwards(direction: Direction) -> Backwards | None:
-    return direction if direction is Direction.REVERSE else None
+def _unless_forward(direction: Direction) -> NotForward | None:
+    return None if direction is Direction.FORWARD else direction
 
 
 def _of_credit(booking: Booking) -> dict[str, Any]:

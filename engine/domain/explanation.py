@@ -11,6 +11,7 @@ from engine.domain.times import EpochMs, rfc3339
 
 SENTENCES: dict[Reason, str] = {
     Reason.NO_BOOKING: "The booking is gone.",
+    Reason.NOT_A_PARTICIPANT: "This caller is no participant of the pair: to others the number is an unknown one.",
     Reason.ACCOUNT_SUSPENDED: "The operator has suspended the account; the operator can let calls through again.",
     Reason.END_REACHED: "The booking ended at {end_time}; a renewal revives it.",
     Reason.SECONDS_SPENT: "The booking has no seconds left; a renewal adds some.",
@@ -84,7 +85,7 @@ class Explanation:
         limits = limits_in_force(self.booking, policy)
         return SENTENCES[self.reason].format(
             seconds=self.seconds,
-            broken_rule=policy.destinations.broken_rule(self.booking.destination),
+            broken_rule=policy.destinations.broken_rule(self.booking.reached_by(self.source) or ""),
             hours=self.booking.hours,
             start_time=rfc3339(self.booking.begins_at),
             end_time=rfc3339(self.booking.end_at),

@@ -34,8 +34,8 @@ def masked(number: str) -> str:
 
 
 def shown_caller(source: str, direction: Direction) -> str:
-    """Returns the caller of a call as operators see it: in a reverse call the hidden number, masked."""
-    return masked(source) if direction is Direction.REVERSE else source
+    """Returns the caller of a call as operators see it: a hidden number, as in reverse calls and pairs, is masked."""
+    return source if direction is Direction.FORWARD else masked(source)
 
 
 def masked_text(text: str) -> str:

@@ -42,13 +42,15 @@ class NumberState(StrEnum):
 
     Theory of operation: a booking takes a FREE number, which is then BOOKED. When the booking is gone, the number is
     QUARANTINED, so that late callers do not reach the next customer; the sweep then makes it FREE again. The operator
-    moves a number out of the pool (RETIRED) and back.
+    moves a number out of the pool (RETIRED) and back. A FREE number that the operator shares is SHARED: it carries
+    pairs, as many as have different callers, until no pair is left and the operator takes it back.
     """
 
     FREE = "FREE"
     BOOKED = "BOOKED"
     QUARANTINED = "QUARANTINED"
     RETIRED = "RETIRED"
+    SHARED = "SHARED"
 
 
 def is_e164(text: str) -> bool:

@@ -12,6 +12,7 @@ class Reason(StrEnum):
     """Why a call is put through or rejected, in the order in which the rules are checked."""
 
     NO_BOOKING = "no_booking"
+    NOT_A_PARTICIPANT = "not_a_participant"
     ACCOUNT_SUSPENDED = "account_suspended"
     END_REACHED = "end_reached"
     SECONDS_SPENT = "seconds_spent"
@@ -85,6 +86,8 @@ GIVEN_UP = Reject(Cause.NO_CIRCUIT, None)
 
 _ANSWERS: dict[Reason, Reject] = {
     Reason.NO_BOOKING: UNKNOWN_NUMBER,
+    # A number of pairs is, for everybody else, one that nobody holds.
+    Reason.NOT_A_PARTICIPANT: UNKNOWN_NUMBER,
     Reason.ACCOUNT_SUSPENDED: ACCOUNT_SUSPENDED,
     Reason.END_REACHED: BOOKING_EXPIRED,
     Reason.SECONDS_SPENT: CREDIT_SPENT,

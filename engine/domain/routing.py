@@ -23,7 +23,7 @@ class Bridge:
 
     Attributes:
         booking: The booking that was called.
-        destination: The number that rings: the hidden number or, in a reverse call, who called last.
+        destination: The number that rings: a hidden number or, in a reverse call, who called last.
         seconds: The lease: the call's share of what is left.
         ring_seconds: How long the destination rings.
         shown: The caller's number as the destination sees it, or ANONYMOUS.
@@ -41,8 +41,8 @@ class Bridge:
 
     @property
     def rings_hidden_number(self) -> bool:
-        """Whether the hidden number is called, to which calls may be announced."""
-        return self.direction is Direction.FORWARD
+        """Whether a hidden number is called, to which calls may be announced."""
+        return self.direction is not Direction.REVERSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,10 @@ class Facts:
     """What the decision on a call depends on, besides the time and the operator's policy.
 
     Attributes:
-        booking: The booking that holds the dialled number; None if there is none.
-        source: The caller, as `caller_of` returns it.
-        destination_is_ours: Whether the hidden number is a rented number by now; bridging would make a loop.
+        booking: The booking that holds the dialled number, of pairs the caller's own; None if there is none.
+        number_is_shared: Without a booking: whether the dialled number carries pairs, none of them the caller's.
+        source: The caller, as `caller_of` returns it; in a pair, as the carrier asserts it.
+        destination_is_ours: Whether a hidden number is a rented number by now; bridging would make a loop.
         caller_blocked: Whether the booking blocks this caller.
         caller_calls: Calls of this caller that were put through on the booking within the last hour.
         caller_ringing: Calls of this caller that ring on the booking now.
@@ -101,11 +102,19 @@ class Facts:
     account_suspended: bool = False
     direction: Direction = Direction.FORWARD
     last_caller: str | None = None
+    number_is_shared: bool = False
 
     @property
     def is_reverse(self) -> bool:
         """Whether the hidden number calls."""
         return self.direction is Direction.REVERSE
+
+    @property
+    def callee(self) -> str | None:
+        """Whom the call reaches; None if there is nobody."""
+        if self.is_reverse:
+            return self.last_caller
+        return None if self.booking is None else self.booking.reached_by(self.source)
 
 
 def judge(facts: Facts, now: EpochMs, policy: Policy) -> Reason:
@@ -115,7 +124,9 @@ def judge(facts: Facts, now: EpochMs, policy: Policy) -> Reason:
     """
     booking = facts.booking
     if booking is None or (status := status_at(booking, now, policy)) is BookingStatus.GONE:
-        return Reason.NO_BOOKING
+        return Reason.NOT_A_PARTICIPANT if facts.number_is_shared else Reason.NO_BOOKING
+    if booking.reached_by(facts.source) is None:
+        return Reason.NOT_A_PARTICIPANT
     if facts.account_suspended:
         # Before the expiry, whose callback asks for a renewal that the account cannot make.
         return Reason.ACCOUNT_SUSPENDED
@@ -132,7 +143,7 @@ def _judge_active(facts: Facts, booking: Booking, now: EpochMs, policy: Policy) 
         # First, so that a paused booking gives every caller the same answer.
         (booking.paused, Reason.PAUSED),
         (booking.hours is not None and not booking.hours.are_open(now), Reason.OUTSIDE_HOURS),
-        *(_reverse_rules if facts.is_reverse else _forward_rules)(facts, booking, policy),
+        *(_reverse_rules if facts.is_reverse else _forward_rules)(facts, policy),
         (facts.caller_blocked, Reason.CALLER_BLOCKED),
         (booking.refuse_anonymous and facts.source == ANONYMOUS, Reason.ANONYMOUS_REFUSED),
         (_reached(limits.max_calls_per_caller_per_hour, facts.caller_calls), Reason.CALLER_LIMIT),
@@ -148,15 +159,15 @@ def _judge_active(facts: Facts, booking: Booking, now: EpochMs, policy: Policy) 
     return next((reason for applies, reason in rules if applies), Reason.PUT_THROUGH)
 
 
-def _forward_rules(facts: Facts, booking: Booking, policy: Policy) -> Sequence[tuple[bool, Reason]]:
-    """Returns the rules for who is called by a forward call."""
+def _forward_rules(facts: Facts, policy: Policy) -> Sequence[tuple[bool, Reason]]:
+    """Returns the rules for who is called where that is a hidden number."""
     return (
         (facts.destination_is_ours, Reason.DESTINATION_IS_OURS),
-        (policy.destinations.broken_rule(booking.destination) is not None, Reason.DESTINATION_NOT_ALLOWED),
+        (policy.destinations.broken_rule(facts.callee or "") is not None, Reason.DESTINATION_NOT_ALLOWED),
     )
 
 
-def _reverse_rules(facts: Facts, _: Booking, policy: Policy) -> Sequence[tuple[bool, Reason]]:
+def _reverse_rules(facts: Facts, policy: Policy) -> Sequence[tuple[bool, Reason]]:
     """Returns the rules for who is called by a reverse call. No operator's rule allows emergency and short numbers."""
     callee = facts.last_caller
     return (
@@ -208,8 +219,8 @@ def decide(facts: Facts, now: EpochMs, policy: Policy, *, room_was_made: bool = 
     seconds = min(facts.share, free)
     if not seconds:
         return _rejection(Reason.SECONDS_HELD, booking)
-    destination = E164(facts.last_caller) if facts.last_caller else booking.destination
-    return bridge(booking, destination, seconds, facts.source, policy, facts.dead_trunks, facts.direction)
+    # `judge` lets no call through that reaches nobody.
+    return bridge(booking, E164(facts.callee or ""), seconds, facts.source, policy, facts.dead_trunks, facts.direction)
 
 
 def _rejection(reason: Reason, booking: Booking | None) -> Reject:
@@ -227,7 +238,7 @@ def bridge(
     direction: Direction = Direction.FORWARD,
 ) -> Bridge:
     """Returns the decision for a call from `source` that has leased `seconds`, over the trunks that are not dead."""
-    # A caller who is called back sees the rented number.
+    # A caller who is called back sees the rented number, and so do the two of a pair.
     choice = booking.caller_id if direction is Direction.FORWARD else CallerId.SERVICE
     shown = shown_caller(choice, source, booking.service)
     routes = routes_to(destination, shown, _trunks_up(dead_trunks, policy))

@@ -32,7 +32,7 @@ class SimulatedCall:
         outcome: What happens if the call is put through.
         seconds: How long the two would talk without a limit; 0 unless `outcome` is ANSWERED.
         key: The telephone key that the callee presses, if the booking asks for one; None for none.
-        direction: REVERSE: the caller's carrier asserts `source`, so that the hidden number calls back.
+        direction: REVERSE, PAIR: the caller's carrier asserts `source`, so that a hidden number may call.
     """
 
     service: E164

@@ -11,7 +11,7 @@ from engine.callbacks import notifications
 from engine.domain.booking import Booking
 from engine.domain.events import as_json
 from engine.domain.ids import BookingId
-from engine.domain.numbers import E164, ERASED
+from engine.domain.numbers import ERASED
 from engine.domain.policy import Policy
 from engine.domain.spellings import Spellings
 from engine.domain.times import EpochMs
@@ -29,6 +29,10 @@ class Task:
     now: EpochMs
     policy: Policy
 
+
+# The columns of a booking's hidden numbers, and of the names that its customer gives to it and to participants.
+HIDDEN = ("destination", "partner")
+LABELS = ("label", "destination_label", "partner_label")
 
 EraseRow = Callable[[Transaction, Row, Task, Findings], bool]
 
@@ -85,28 +89,27 @@ class _Row:
 
 
 def _erase_booking(tx: Transaction, row: Row, task: Task, findings: Findings) -> bool:
-    """Ends a booking that hides the number, and erases its destination. Label and metadata lose the number.
+    """Ends a booking that hides the number, and erases it there. Labels and metadata lose the number.
 
     A callback URL with the number is deleted if the booking is gone; otherwise it is reported.
     """
     search = _Row("bookings", row["key"], task, findings)
-    hides = search.holds("destination", row["destination"])
+    hidden = [column for column in HIDDEN if search.holds(column, row[column] or "")]
     names = search.holds("callback", row["callback"])
-    label = search.search("label", row["label"])
+    labels = {column: search.search(column, row[column]) for column in LABELS}
     metadata = search.search_texts("metadata", json.loads(row["metadata"]))
     if not search.found:
         return False
     booking = tx.bookings.by_id(BookingId(row["key"]))
     if booking is None:
         raise LookupError(row["key"])
-    changed = _ended(tx, booking, task) if hides else booking
+    changed = _ended(tx, booking, task) if hidden else booking
     if names and changed.gone_at is None:
         findings.remaining.append(f"the callback of booking {booking.id}, which its owner can change")
     elif names:
         changed = replace(changed, callback="")
-    if hides:
-        changed = replace(changed, destination=E164(ERASED))
-    changed = replace(changed, label=label, metadata=metadata)
+    changes: dict[str, Any] = dict.fromkeys(hidden, ERASED) | labels
+    changed = replace(changed, **changes, metadata=metadata)
     if changed == booking:
         return False
     tx.bookings.update(changed)
@@ -208,9 +211,18 @@ def _erase_blocked(tx: Transaction, row: Row, task: Task, findings: Findings) ->
     return search.found
 
 
+def _erase_pair_caller(tx: Transaction, row: Row, task: Task, findings: Findings) -> bool:
+    """Deletes the number from the callers who have left a shared number."""
+    search = _Row("pair_callers", row["key"], task, findings)
+    if search.holds("number", row["key_2"]):
+        tx.erasure.delete_pair_caller(row["key"], row["key_2"])
+    return search.found
+
+
 # Bookings, then calls, then what is written from calls: so a call that ends meanwhile cannot bring the number back.
 STEPS = (
-    Step("bookings", "bookings", ("destination", "callback", "label", "metadata"), _erase_booking),
+    Step("bookings", "bookings", (*HIDDEN, "callback", *LABELS, "metadata"), _erase_booking),
+    Step("pair_callers", "pair_callers", ("number",), _erase_pair_caller),
     Step("calls", "calls", CALL_COLUMNS, _erase_call, page=2_000),
     Step("call_records", "cdrs", CALL_COLUMNS, _erase_record, page=2_000),
     Step("callbacks", "outbox", ("url", "body"), _erase_callback),

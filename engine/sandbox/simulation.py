@@ -74,7 +74,7 @@ def simulate_call(
     sandbox = sandbox_with_id(tx, account_id)
     check_stored(tx, account_id, policy.account_limits)
     began = sandbox.timestamp(at)
-    asserted = E164(call.source) if call.direction is Direction.REVERSE and is_e164(call.source) else None
+    asserted = E164(call.source) if call.direction is not Direction.FORWARD and is_e164(call.source) else None
     incoming = IncomingCall(CallId(new_id("sim")), call.service, call.source, account_id, asserted=asserted)
     asked = asked_for(tx, incoming, began.wall_ms)
     reason = judge(facts_of(tx, asked, incoming, began, policy), began.wall_ms, policy)

@@ -128,7 +128,7 @@ class Bookings(Table):
         return booking_from_row(row) if row else None
 
     def holding(self, service: E164) -> Booking | None:
-        """Returns the booking that holds the number now."""
+        """Returns the booking that holds the number now and shares it with no other."""
         row = self._sql.booking_by_service(self._db, service=service)
         return booking_from_row(row) if row else None
 
@@ -234,6 +234,7 @@ def booking_from_row(row: Row) -> Booking:
         None if hours is None else from_column(hours),
         bool(reverse),
         bool(greeting),
+        *row[33:36],
     )
 
 

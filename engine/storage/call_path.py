@@ -23,7 +23,7 @@ class Asked:
 
     Attributes:
         booking: The booking that holds the number.
-        destination_is_ours: Whether the hidden number is in the pool, so that bridging would make a loop.
+        destination_is_ours: Whether a hidden number is in the pool, so that bridging would make a loop.
         caller_blocked: Whether the booking blocks the caller.
         caller_calls: Calls of this caller that were put through on the booking since an instant.
         account_calls: Calls that are up on all bookings of the account.
@@ -65,8 +65,10 @@ class Called:
 class CallPath(Table):
     """Reads over several tables for the steps of a call."""
 
-    def asked(self, service: E164, source: str, call_id: CallId, since: EpochMs) -> Asked | None:
-        """Returns the booking that holds the dialled number, with facts about a call from `source`.
+    def asked(
+        self, service: E164, source: str, call_id: CallId, since: EpochMs, *, asserted: E164 | None = None
+    ) -> Asked | None:
+        """Returns the booking that is called, of pairs the caller's own, with facts about a call from `source`.
 
         No other transaction changes the booking or its calls now.
 
@@ -75,13 +77,15 @@ class CallPath(Table):
             source: The caller.
             call_id: The call.
             since: From when on the caller's calls are counted.
+            asserted: The caller's number as its carrier asserts it, by which pairs are told apart.
         """
-        locked = self._sql.lock_booking_holding(self._db, service=service)
-        row = self._sql.asked(self._db, service=service, source=source, call_id=call_id, since=since)
+        called = {"service": service, "asserted": asserted}
+        locked = self._sql.lock_booking_holding(self._db, **called)
+        row = self._sql.asked(self._db, **called, source=source, call_id=call_id, since=since)
         if row is None:
             return None
         if not locked:  # the number was booked since: that booking is not locked yet
-            return self.asked(service, source, call_id, since)
+            return self.asked(service, source, call_id, since, asserted=asserted)
         ours, blocked, calls, account_calls, own_limit, known, recorded, suspended = row[_BOOKING:]
         return Asked(
             booking_from_row(row),

@@ -11,11 +11,11 @@ from engine.domain.metering import CallState
 from engine.domain.numbers import E164
 from engine.domain.ringing import RingingCall
 from engine.domain.times import BootMs, EpochMs, Timestamp
+from engine.storage.columns import direction_columns, direction_from
 from engine.storage.table import Table
 
 # Looking a member up by its value in an enumeration itself takes several times as long.
 _STATES = {state.value: state for state in CallState}
-_DIRECTIONS = {direction.value: direction for direction in Direction}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Calls(Table):
             incoming_trunk=call.incoming_trunk,
             dialled=call.dialled,
             asterisk=call.asterisk,
-            direction=str(call.direction),
+            **direction_columns(call.direction),
             returnable=int(call.returnable),
         )
 
@@ -252,6 +252,7 @@ def call_from_row(row: Iterable[Any]) -> Call:
         asterisk,
         direction,
         returnable,
+        of_pair,
     ) = row
     return Call(
         call_id,
@@ -272,6 +273,6 @@ def call_from_row(row: Iterable[Any]) -> Call:
         incoming_trunk,
         dialled,
         asterisk,
-        _DIRECTIONS[direction],
+        direction_from(direction, of_pair),
         bool(returnable),
     )

@@ -10,14 +10,13 @@ from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.numbers import E164
 from engine.domain.rejections import Reason
 from engine.domain.times import EpochMs
-from engine.storage.columns import COLUMNS
+from engine.storage.columns import COLUMNS, direction_columns, direction_from
 from engine.storage.filters import EARLIEST, LATEST
 from engine.storage.table import Row, Table
 
 # Looking a member up by its value in an enumeration itself takes several times as long.
 _DISPOSITIONS = {disposition.value: disposition for disposition in Disposition}
 _HUNG_UP_BY = {by.value: by for by in HungUpBy}
-_DIRECTIONS = {direction.value: direction for direction in Direction}
 _REASONS = {reason.value: reason for reason in Reason}
 _WIDTH = len(COLUMNS["cdrs"])
 
@@ -175,7 +174,7 @@ class Cdrs(Table):
             incoming_trunk=cdr.incoming_trunk,
             reason=cdr.reason and str(cdr.reason),
             tried=attempts_as_text(cdr.tried) if cdr.tried else None,
-            direction=str(cdr.direction),
+            **direction_columns(cdr.direction),
         )
 
     def by_id(self, cdr_id: str) -> Cdr | None:
@@ -188,7 +187,7 @@ def cdr_from_row(row: Row) -> Cdr:
     """Builds a call record from a row that begins with the columns `{cdrs}`."""
     cdr_id, account_id, booking_id, call_id, started_at, duration, source, service, destination, *how = row[:_WIDTH]
     disposition, trunk, sip_code, cause, hung_up_by, sip_call_id, callee_sip_call_id, *rest = how
-    further_calls, incoming_trunk, reason, tried, direction = rest
+    further_calls, incoming_trunk, reason, tried, direction, of_pair = rest
     return Cdr(
         cdr_id,
         account_id,
@@ -207,7 +206,7 @@ def cdr_from_row(row: Row) -> Cdr:
         incoming_trunk,
         reason and _REASONS[reason],
         attempts_from(tried) if tried else (),
-        _DIRECTIONS[direction],
+        direction_from(direction, of_pair),
     )
 
 

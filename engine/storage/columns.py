@@ -7,6 +7,7 @@ has added does not disturb an older one, and rows are decoded by position, which
 from dataclasses import fields
 
 from engine.domain.account_limits import AccountLimits
+from engine.domain.directions import Direction
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "bookings": (
@@ -43,6 +44,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "hours",
         "reverse",
         "greeting",
+        "partner",
+        "destination_label",
+        "partner_label",
     ),
     "calls": (
         "call_id",
@@ -66,6 +70,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "asterisk",
         "direction",
         "returnable",
+        "of_pair",
     ),
     "cdrs": (
         "id",
@@ -89,6 +94,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "reason",
         "tried",
         "direction",
+        "of_pair",
     ),
     "grants": (
         "id",
@@ -104,6 +110,20 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "currency",
     ),
 }
+
+_DIRECTIONS = {direction.value: direction for direction in Direction}
+
+
+def direction_columns(direction: Direction) -> dict[str, str | int]:
+    """Returns the columns of a call's direction. A pair's calls have one of their own, and go forward."""
+    is_pair = direction is Direction.PAIR
+    return {"direction": str(Direction.FORWARD if is_pair else direction), "of_pair": int(is_pair)}
+
+
+def direction_from(direction: str, of_pair: int) -> Direction:
+    """Returns the direction of a call from its two columns."""
+    return Direction.PAIR if of_pair else _DIRECTIONS[direction]
+
 
 # Columns of a table that are read and written together; statements name them in the same way.
 PARTS: dict[str, tuple[str, ...]] = {"limits": tuple(field.name for field in fields(AccountLimits))}  # of accounts

@@ -34,7 +34,7 @@ class ErasureTables(Table):
             rows: list[Row] = read(self._db, after=after.first, at_most=limit, tail=tail)
         elif table == "callback_attempts":
             rows = read(self._db, after=after.first, after_2=after.second or 0, at_most=limit)
-        elif table in {"kept_answers", "blocked_callers"}:
+        elif table in {"kept_answers", "blocked_callers", "pair_callers"}:
             rows = read(self._db, after=after.first, after_2=after.second, at_most=limit)
         else:
             rows = read(self._db, after=after.first, at_most=limit)
@@ -79,6 +79,10 @@ class ErasureTables(Table):
     def delete_kept_answer(self, account_id: str, key: str) -> None:
         """Deletes a kept answer."""
         self._sql.delete_kept_answer(self._db, account_id=account_id, idempotency_key=key)
+
+    def delete_pair_caller(self, service: str, number: str) -> None:
+        """Deletes a caller who has left a shared number, whose quarantine ends with that."""
+        self._sql.delete_pair_caller(self._db, service=service, number=number)
 
     def delete_blocked_caller(self, booking_id: str, caller: str) -> None:
         """Deletes a number from a booking's list of blocked callers."""

@@ -110,7 +110,7 @@ class Numbers(Table):
 
     def count_matching(self, prefix: str | None, country: str | None) -> dict[str, int]:
         """Counts the numbers with a prefix and of a country by their state. None: any."""
-        rows = self._sql.numbers_matching(self._db, **_range_of(prefix), country=country)
+        rows = self._sql.numbers_matching(self._db, **range_of(prefix), country=country)
         return {row["state"]: row["numbers"] for row in rows}
 
     def retire_matching(self, prefix: str | None, country: str | None, after: str, limit: int) -> list[E164]:
@@ -119,7 +119,7 @@ class Numbers(Table):
         Returns:
             The next ones after `after`, at most `limit`, in their order.
         """
-        rows = self._sql.retire_matching(self._db, **_range_of(prefix), country=country, after=after, at_most=limit)
+        rows = self._sql.retire_matching(self._db, **range_of(prefix), country=country, after=after, at_most=limit)
         return sorted(row["e164"] for row in rows)
 
     def _longest_idle(self, wanted: NumberPattern) -> E164 | None:
@@ -147,6 +147,6 @@ class Numbers(Table):
         return next((e164 for e164 in found if e164 is not None), None)
 
 
-def _range_of(prefix: str | None) -> dict[str, str]:
-    """Returns the parameters for the numbers with a prefix."""
-    return {"low": prefix or "+", "high": (prefix or "+") + LAST_NUMBER}
+def range_of(prefix: str | None, *, exact: bool = False) -> dict[str, str]:
+    """Returns the parameters for the numbers with a prefix; with `exact`, for this one number."""
+    return {"low": prefix or "+", "high": (prefix or "+") + ("" if exact else LAST_NUMBER)}

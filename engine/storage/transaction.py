@@ -19,6 +19,7 @@ from engine.storage.notifications import Notifications
 from engine.storage.numbers import Numbers
 from engine.storage.outbox import Outbox
 from engine.storage.overview import Overview
+from engine.storage.pairs import Pairs
 from engine.storage.receivers import Receivers
 from engine.storage.refused_calls import RefusedCallTables
 from engine.storage.restores import Restores
@@ -43,6 +44,7 @@ class Transaction:
         self.bookings = Bookings(queries, connection)
         self.blocked = BlockedCallers(queries, connection)
         self.numbers = Numbers(queries, connection)
+        self.pairs = Pairs(queries, connection)
         self.calls = Calls(queries, connection)
         self.call_path = CallPath(queries, connection)
         self.cdrs = Cdrs(queries, connection)

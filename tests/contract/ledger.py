@@ -60,11 +60,21 @@ RULES = {
         HAVING MAX(json_extract(o.body, '$.sequence')) <> b.callbacks_posted
             OR COUNT(DISTINCT json_extract(o.body, '$.sequence')) <> COUNT(*)
             OR b.callbacks_posted - MIN(json_extract(o.body, '$.sequence')) + 1 <> COUNT(*)""",
-    "a number is held by one booking at most": """
-        SELECT service FROM bookings WHERE gone_at IS NULL GROUP BY service HAVING COUNT(*) > 1""",
+    "a number is held by one booking at most, or by pairs": """
+        SELECT service FROM bookings WHERE gone_at IS NULL
+        GROUP BY service HAVING COUNT(*) > 1 AND COUNT(*) <> COUNT(partner)""",
+    "the callers of a number are the participants of the pairs that hold it, each of one pair": """
+        SELECT booking_id FROM (
+            SELECT id AS booking_id, service, destination AS number, 1 AS held FROM bookings
+            WHERE gone_at IS NULL AND partner IS NOT NULL
+            UNION ALL
+            SELECT id, service, partner, 1 FROM bookings WHERE gone_at IS NULL AND partner IS NOT NULL
+            UNION ALL
+            SELECT booking_id, service, number, -1 FROM pair_callers WHERE booking_id IS NOT NULL
+        ) GROUP BY service, number HAVING SUM(held) <> 0 OR COUNT(*) <> 2 OR COUNT(DISTINCT booking_id) <> 1""",
     "a number is BOOKED exactly while a booking holds it": """
         SELECT e164 FROM numbers WHERE (state = 'BOOKED') <>
-            EXISTS (SELECT 1 FROM bookings WHERE service = e164 AND gone_at IS NULL)""",
+            EXISTS (SELECT 1 FROM bookings WHERE service = e164 AND gone_at IS NULL AND partner IS NULL)""",
 }
 
 

@@ -137,7 +137,7 @@ class Machine(RuleBasedStateMachine):
         except NoNumberFree:
             return
         self.held.append(booking)
-        self._hidden[booking.id] = request.destination
+        self._hidden[booking.id] = hidden
         self._holder[booking.service] = booking.id
 
     def renew(self, booking: Booking, plan: UsagePlan, *, moved: bool) -> None:

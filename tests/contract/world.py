@@ -97,7 +97,11 @@ class World:
         return cls(storage, database, account.id)
 
     async def book(
-        self, plan: UsagePlan = UsagePlan.SMALL, destination: E164 = HIDDEN, account: str | None = None, **more: Any
+        self,
+        plan: UsagePlan = UsagePlan.SMALL,
+        destination: E164 | None = HIDDEN,
+        account: str | None = None,
+        **more: Any,
     ) -> Booking:
         request = BookingRequest(AccountId(account) if account else self.account, destination, plan, CALLBACK, **more)
         return await self.storage.run(bookings.book, request, self.now, self.policy)

@@ -84,7 +84,8 @@ async def load_list(visit: Visit) -> Mapping[str, Any]:
 def _row(seen: SeenBooking, visit: Visit) -> dict[str, Any]:
     row = booking_row(seen.owned, seen.now(visit.now), visit.deps.policy)
     booking = seen.owned.booking
-    return row | {"destination": masked(booking.destination), "bySandbox": is_simulated(booking.service)}
+    hidden = " ".join(masked(number) for number in (booking.destination, booking.partner) if number)
+    return row | {"destination": hidden, "bySandbox": is_simulated(booking.service)}
 
 
 async def seen_booking(visit: Visit) -> SeenBooking:
@@ -104,7 +105,8 @@ async def load_one(visit: Visit) -> Mapping[str, Any]:
     calls = await record_page(reads, wanted, None, SHOWN_CALLS)
     grants = await reads.grants_of(booking.id, SHOWN_GRANTS)
     return {
-        "booking": record | {"destination": masked(booking.destination)},
+        "booking": record
+        | {"destination": masked(booking.destination), "partner": booking.partner and masked(booking.partner)},
         "sandbox": sandbox_data(seen.clock_ahead_ms, visit.now) if is_simulated(booking.service) else None,
         "callsForgotten": seen.calls_forgotten,
         "isGone": record["status"] == BookingStatus.GONE.value,

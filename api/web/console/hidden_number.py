@@ -32,7 +32,7 @@ def hidden_number_action() -> Action:
 
 
 async def show_hidden_number(visit: Visit, form: Mapping[str, str]) -> Outcome:
-    """Returns the hidden number of a booking, a call or a call record. Raises NotFound."""
+    """Returns a hidden number of a booking, a call or a call record. Raises NotFound."""
     if not _ID.fullmatch(form["id"]):
         raise NotFound("there is no such id")
     number = await hidden_number_of(visit.services.reads, form["kind"], form["id"])
@@ -48,6 +48,9 @@ async def hidden_number_of(reads: ConsoleReads, kind: str, named: str) -> E164 |
         case "booking":
             booking = await reads.booking(BookingId(named))
             return booking.destination if booking else None
+        case "partner":
+            booking = await reads.booking(BookingId(named))
+            return booking.partner if booking else None
         case "call":
             call = await reads.call(CallId(named))
             return call.destination if call else None
@@ -55,4 +58,4 @@ async def hidden_number_of(reads: ConsoleReads, kind: str, named: str) -> E164 |
             record = await reads.record_named(named)
             return record.destination if record else None
         case _:
-            raise PageRefused(422, "The form is not valid", "`kind` must be booking, call or record.")
+            raise PageRefused(422, "The form is not valid", "`kind` must be booking, partner, call or record.")

@@ -59,7 +59,7 @@ def set_up_templates(app: web.Application) -> None:
 
 
 def hidden_number(site: Site, masked: str, kind: str, named: str) -> Markup:
-    """Shows a masked number, with a button that shows it whole. `kind` is `booking`, `call` or `record`."""
+    """Shows a masked number, with a button that shows it whole. `kind` is `booking`, `partner`, `call` or `record`."""
     # Not `Markup.format`, which takes 60 µs: a page may have a thousand of these.
     of = f"{escape(kind)} {escape(named)}"
     return Markup(  # noqa: S704  what it is made of is escaped

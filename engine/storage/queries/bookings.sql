@@ -39,7 +39,8 @@ UPDATE bookings SET
     max_concurrent_calls = :max_concurrent_calls, max_calls_per_caller_per_hour = :max_calls_per_caller_per_hour,
     max_call_seconds = :max_call_seconds, caller_id = :caller_id, refuse_anonymous = :refuse_anonymous,
     paused = :paused, label = :label, metadata = :metadata, language = :language,
-    whisper = :whisper, screening = :screening, hours = :hours, reverse = :reverse, greeting = :greeting
+    whisper = :whisper, screening = :screening, hours = :hours, reverse = :reverse, greeting = :greeting,
+    partner = :partner, destination_label = :destination_label, partner_label = :partner_label
 WHERE id = :id;
 
 -- name: set_service!
@@ -68,11 +69,12 @@ WHERE id = :id;
 SELECT {bookings} FROM bookings WHERE id = :id;
 
 -- name: booking_by_service^
-SELECT {bookings} FROM bookings WHERE service = :service AND gone_at IS NULL;
+-- Not the pairs that share a number.
+SELECT {bookings} FROM bookings WHERE service = :service AND gone_at IS NULL AND partner IS NULL;
 
 -- name: services_held
--- The numbers that bookings hold, from `begin` on and before `end`.
-SELECT service FROM bookings WHERE gone_at IS NULL AND service >= :begin AND service < :end
+-- The numbers that bookings hold and share with no other, from `begin` on and before `end`.
+SELECT service FROM bookings WHERE gone_at IS NULL AND partner IS NULL AND service >= :begin AND service < :end
 ORDER BY service
 LIMIT :at_most;
 
@@ -115,7 +117,7 @@ WHERE account_id = :account_id AND id < :before_id AND gone_at IS NULL
         ) AS w
     )
     AND +COALESCE(exhausted_at, end_at) > :expires_after AND +COALESCE(exhausted_at, end_at) <= :expires_until
-    AND (:destination = '' OR destination = :destination)
+    AND (:destination = '' OR destination = :destination OR partner = :destination)
     AND (:usage_plan = '' OR usage_plan = :usage_plan)
     AND (:service = '' OR service = :service)
 ORDER BY id DESC
@@ -150,7 +152,7 @@ WHERE n.digest = :note_1 AND n.booking_id < :before_id
     AND (:note_6 = '' OR EXISTS (SELECT 1 FROM booking_notes WHERE digest = :note_6 AND booking_id = n.booking_id))
     AND b.account_id = :account_id AND b.gone_at IS NULL
     AND +COALESCE(b.exhausted_at, b.end_at) > :expires_after AND +COALESCE(b.exhausted_at, b.end_at) <= :expires_until
-    AND (:destination = '' OR b.destination = :destination)
+    AND (:destination = '' OR b.destination = :destination OR b.partner = :destination)
     AND (:usage_plan = '' OR b.usage_plan = :usage_plan)
     AND (:service = '' OR b.service = :service)
 ORDER BY n.booking_id DESC

@@ -1,8 +1,9 @@
 -- name: asked^
--- The booking that holds a number, and what the decision on a call to it depends on. A retired number may belong to
--- somebody else by now, so it is not ours.
+-- The booking that holds a number, and what the decision on a call to it depends on. Of the pairs that share a number it
+-- is the caller's, by the number that the carrier asserts. A retired number may belong to somebody else by now, so it is
+-- not ours.
 SELECT {b.bookings},
-    EXISTS (SELECT 1 FROM numbers AS n WHERE n.e164 = b.destination AND n.state <> 'RETIRED'),
+    EXISTS (SELECT 1 FROM numbers AS n WHERE n.e164 IN (b.destination, b.partner) AND n.state <> 'RETIRED'),
     EXISTS (SELECT 1 FROM blocked_callers AS x WHERE x.booking_id = b.id AND x.caller = :source),
     (SELECT COUNT(*) FROM calls AS c WHERE c.booking_id = b.id AND c.source = :source AND c.started_at > :since),
     (SELECT COALESCE(SUM(u.calls_leased), 0) FROM bookings AS u WHERE u.account_id = b.account_id AND u.calls_leased > 0),
@@ -15,7 +16,10 @@ SELECT {b.bookings},
         OR EXISTS (SELECT 1 FROM counted_calls AS o WHERE o.call_id = :call_id),
     EXISTS (SELECT 1 FROM accounts AS s WHERE s.id = b.account_id AND s.suspended_at IS NOT NULL)
 FROM bookings AS b
-WHERE b.service = :service AND b.gone_at IS NULL;
+WHERE b.gone_at IS NULL AND b.id = COALESCE(
+    (SELECT s.id FROM bookings AS s WHERE s.service = :service AND s.gone_at IS NULL AND s.partner IS NULL),
+    (SELECT p.booking_id FROM pair_callers AS p WHERE p.service = :service AND p.number = CAST(:asserted AS TEXT))
+);
 
 -- name: last_caller^
 -- The last caller on a booking of those whom the hidden number may call back, and whether the booking blocks this caller

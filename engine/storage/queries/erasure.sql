@@ -2,7 +2,8 @@
 -- way, so each table is read in the order of its primary key, some rows at a time. `key` and `key_2` are that key.
 
 -- name: bookings_to_search
-SELECT id AS key, '' AS key_2, destination, callback, label, metadata FROM bookings
+SELECT id AS key, '' AS key_2, destination, partner, callback, label, destination_label, partner_label, metadata
+FROM bookings
 WHERE id > :after ORDER BY id LIMIT :at_most {lock};
 
 -- name: calls_to_search
@@ -43,6 +44,10 @@ SELECT id AS key, '' AS key_2, suspended_reason FROM accounts WHERE id > :after 
 SELECT account_id AS key, idempotency_key AS key_2, body FROM kept_answers
 WHERE (account_id, idempotency_key) > (:after, :after_2) ORDER BY account_id, idempotency_key LIMIT :at_most;
 
+-- name: pair_callers_to_search
+SELECT service AS key, number AS key_2 FROM pair_callers
+WHERE (service, number) > (:after, :after_2) ORDER BY service, number LIMIT :at_most;
+
 -- name: blocked_callers_to_search
 SELECT booking_id AS key, caller AS key_2 FROM blocked_callers
 WHERE (booking_id, caller) > (:after, :after_2) ORDER BY booking_id, caller LIMIT :at_most;
@@ -81,6 +86,10 @@ DELETE FROM callback_endpoints WHERE id = :id;
 
 -- name: delete_kept_answer!
 DELETE FROM kept_answers WHERE account_id = :account_id AND idempotency_key = :idempotency_key;
+
+-- name: delete_pair_caller!
+-- Of a pair that is gone: erasure ends those that have the number before.
+DELETE FROM pair_callers WHERE service = :service AND number = :number AND booking_id IS NULL;
 
 -- name: delete_blocked_caller!
 DELETE FROM blocked_callers WHERE booking_id = :booking_id AND caller = :caller;

@@ -35,4 +35,7 @@ LIMIT :at_most
 {skip locked b};
 
 -- name: forget_whom_booking_hid!
-UPDATE bookings SET destination = 'erased', callback = '', label = '', metadata = '{}', forgotten = 1 WHERE id = :id;
+UPDATE bookings SET
+    destination = 'erased', callback = '', label = '', metadata = '{}', forgotten = 1,
+    partner = CASE WHEN partner IS NOT NULL THEN 'erased' END, destination_label = '', partner_label = ''
+WHERE id = :id;

@@ -6,7 +6,12 @@
 SELECT 1 FROM bookings WHERE id = :id FOR NO KEY UPDATE;
 
 -- name: lock_booking_holding!
-SELECT 1 FROM bookings WHERE service = :service AND gone_at IS NULL FOR NO KEY UPDATE;
+SELECT 1 FROM bookings
+WHERE gone_at IS NULL AND id = COALESCE(
+    (SELECT s.id FROM bookings AS s WHERE s.service = :service AND s.gone_at IS NULL AND s.partner IS NULL),
+    (SELECT p.booking_id FROM pair_callers AS p WHERE p.service = :service AND p.number = CAST(:asserted AS TEXT))
+)
+FOR NO KEY UPDATE;
 
 -- name: lock_booking_of_call!
 SELECT 1 FROM bookings WHERE id = (SELECT booking_id FROM calls WHERE call_id = :call_id) FOR NO KEY UPDATE;
