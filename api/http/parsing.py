@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 from api.http.dependencies import DEPENDENCIES
 from api.http.problems import CODE_OF_FIELD, PROBLEMS, ProblemError, pointer_to, safe_name
 from api.http.routes import ROUTES_BY_HANDLER, Handler, Route
-from api.schemas.common import FieldError, Incoming
+from api.schemas.common import Conflict, FieldError, Incoming
 from api.schemas.fields import BOOKING_ID, BodyRules
 from engine.domain.ids import BookingId
 from engine.domain.number_plan import caller_of, is_caller
@@ -123,7 +123,7 @@ def _no_constant(name: str) -> NoReturn:
     raise ProblemError("malformed_request", f"The body has {name}, which is not JSON.")
 
 
-def _validation_problem(wrong: list[ErrorDetails], conflict: str | None) -> ProblemError:
+def _validation_problem(wrong: list[ErrorDetails], conflict: Conflict | None) -> ProblemError:
     """The problem that names everything that is wrong with a body.
 
     If only one field is wrong, the problem has that field's code, or the code of the rule that the field breaks. If
@@ -135,7 +135,8 @@ def _validation_problem(wrong: list[ErrorDetails], conflict: str | None) -> Prob
     """
     errors = [_field_error(each) for each in wrong]
     if conflict is not None:
-        errors.append(FieldError(field="", message=conflict, pointer=""))
+        place = (conflict.field,) if conflict.field else ()
+        errors.append(FieldError(field=conflict.field, message=conflict.message, pointer=pointer_to(place)))
     [field, *other_fields] = dict.fromkeys(error.field for error in errors)
     kinds = {each["type"] for each in wrong}
     if wrong and not other_fields and not kinds & {"missing", "extra_forbidden"}:

@@ -96,10 +96,10 @@ CODE_OF_FIELD = {
 }
 FIELD_OF_CODE = {code: field for field, code in CODE_OF_FIELD.items()} | {
     "destination_is_ours": "destination",
-    "reverse_unavailable": "reverse",
     "booking_begun": "startTime",
     "number_not_free": "service",
     "destination_not_allowed": "destination",
+    "reverse_unavailable": "reverse",
 }
 
 CODE_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping
 from itertools import combinations
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
-from api.schemas.common import Incoming, Outgoing, Page
+from api.schemas.common import Conflict, Incoming, Outgoing, Page
 from api.schemas.fields import (
     WHOLE,
     Area,
@@ -57,12 +57,16 @@ WANTED = ("service", "prefix", "country", "area")
 EXCLUSIVE = [pair for pair in combinations(WANTED, 2) if pair != ("country", "area")]
 # The same in JSON Schema.
 EXCLUDED: list[JsonDict] = [{"required": list(pair)} for pair in EXCLUSIVE]
-OF_ONE: JsonDict = {"required": ["destination"], "not": {"required": ["participants"]}}
-OF_PAIR: JsonDict = {
-    "required": ["participants"],
-    "not": {"required": ["destination"]},
-    "properties": {"callerId": {"const": CallerId.SERVICE.value}, "reverse": {"const": False}},
-}
+# Whom a new booking reaches: one number, or the two of a pair.
+HIDES_NONE: JsonDict = {"not": {"anyOf": [{"required": ["destination"]}, {"required": ["participants"]}]}}
+HIDES_THREE: JsonDict = {"required": ["destination", "participants"]}
+NOT_OF_PAIRS: list[JsonDict] = [
+    {"required": ["participants", "reverse"], "properties": {"reverse": {"const": True}}},
+    {
+        "required": ["participants", "callerId"],
+        "properties": {"callerId": {"enum": [CallerId.CALLER.value, CallerId.ANONYMOUS.value]}},
+    },
+]
 AREA_OF_ANY: JsonDict = {"required": ["area", "country"], "properties": {"country": {"const": ANY_COUNTRY}}}
 
 
@@ -84,8 +88,7 @@ class LimitFields(Incoming):
 class NumberWish(Incoming):
     """Which number to take. Without any of these it is one of the destination's country, if one is free."""
 
-    schema_extra: ClassVar[JsonDict] = {"not": {"anyOf": [*EXCLUDED, AREA_OF_ANY]}}
-    model_config = ConfigDict(json_schema_extra=schema_extra)
+    model_config = ConfigDict(json_schema_extra={"not": {"anyOf": [*EXCLUDED, AREA_OF_ANY]}})
 
     service: Kept[Service] = None
     """The rented number to take. If it is not free, the request is refused."""
@@ -98,13 +101,13 @@ class NumberWish(Incoming):
     of the destination's country."""
 
     @classmethod
-    def conflict_in(cls, sent: Mapping[str, object]) -> str | None:
+    def conflict_in(cls, sent: Mapping[str, object]) -> Conflict | None:
         """Refuses a body that chooses its number in ways that exclude each other."""
         chosen = {name for name in WANTED if sent.get(name) is not None}
         if any(chosen.issuperset(pair) for pair in EXCLUSIVE):
-            return "at most one of service, prefix and country can be given, and area only with country or alone"
+            return Conflict("at most one of service, prefix and country can be given, and area only with country or alone")
         if "area" in chosen and sent.get("country") == ANY_COUNTRY:
-            return "area belongs to one country, not to any"
+            return Conflict("area belongs to one country, not to any")
         return None
 
     @property
@@ -126,7 +129,9 @@ class NewParticipant(Incoming):
 class NewBooking(NumberWish, LimitFields):
     """A number to book, for one hidden number (`destination`) or for a pair (`participants`)."""
 
-    model_config = ConfigDict(json_schema_extra={**NumberWish.schema_extra, "oneOf": [OF_ONE, OF_PAIR]})
+    model_config = ConfigDict(
+        json_schema_extra={"not": {"anyOf": [*EXCLUDED, AREA_OF_ANY, HIDES_NONE, HIDES_THREE, *NOT_OF_PAIRS]}}
+    )
 
     destination: Kept[Destination] = None
     """The number to hide: an E.164 number that exists, that may be called, and that is not a rented number."""
@@ -170,17 +175,17 @@ class NewBooking(NumberWish, LimitFields):
         return None if self.start_time is None else instant_from(self.start_time)
 
     @classmethod
-    def conflict_in(cls, sent: Mapping[str, object]) -> str | None:
+    def conflict_in(cls, sent: Mapping[str, object]) -> Conflict | None:
         """Refuses a body without anybody to reach, and one of a pair with what pairs do not have."""
         if conflict := super().conflict_in(sent):
             return conflict
-        if ("destination" in sent) == ("participants" in sent):
-            return "either destination or participants must be given"
         if "participants" not in sent:
-            return None
+            return None if "destination" in sent else Conflict("Field required, unless participants are given", "destination")
+        if "destination" in sent:
+            return Conflict("either destination or participants can be given")
         if sent.get("callerId", CallerId.SERVICE) != CallerId.SERVICE or sent.get("reverse", False) is not False:
-            return "with participants, callerId can only be service, and reverse only false"
-        return "the two participants must have different numbers" if _are_equal(sent["participants"]) else None
+            return Conflict("with participants, callerId can only be service, and reverse only false")
+        return Conflict("the two participants have the same number") if _are_equal(sent["participants"]) else None
 
     @property
     def pair(self) -> Participants | None:

@@ -4,6 +4,7 @@ Incoming bodies are strict: unknown fields are refused, nothing is converted, ev
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -22,9 +23,22 @@ class Incoming(BaseModel):
     )
 
     @classmethod
-    def conflict_in(cls, _sent: Mapping[str, object]) -> str | None:
+    def conflict_in(cls, _sent: Mapping[str, object]) -> "Conflict | None":
         """What is wrong between the fields of a body, which may be wrong themselves; None if nothing is."""
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """What is wrong between the fields of a body.
+
+    Attributes:
+        message: For people.
+        field: The field that is to blame; empty if it is none of them alone.
+    """
+
+    message: str
+    field: str = ""
 
 
 class Outgoing(BaseModel):

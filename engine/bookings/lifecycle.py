@@ -23,7 +23,7 @@ from engine.domain.numbers import E164, is_simulated
 from engine.domain.pairs import Participants
 from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
 from engine.domain.prompts import Language
-from engine.domain.reverse import check_can_be_reverse
+from engine.domain.reverse import check_callers_are_asserted
 from engine.domain.schedule import first_span, moved
 from engine.domain.screening import Screening, check_can_speak
 from engine.domain.times import EpochMs, Span
@@ -112,7 +112,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         DestinationIsOurs: A number to hide is a rented number.
         NotForPairs: A pair is to call back, or to show other numbers than the rented one.
         VoiceIsOff: The hidden number's side is to hear something, and the operator has switched that off.
-        ReverseUnavailable: The hidden number is to call back, and no trunk asserts who calls.
+        ReverseUnavailable: A hidden number is to call, and no trunk asserts who calls.
         AccountSuspended: The account is suspended or closed.
         QuotaReached: The account has as many bookings and numbers in quarantine as it may have.
         TooManyNewBookings: The account has made as many bookings within 24 hours as it may.
@@ -155,8 +155,8 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         greeting=request.greeting,
         **_partner_fields(request.participants),
     )
-    if booking.reverse:
-        check_can_be_reverse(booking.service, policy)
+    if booking.reverse or booking.is_pair:
+        check_callers_are_asserted(booking.service, policy, "participants" if booking.is_pair else None)
     tx.bookings.insert(booking)
     hold_for(tx, booking, now)
     _grant(tx, booking, allowance, now)
@@ -193,7 +193,7 @@ def change(
         DestinationNotAllowed: The operator does not allow the destination.
         DestinationIsOurs: The destination is a rented number.
         VoiceIsOff: The hidden number's side is to hear something, and the operator has switched that off.
-        ReverseUnavailable: The hidden number is to call back, and no trunk asserts who calls.
+        ReverseUnavailable: A hidden number is to call, and no trunk asserts who calls.
         BookingBegun: The start is to change, and the booking has begun.
         BookingTooLong: The booking would begin or end too far ahead.
     """
@@ -218,7 +218,7 @@ def _changed(tx: Transaction, booking: Booking, changes: BookingPatch, now: Epoc
     if changes.hours is not None:
         changed["hours"] = None if changes.hours == ANY_TIME else changes.hours
     if changes.reverse and not booking.reverse:
-        check_can_be_reverse(booking.service, policy)
+        check_callers_are_asserted(booking.service, policy)
     patched = replace(booking, limits=replace(booking.limits, **changes.limits), **changed)
     return patched if changes.start_at is None else _started(patched, changes.start_at, now, policy)
 

@@ -87,9 +87,13 @@ class VoiceIsOff(Refusal):
 
 
 class ReverseUnavailable(Refusal):
-    """No trunk asserts who calls, so no call could ever be a reverse call."""
+    """No trunk asserts who calls, so no call could ever be a reverse call, or one of a pair."""
 
     code = "reverse_unavailable"
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class UnknownPlan(Refusal):

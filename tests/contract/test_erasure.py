@@ -43,6 +43,7 @@ NEVER_A_NUMBER = {
         *("asterisk", "direction"),
     },
     "number_swaps": {"account_id", "booking_id", "service"},
+    "pair_callers": {"service", "booking_id"},
     "keepers": {"asterisk", "engine", "host", "mark"},
     "errands": {"id", "asterisk", "kind", "subject"},
     "cdrs": {
@@ -66,7 +67,8 @@ NEVER_A_NUMBER = {
     "restores": set(),
 }
 ERASABLE = {
-    "bookings": {"destination", "callback", "label", "metadata"},
+    "bookings": {*("destination", "partner", "callback"), *("label", "destination_label", "partner_label", "metadata")},
+    "pair_callers": {"number"},
     "blocked_callers": {"caller"},
     "grants": {"reason"},
     "accounts": {"suspended_reason"},
@@ -134,6 +136,7 @@ async def test_a_number_is_erased_wherever_it_can_appear_and_the_ledger_balances
         "kept_answers": 2,
         "blocked_callers": 1,
         "suspensions": 1,
+        "pair_callers": 0,
     }
     assert (erased.remaining, erased.unsure) == ([], [])
     assert erased.searched["outbox"] == len(world.rows("SELECT id FROM outbox"))

@@ -24,6 +24,7 @@ from engine.domain.errors import (
     NoNumberFree,
     NotForPairs,
     NumberNotFree,
+    ReverseUnavailable,
 )
 from engine.domain.ids import CallId
 from engine.domain.number_choice import NumberRequest
@@ -279,6 +280,14 @@ async def test_a_pair_keeps_its_participants_and_shows_the_rented_number_only(wo
     await world.storage.run(change, world.account, booking.id, paused, world.now, world.policy)
     assert isinstance(refused := await asked(world, SHARED, "c1", ANN), Reject)
     assert refused.reason is Reason.PAUSED
+
+
+async def test_a_pair_is_refused_where_no_carrier_asserts_who_calls(world: World) -> None:
+    await share(world, SHARED)
+    world.policy = replace(world.policy, may_assert_callers=False)
+    with pytest.raises(ReverseUnavailable):
+        await pair(world)
+    assert world.rows("SELECT * FROM pair_callers") == []
 
 
 async def test_a_participant_who_becomes_forbidden_blocked_or_ours_is_not_called(world: World) -> None:

@@ -127,7 +127,9 @@ COVERED = {
 # All searches of the statements that every call runs.
 CALL_PATH = {
     "asked": [
-        "b USING INDEX bookings_service (service=?)",
+        "b USING INDEX sqlite_autoindex_bookings_1 (id=?)",
+        "s USING INDEX bookings_service (service=?)",
+        "p USING PRIMARY KEY (service=? AND number=?)",
         "n USING INDEX sqlite_autoindex_numbers_1 (e164=?)",
         "x USING COVERING INDEX sqlite_autoindex_blocked_callers_1 (booking_id=? AND caller=?)",
         "c USING COVERING INDEX calls_caller (booking_id=? AND source=? AND started_at>?)",

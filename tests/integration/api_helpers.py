@@ -199,6 +199,11 @@ def a_request(**changes: Any) -> dict[str, Any]:
     return {"destination": HIDDEN, "usagePlan": "SMALL", "callback": CALLBACK} | changes
 
 
+def a_pair(**changes: Any) -> dict[str, Any]:
+    participants = [{"number": HIDDEN, "label": "Ann"}, {"number": OTHER_HIDDEN}]
+    return {"participants": participants, "usagePlan": "SMALL", "callback": CALLBACK} | changes
+
+
 async def hold_all_but_one(api: Api, booking_id: str) -> None:
     """Copy the booking until its account may have only one more. The copies use numbers outside the pool."""
 

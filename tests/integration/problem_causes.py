@@ -21,6 +21,7 @@ from tests.integration.api_helpers import (
     UNKNOWN_BOOKING,
     Answer,
     Api,
+    a_pair,
     a_request,
     hold_all_but_one,
 )
@@ -35,6 +36,11 @@ async def gone(api: Api) -> Answer:
     path = f"/bookings/{(await api.book())['id']}"
     await api.call("DELETE", path)
     return await api.call("GET", path)
+
+
+async def not_for_pairs(api: Api) -> Answer:
+    booked = await api.call("POST", "/bookings", a_pair(), account=TESTED)
+    return await api.call("PATCH", f"/bookings/{booked.body['id']}", {"reverse": True}, account=TESTED)
 
 
 async def voice_is_off(api: Api) -> Answer:
@@ -205,6 +211,7 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "invalid_destination": lambda api: book(api, destination="+3247012345678"),
     "destination_not_allowed": lambda api: book(api, destination="+3290012345"),
     "destination_is_ours": lambda api: book(api, destination=NUMBERS[9]),
+    "not_for_pairs": not_for_pairs,
     "voice_is_off": voice_is_off,
     "reverse_unavailable": reverse_unavailable,
     "booking_begun": booking_begun,

@@ -41,6 +41,7 @@ async def test_a_new_booking_has_every_field_of_the_contract(api: Api) -> None:
         "minutesRemaining": 1,
         "callsRemaining": 2,
         "destination": HIDDEN,
+        "participants": None,
         "usagePlan": "SMALL",
         "status": "ACTIVE",
         "callback": CALLBACK,

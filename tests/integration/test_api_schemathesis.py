@@ -26,6 +26,7 @@ from api.http.auth_failures import FailureLimit
 from api.http.dependencies import DEPENDENCIES
 from api.http.server import build_runner
 from engine.bookings.number_pool import import_numbers
+from engine.bookings.shared_numbers import share
 from engine.callbacks.ssrf import check_callback
 from engine.domain.account_limits import AccountLimits
 from engine.domain.ids import CallId
@@ -47,6 +48,7 @@ POOL = [f"+3319900{last:04}" for last in range(7_000)]
 async def address(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
     """The API as in production. Both accounts have a booking, a call record, a blocked caller and a failed callback."""
     await api.storage.run(import_numbers, list(enumerate(POOL)), START)
+    await api.storage.run(share, POOL[0])
     for account in ("ours", "theirs"):
         booking = await api.book(account=account, usagePlan="LARGE")
         for seconds in (0, 3):

@@ -16,7 +16,7 @@ from engine.domain.rejections import REJECTIONS, Reason, Reject
 from engine.domain.routing import Bridge, Facts, MakeRoom, Preparation, RouteDecision, decide, judge
 from engine.domain.times import EpochMs
 from engine.domain.trunks import Trunk, routes_to
-from tests.contract.samples import CALLER, POLICY, START, a_booking
+from tests.contract.samples import CALLER, OTHER_HIDDEN, POLICY, START, a_booking
 
 END = a_booking().end_at
 GRACE_OVER = EpochMs(END + POLICY.grace_ms)
@@ -32,6 +32,7 @@ SPENT = a_booking(exhausted_at=START, seconds=Credit(60, 0, 0, 60))
 
 ANSWERS = {
     Reason.NO_BOOKING: Reject(Cause(1), None, Prompt.UNKNOWN, notify_expired=False),
+    Reason.NOT_A_PARTICIPANT: Reject(Cause(1), None, Prompt.UNKNOWN, notify_expired=False),
     Reason.END_REACHED: Reject(Cause(22), Disposition.EXPIRED, Prompt.EXPIRED, notify_expired=True),
     Reason.SECONDS_SPENT: Reject(Cause(22), Disposition.EXPIRED, Prompt.SPENT, notify_expired=True),
     Reason.CALLS_SPENT: Reject(Cause(22), Disposition.EXPIRED, Prompt.SPENT, notify_expired=True),
@@ -88,6 +89,13 @@ CASES: dict[str, tuple[Facts, EpochMs, Reason]] = {
     # No booking.
     "number of no booking": (Facts(None, CALLER), START, Reason.NO_BOOKING),
     "deleted": (Facts(a_booking(gone_at=START), CALLER), START, Reason.NO_BOOKING),
+    "number of other callers' pairs": (Facts(None, CALLER, number_is_shared=True), START, Reason.NOT_A_PARTICIPANT),
+    "stranger to a pair": (Facts(a_booking(partner=OTHER_HIDDEN), CALLER), START, Reason.NOT_A_PARTICIPANT),
+    "stranger to an expired pair": (
+        Facts(a_booking(partner=OTHER_HIDDEN, exhausted_at=START), CALLER),
+        START,
+        Reason.NOT_A_PARTICIPANT,
+    ),
     "grace over, not swept": (Facts(a_booking(), CALLER), GRACE_OVER, Reason.NO_BOOKING),
     "spent, grace over": (Facts(SPENT, CALLER), EpochMs(START + POLICY.grace_ms), Reason.NO_BOOKING),
     "paused and deleted": (Facts(replace(PAUSED, gone_at=START), CALLER), START, Reason.NO_BOOKING),

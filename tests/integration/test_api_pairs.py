@@ -1,0 +1,134 @@
+"""Pairs over the API and the command line: `participants` in place of `destination`."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.bookings.shared_numbers import share
+from engine.calls.facts import IncomingCall
+from engine.calls.lifecycle import route_call
+from engine.domain.ids import CallId
+from engine.domain.numbers import E164
+from engine.domain.rejections import Reason
+from engine.domain.routing import Bridge
+from tests.integration.api_helpers import (
+    CALLER,
+    HIDDEN,
+    NUMBERS,
+    OTHER_HIDDEN,
+    POLICY,
+    TESTED,
+    Api,
+    a_pair,
+    a_request,
+)
+from tests.integration.cli_runner import CliInProcess
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+SHOWN = [{"number": HIDDEN, "label": "Ann"}, {"number": OTHER_HIDDEN, "label": None}]
+
+
+async def test_a_pair_is_booked_shown_listed_changed_swapped_and_deleted(api: Api) -> None:
+    without = await api.call("POST", "/bookings", a_pair())
+    assert (without.status, without.code) == (503, "no_number_free")
+    for number in NUMBERS[:2]:
+        await api.storage.run(share, number)
+    booked = (await api.call("POST", "/bookings", a_pair(label="Order 7"))).body
+    assert {name: booked[name] for name in ("service", "destination", "participants", "callerId", "reverse")} == {
+        "service": NUMBERS[0], "destination": None, "participants": SHOWN, "callerId": "service", "reverse": False,
+    }  # fmt: skip
+    path = f"/bookings/{booked['id']}"
+    assert await api.see(booked["id"]) == booked
+    for filtered in (HIDDEN, OTHER_HIDDEN):
+        listed = await api.call("GET", f"/bookings?destination={filtered.replace('+', '%2B')}")
+        assert listed.body["data"] == [booked]
+    assert (await api.book())["participants"] is None
+    changed = await api.call("PATCH", path, {"paused": True, "callerId": "service", "reverse": False})
+    assert changed.body == booked | {"paused": True}
+    for body in ({"destination": CALLER}, {"callerId": "anonymous"}, {"reverse": True}):
+        for method, whole in (("PATCH", body), ("PUT", body | {"usagePlan": "SMALL"})):
+            refused = await api.call(method, path, whole)
+            assert (refused.status, refused.code) == (409, "not_for_pairs")
+    swapped = (await api.call("POST", f"{path}/swap-number", {})).body
+    assert (swapped["service"], swapped["participants"]) == (NUMBERS[1], SHOWN)
+    incoming = IncomingCall(CallId("c1"), E164(NUMBERS[1]), "anonymous", asserted=E164(OTHER_HIDDEN))
+    await api.call("PATCH", path, {"paused": False})
+    assert isinstance(await api.storage.run(route_call, incoming, api.clock.timestamp(), POLICY), Bridge)
+    assert (await api.call("DELETE", path)).status == 204
+    assert api.asterisk.hung_up == ["c1"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"destination": HIDDEN}, ""),
+        ({"participants": []}, "/participants"),
+        ({"participants": [SHOWN[0]]}, "/participants"),
+        ({"participants": [*a_pair()["participants"], {"number": CALLER}]}, "/participants"),
+        ({"participants": [{"number": HIDDEN}, {"number": HIDDEN}]}, ""),
+        ({"participants": [{"number": HIDDEN}, {"number": "112"}]}, "/participants/1/number"),
+        ({"participants": [{"number": HIDDEN}, {"number": CALLER, "side": "a"}]}, "/participants/1/side"),
+        ({"participants": [{"number": HIDDEN}, {"number": NUMBERS[3]}]}, "/participants"),
+        ({"participants": None}, "/participants"),
+        ({"callerId": "caller"}, ""),
+        ({"reverse": True}, ""),
+    ],
+)
+async def test_what_is_no_pair_is_refused_with_its_place(api: Api, changes: dict[str, object], pointer: str) -> None:
+    await api.storage.run(share, NUMBERS[0])
+    answer = await api.call("POST", "/bookings", a_pair(**changes))
+    assert answer.status == 422, answer.text
+    assert pointer in [error["pointer"] for error in answer.body["errors"]]
+
+
+async def test_a_booking_without_anybody_to_reach_is_refused(api: Api) -> None:
+    request = a_request()
+    del request["destination"]
+    answer = await api.call("POST", "/bookings", request)
+    assert (answer.status, answer.code) == (422, "invalid_request")
+    assert "participants" in answer.body["errors"][0]["message"]
+
+
+async def test_a_sandbox_tries_out_a_pair(api: Api) -> None:
+    booked = (await api.call("POST", "/bookings", a_pair(), account=TESTED)).body
+    call = {"service": booked["service"], "outcome": "answered", "seconds": 3}
+    seen = {}
+    for source, direction in ((HIDDEN, "pair"), (OTHER_HIDDEN, "pair"), (CALLER, "pair"), (HIDDEN, "forward")):
+        body = call | {"source": source, "direction": direction}
+        done = (await api.call("POST", "/test/calls", body, account=TESTED)).body
+        record = done["cdr"]
+        seen[source, direction] = (done["reason"], record and (record["source"], record["destination"]))
+    assert seen == {
+        (HIDDEN, "pair"): (Reason.PUT_THROUGH, (HIDDEN, OTHER_HIDDEN)),
+        (OTHER_HIDDEN, "pair"): (Reason.PUT_THROUGH, (OTHER_HIDDEN, HIDDEN)),
+        (CALLER, "pair"): (Reason.NOT_A_PARTICIPANT, None),
+        (HIDDEN, "forward"): (Reason.NOT_A_PARTICIPANT, None),
+    }
+    explained = await api.call("GET", f"/bookings/{booked['id']}/explain?source=%2B14155550123", account=TESTED)
+    assert (explained.body["direction"], explained.body["reason"]) == ("pair", "not_a_participant")
+
+
+def test_an_operator_shares_a_number_and_books_a_pair(tmp_path: Path) -> None:
+    cli = CliInProcess(tmp_path)
+    cli.set_up("demo")
+    free = cli.json("numbers", "list", "--state", "free")[0]["number"]
+    create = ("bookings", "create", "--account", "demo", "--callback", "https://customer.example/calls")
+    pair = ("--participant", f"{HIDDEN}=Ann", "--participant", OTHER_HIDDEN)
+    assert "shared" in cli.refused(*create, *pair)
+    assert cli.json("numbers", "share", free)["state"] == "SHARED"
+    assert "shared" in cli.refused("numbers", "retire", free)
+    booking = cli.json(*create, *pair)
+    assert booking["service"] == free
+    shown = cli("bookings", "show", booking["id"], "--json").stdout
+    assert '"pair": true' in shown
+    assert HIDDEN not in shown
+    assert "pairs" in cli.refused("numbers", "unshare", free)
+    for wrong in ((HIDDEN, *pair), pair[:2], (*pair, "--reverse"), (*pair, "--caller-id", "caller")):
+        cli.refused(*create, *wrong)
+    explained = cli.json("explain", booking["id"], "--source", HIDDEN)
+    assert explained["direction"] == "pair"
+    cli("bookings", "delete", booking["id"], "--yes")
+    assert cli.json("numbers", "unshare", free)["state"] == "QUARANTINED"
+    cli.typed = f"{HIDDEN}\n{OTHER_HIDDEN}\n"
+    assert "shared" in cli(*create, "--pair").stderr
