@@ -105,7 +105,9 @@ class NumberWish(Incoming):
         """Refuses a body that chooses its number in ways that exclude each other."""
         chosen = {name for name in WANTED if sent.get(name) is not None}
         if any(chosen.issuperset(pair) for pair in EXCLUSIVE):
-            return Conflict("at most one of service, prefix and country can be given, and area only with country or alone")
+            return Conflict(
+                "at most one of service, prefix and country can be given, and area only with country or alone"
+            )
         if "area" in chosen and sent.get("country") == ANY_COUNTRY:
             return Conflict("area belongs to one country, not to any")
         return None
@@ -180,7 +182,11 @@ class NewBooking(NumberWish, LimitFields):
         if conflict := super().conflict_in(sent):
             return conflict
         if "participants" not in sent:
-            return None if "destination" in sent else Conflict("Field required, unless participants are given", "destination")
+            return (
+                None
+                if "destination" in sent
+                else Conflict("Field required, unless participants are given", "destination")
+            )
         if "destination" in sent:
             return Conflict("either destination or participants can be given")
         if sent.get("callerId", CallerId.SERVICE) != CallerId.SERVICE or sent.get("reverse", False) is not False:

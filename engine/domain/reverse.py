@@ -6,7 +6,9 @@ from engine.domain.policy import Policy
 
 
 def check_callers_are_asserted(service: E164, policy: Policy, field: str | None = None) -> None:
-    """Refuses what no call could ever be: a reverse call, or one of a pair. A sandbox simulates the carrier, so there it always works.
+    """Refuses what no call could ever be: a reverse call, or one of a pair.
+
+    A sandbox simulates the carrier, so there it always works.
 
     Args:
         service: The booking's number.

@@ -61,8 +61,9 @@ SCHEMA_NAMES = """
     CallMissed CallStarted Callback CallbackAttempt CallbackDetail CallbackPage CallbackRequest CallbackState
     CallbackTest CallerId Cdr CdrPage Clock ClockChange Cost Country Direction Disposition Endpoint EndpointPage
     EventType ExpiredCall Explanation FieldError Health Hours HungUpBy Language LimitedBy NewBlockedCaller NewBooking
-    NewParticipant NewPortalLink NewSimulatedCall NewTestEvent NewWebhookSecret NumberWish Numbers OpenApiDocument OpenTime
-    Outcome Plan Plans PortalLink Problem Prompt Reason Redelivered Redelivery Scope Screening SimulatedCall
+    NewParticipant NewPortalLink NewSimulatedCall NewTestEvent NewWebhookSecret NumberWish Numbers OpenApiDocument
+    OpenTime Outcome Participant Plan Plans PortalLink Problem Prompt Reason Redelivered Redelivery Scope Screening
+    SimulatedCall
     Status Trace TraceEvent TraceState TraceStep TracedCallback Trouble Usage UsageLine UsagePlan WebhookSecret
     WhyDisabled WhyGone
 """

@@ -137,13 +137,14 @@ def test_the_pool_is_summed_up_by_country(cli: CliInProcess) -> None:
         "booked": 1,
         "quarantined": 1,
         "retired": 0,
+        "shared": 0,
         "bookedLastWeek": 1,
         "daysLeft": 28,
     }
     assert (france["country"], france["free"], france["retired"], france["daysLeft"]) == ("FR", 1, 2, None)
     assert everything == {
         "country": "all",
-        **{name: belgium[name] + france[name] for name in ("free", "booked", "quarantined", "retired")},
+        **{name: belgium[name] + france[name] for name in ("free", "booked", "quarantined", "retired", "shared")},
         "bookedLastWeek": 1,
         "daysLeft": 42,  # five that are free, and one that comes back before these are used up
     }

@@ -26,7 +26,7 @@ async def send(console: Console, word: str, **form: str) -> Answer:
 async def test_the_pool_is_counted_foreseen_and_paged(console: Console) -> None:
     shown = await pool(console)
     [belgium] = shown["countries"]
-    assert belgium == {"country": "BE", "free": 298, "booked": 2, "quarantined": 0, "retired": 0}
+    assert belgium == {"country": "BE", "free": 298, "booked": 2, "quarantined": 0, "retired": 0, "shared": 0}
     assert shown["forecast"][0] == {"inDays": 0, "free": 298, "returned": 0, "booked": 0, "inQuarantine": 0}
     listed, following = [], shown["next"]
     listed += [each["number"] for each in shown["numbers"]]

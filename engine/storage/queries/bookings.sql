@@ -173,7 +173,9 @@ SELECT COUNT(*) FROM (
 -- name: bookings_with_reverse$
 -- Stops counting at `at_most`. In a sandbox every caller can be asserted.
 SELECT COUNT(*) FROM (
-    SELECT 1 FROM bookings WHERE gone_at IS NULL AND reverse = 1 AND service NOT LIKE '+999%' LIMIT :at_most
+    SELECT 1 FROM bookings
+    WHERE gone_at IS NULL AND (reverse = 1 OR partner IS NOT NULL) AND service NOT LIKE '+999%'
+    LIMIT :at_most
 ) AS found;
 
 -- name: nth_newest_number_taken$
