@@ -15,7 +15,7 @@ COUNTED = 1_000
 
 
 def reverse_calls(settings: Settings) -> Iterator[Finding]:
-    """Warns of bookings with `reverse` and of pairs that were made while a trunk asserted who calls, where none does now."""
+    """Warns of bookings with `reverse` and pairs from a time when a trunk asserted who calls, where none does now."""
     if policy_of(settings).may_assert_callers:
         return
     bookings = asyncio.run(_bookings_with_reverse(settings))
@@ -25,7 +25,7 @@ def reverse_calls(settings: Settings) -> Iterator[Finding]:
             PART,
             Verdict.WARNING,
             f"no trunk asserts who calls, so no hidden number can call: {shown} with reverse or of pairs",
-            "set asserts_identity on a trunk whose carrier promises it, or tell the customers; switch `reverse` off with "
+            "set asserts_identity on a trunk whose carrier promises it, or tell the customers and switch reverse off with "
             "`rented-numbers bookings change … --no-reverse`",
         )
 

@@ -112,6 +112,7 @@ async def test_a_sandbox_tries_out_a_pair(api: Api) -> None:
 def test_an_operator_shares_a_number_and_books_a_pair(tmp_path: Path) -> None:
     cli = CliInProcess(tmp_path)
     cli.set_up("demo")
+    cli.environment["RENTED_NUMBERS_TRUNKS"] = '[{"name": "main", "uri": "sip:192.0.2.1", "asserts_identity": true}]'
     free = cli.json("numbers", "list", "--state", "free")[0]["number"]
     create = ("bookings", "create", "--account", "demo", "--callback", "https://customer.example/calls")
     pair = ("--participant", f"{HIDDEN}=Ann", "--participant", OTHER_HIDDEN)
