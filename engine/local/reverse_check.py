@@ -25,7 +25,7 @@ def reverse_calls(settings: Settings) -> Iterator[Finding]:
             PART,
             Verdict.WARNING,
             f"no trunk asserts who calls, so no hidden number can call: {shown} with reverse or of pairs",
-            "set asserts_identity on a trunk whose carrier promises it, or tell the customers and switch reverse off with "
+            "set asserts_identity on a trunk whose carrier promises it, or tell the customers and switch it off with "
             "`rented-numbers bookings change … --no-reverse`",
         )
 
