@@ -9,8 +9,8 @@ from alembic import op
 
 from engine.storage.migrations.column_order import move_to_end
 
-revision = "0039"
-down_revision = "0037"
+revision = "0040"
+down_revision = "0039"
 branch_labels = None
 depends_on = None
 
