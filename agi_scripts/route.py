@@ -79,7 +79,8 @@ async def _tell(context: CallContext, session: Session, call_id: CallId) -> Rout
             decision = await _decide(context, session, question)
         except (asyncio.CancelledError, StorageUnsure):
             # The time is over, or the lease may have been stored or not. Without a verdict the dialplan cannot have
-            # bridged the call.
+            # bridged the call, and asks the next engine or refuses it: it does not wait for the database, as we must.
+            session.close()
             await _abandon(context, question, decision)
             raise
         try:

@@ -128,6 +128,10 @@ class Session:
         """
         await self.execute(set_variables(variables))
 
+    def close(self) -> None:
+        """Ends the conversation: Asterisk goes on at once, without what it was not told."""
+        self._connection.close()
+
     async def execute(self, command: str) -> None:
         """Sends a command and waits until Asterisk has executed it.
 

@@ -117,6 +117,7 @@ async def test_a_lease_of_which_the_database_did_not_say_whether_it_was_stored_i
 
     monkeypatch.setattr(world.storage, "run_keyed", unsure)
     assert (await agi.incoming(booking.service).run()).variables == {}
+    await agi.until_idle()
     assert agi.leases() == 0
 
 
