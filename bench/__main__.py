@@ -15,7 +15,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from bench import calls, million, open_loop
+from bench import calls, million, open_loop, postgresql
 from bench.api import api
 from bench.asterisk import scenario
 from bench.goals import Measured, show_goals
@@ -39,6 +39,7 @@ PARTS: dict[str, Callable[[Path], Measured | None]] = {
     "api": partial(api, show_progress=show_progress),
     "million": million.million,
     "open": partial(open_loop.open_loop, show_progress=show_progress),
+    "postgresql": partial(postgresql.postgresql, show_progress=show_progress),
     "asterisk": partial(scenario.asterisk, show_progress=show_progress),
 }
 DEFAULT_PARTS = ["calls", "one", "slow", "memory", "api"]
@@ -46,7 +47,7 @@ HELP = f"""Any of: {", ".join(PARTS)}. Without one: {", ".join(DEFAULT_PARTS)}.
 
 calls: 64 calls at once. one: one call at a time. slow: a slow disk. memory: bytes for each live call.
 api: HTTP requests. million: a database with a million bookings. open: calls at an even pace.
-asterisk: the whole system with a real Asterisk."""
+postgresql: calls on PostgreSQL, with one engine and with two. asterisk: the whole system with a real Asterisk."""
 
 
 def main(parts: list[str] = typer.Argument(None, help=HELP)) -> None:  # noqa: B008  typer reads the default

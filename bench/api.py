@@ -18,7 +18,7 @@ from rich.table import Table
 
 from bench import servers
 from bench.native import built
-from bench.servers import GENERATOR_CORE, Server, on_core
+from bench.servers import GENERATOR_CORE, Server, on_cores
 from bench.system import HIDDEN, BenchSystem, create_system
 from engine.accounts.accounts import create_account
 from engine.accounts.keys import create_key
@@ -114,7 +114,7 @@ class Contender:
         used = self.server.cpu()
         done = subprocess.run(
             [
-                *on_core(GENERATOR_CORE),
+                *on_cores(GENERATOR_CORE),
                 self.client,
                 *map(str, (self.system.settings.http_port, file, requests, slots, kind.status)),
             ],

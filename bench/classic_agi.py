@@ -7,14 +7,14 @@ from pathlib import Path
 from statistics import median
 from time import monotonic
 
-from bench.servers import ROOT, SERVER_CORE, on_core
+from bench.servers import ROOT, SERVER_CORE, on_cores
 from bench.workload import lines_of_call
 
 
 async def _script(lines: list[bytes], database: Path) -> bool:
     """Runs one script and answers its commands. Returns whether it succeeded and sent a command."""
     child = await asyncio.create_subprocess_exec(
-        *on_core(SERVER_CORE),
+        *on_cores(SERVER_CORE),
         sys.executable,
         "-m",
         "bench.other_designs.classic_agi",

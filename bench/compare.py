@@ -3,7 +3,7 @@
 import random
 import re
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from bench import servers, workload
 from bench.contender import Contender, Run
 from bench.generator import ManagerSide, Round, generator
 from bench.native import built
-from bench.servers import Server
+from bench.servers import SERVER_CORE, Server
 from bench.system import BenchSystem, create_system
 from bench.workload import Shape
 from engine.calls.end_spool import CURRENT
@@ -85,29 +85,37 @@ def enter(
     calls: int,
     shape: Shape = Shape.ASKS_ONCE,
     preload: Mapping[str, str] | None = None,
+    asterisk: int = 0,
+    cores: Sequence[int] = (SERVER_CORE,),
 ) -> Contender:
-    """Starts a server and its load generator, which end with `running`."""
+    """Starts a server and its load generator, which end with `running`. An engine runs on `cores`."""
     settings = system.settings
     calls_file = system.settings.data_dir.with_suffix(".calls")
-    workload.write(calls_file, shape, system.services, system.bookings, calls, system.token)
+    workload.write(calls_file, shape, system.services, system.bookings, calls, system.token, asterisk)
     manager = None
     if shape is Shape.ASKS_ONCE:
         manager = ManagerSide(settings.ami_port, system.token, settings.journal / CURRENT)
     # The generator comes first: a server connects to the manager interface when it starts.
     plays = running.enter_context(generator(built("generator", directory), calls_file, settings.fastagi_port, manager))
-    server = _server(running, directory, name, system, shape, preload or {})
+    server = _server(running, directory, name, system, shape, preload or {}, cores)
     return Contender(replace(server, name=name), plays, shape)
 
 
 def _server(
-    running: ExitStack, directory: Path, name: str, system: BenchSystem, shape: Shape, preload: Mapping[str, str]
+    running: ExitStack,
+    directory: Path,
+    name: str,
+    system: BenchSystem,
+    shape: Shape,
+    preload: Mapping[str, str],
+    cores: Sequence[int],
 ) -> Server:
     settings = system.settings
     log, port = settings.data_dir.with_suffix(".log"), settings.fastagi_port
     if name == OBVIOUS:
         return running.enter_context(servers.obvious(settings.database, port, log, preload))
     if name not in {LIMIT, LIMIT_3}:
-        return running.enter_context(servers.engine(system, log, preload))
+        return running.enter_context(servers.engine(system, log, preload, cores))
     services = directory / "services"
     services.write_text("".join(f"{service}\n" for service in system.services))
     ami_port = settings.ami_port if shape is Shape.ASKS_ONCE else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.servers import GENERATOR_CORE, on_core
+from bench.servers import GENERATOR_CORE, on_cores
 
 ROUND_SECONDS = 900
 STOP_SECONDS = 10.0
@@ -83,7 +83,7 @@ class Generator:
 @contextmanager
 def generator(program: Path, workload: Path, port: int, manager: ManagerSide | None) -> Iterator[Generator]:
     """Starts a generator for the server whose FastAGI port is `port`. With `manager`, its calls ask once."""
-    command: list[str | Path] = [*on_core(GENERATOR_CORE), program, workload, str(port)]
+    command: list[str | Path] = [*on_cores(GENERATOR_CORE), program, workload, str(port)]
     if manager is not None:
         manager.spool.parent.mkdir(parents=True, exist_ok=True)
         command += [str(manager.port), manager.token, manager.spool]

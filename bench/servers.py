@@ -27,9 +27,9 @@ CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, GENERATOR_CORE = CORES[0], CORES[-1]
 
 
-def on_core(core: int) -> list[str]:
-    """The words before a command that bind it to a core."""
-    return ["taskset", "--cpu-list", str(core)]
+def on_cores(*cores: int) -> list[str]:
+    """The words before a command that bind it to cores."""
+    return ["taskset", "--cpu-list", ",".join(map(str, cores))]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,12 @@ def cpu_clock(pid: int) -> int:
 
 
 @contextmanager
-def engine(system: BenchSystem, log: Path, preload: Mapping[str, str] | None = None) -> Iterator[Server]:
+def engine(
+    system: BenchSystem,
+    log: Path,
+    preload: Mapping[str, str] | None = None,
+    cores: Sequence[int] = (SERVER_CORE,),
+) -> Iterator[Server]:
     """The product's own process. It logs to a file, as a service does."""
     command = [sys.executable, "-m", "engine", "serve"]
     with _running(
@@ -87,6 +92,7 @@ def engine(system: BenchSystem, log: Path, preload: Mapping[str, str] | None = N
         system.settings.fastagi_port,
         log,
         {**environment_of(system.settings), DIAGNOSTICS_VARIABLE: "1", **(preload or {})},
+        cores,
     ) as server:
         waiting = time.monotonic()
         _ask(system.settings.http_port)
@@ -134,12 +140,17 @@ def limit(
 
 @contextmanager
 def _running(
-    name: str, command: Sequence[str | Path], port: int, log: Path, environment: Mapping[str, str]
+    name: str,
+    command: Sequence[str | Path],
+    port: int,
+    log: Path,
+    environment: Mapping[str, str],
+    cores: Sequence[int] = (SERVER_CORE,),
 ) -> Iterator[Server]:
     began = time.monotonic()
     with log.open("ab") as out:
         child = subprocess.Popen(
-            [*on_core(SERVER_CORE), *command],
+            [*on_cores(*cores), *command],
             cwd=ROOT,
             env={**os.environ, **environment},
             stdout=out,

@@ -32,7 +32,15 @@ class Shape(StrEnum):
     THREE_REQUESTS = "three requests"
 
 
-def write(path: Path, shape: Shape, services: Sequence[str], bookings: Sequence[str], calls: int, token: str) -> None:
+def write(
+    path: Path,
+    shape: Shape,
+    services: Sequence[str],
+    bookings: Sequence[str],
+    calls: int,
+    token: str,
+    asterisk: int = 0,
+) -> None:
     """Writes a workload.
 
     Args:
@@ -42,12 +50,13 @@ def write(path: Path, shape: Shape, services: Sequence[str], bookings: Sequence[
         bookings: The ids of their bookings, in the same order.
         calls: How many calls.
         token: The token that authenticates AGI requests.
+        asterisk: Tells the calls of several Asterisks apart.
     """
     with path.open("wb") as file:
         file.write(struct.pack("<II", calls, shape is Shape.ASKS_ONCE))
         for number in range(calls):
             which = number % len(services)
-            call_id, booking = f"rn0bench0-{EPOCH + number // 100}.{2 * number}", bookings[which]
+            call_id, booking = f"rn{asterisk}bench0-{EPOCH + number // 100}.{2 * number}", bookings[which]
             if shape is Shape.ASKS_ONCE:
                 words = [word.encode() for word in (call_id, booking, _callee(call_id))]
                 parts = [_request(ROUTE, call_id, _route(number, services[which]), token), words, []]

@@ -30,21 +30,19 @@ class Line(Outgoing):
     number: str = Field(description="The number of this telephone.")
     rented: str = Field(description="The rented number that rings the hidden telephone.")
     registers: bool = Field(description="Whether the line has to register, because it receives calls.")
-    console: str = Field(description="The URL of the console.")
 
 
 async def give_line(role: Role, request: web.Request) -> web.Response:
     """Answers with a line, to our own page only."""
     require_own_page(request)
     is_caller = role is Role.CALLER
-    phones, user = request.app[PHONES], CALLER if is_caller else BROWSER_PHONE.user
+    user = CALLER if is_caller else BROWSER_PHONE.user
     return json_answer(
         Line(
             user=user,
-            password=phones.passwords[user],
+            password=request.app[PHONES].passwords[user],
             number=CALLER_NUMBER if is_caller else BROWSER_PHONE.number,
             rented=BROWSER_PHONE.rented,
             registers=not is_caller,
-            console=phones.console_url,
         )
     )

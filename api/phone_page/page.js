@@ -62,7 +62,6 @@ let microphone = null;
 let rings = null;
 let call = "none";
 let peer = "";
-let consoleUrl = "";
 
 function say(trouble) {
   element("notice").textContent = trouble;
@@ -123,7 +122,6 @@ async function switchOn() {
   for (const track of microphone.getAudioTracks()) {
     track.addEventListener("ended", () => say("The microphone is gone. Connect it, and switch off and on again."));
   }
-  consoleUrl = line.console;
   others.postMessage({ role, tab });
   rings = new Rings();
   element("number").textContent = role === "hidden" ? `${line.number}, reached by the rented number ${line.rented}` : line.number;
@@ -178,7 +176,7 @@ function onOver({ isOurs, seconds, byUs, status }) {
   element("outcome").textContent = text;
   const caller = isOurs ? element("number").textContent : peer;
   element("trace").textContent = `rented-numbers calls trace ${caller}`;
-  element("story").href = `${consoleUrl}/calls?number=${encodeURIComponent(caller)}`;
+  element("story").href = `console/calls?number=${encodeURIComponent(caller)}`;
   element("over").hidden = false;
 }
 

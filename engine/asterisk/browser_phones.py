@@ -13,18 +13,15 @@ CALLER_NUMBER = "+33199007003"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class BrowserPhones:
-    """What the page needs.
+    """What the page needs to reach Asterisk.
 
     Attributes:
         port: The port of Asterisk's WebSocket on this machine.
         passwords: The password of each telephone, by its SIP user name.
-        console_url: The console at the host of its sign-in links. A session belongs to that host, but people also open
-            this page as `localhost`.
     """
 
     port: int
     passwords: dict[str, str]
-    console_url: str
 
 
 def browser_phones(settings: Settings, kept: Secrets) -> BrowserPhones | None:
@@ -32,7 +29,7 @@ def browser_phones(settings: Settings, kept: Secrets) -> BrowserPhones | None:
     if not settings.has_browser_phone:
         return None
     passwords = {CALLER: kept.browser_caller_password, BROWSER_PHONE.user: kept.browser_hidden_password}
-    return BrowserPhones(settings.browser_phone_port, passwords, f"{settings.http_url}/console")
+    return BrowserPhones(settings.browser_phone_port, passwords)
 
 
 def browser_phone_values(settings: Settings, kept: Secrets) -> dict[str, object]:

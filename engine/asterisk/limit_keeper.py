@@ -38,7 +38,7 @@ from engine.domain.ids import BookingId, CallId
 from engine.domain.policy import Policy
 from engine.runtime import failpoints
 from engine.runtime.clock import Clock
-from engine.runtime.periodic import wait_for_any
+from engine.runtime.periodic import wait_for, woken_to_stop
 from engine.storage.bookings import Grant
 from engine.storage.errors import StorageError
 from engine.storage.interface import Storage
@@ -180,13 +180,14 @@ class LimitKeeper:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works off what is scheduled, until `stop` is set."""
-        while not stop.is_set():
-            self._wake.clear()
-            try:
-                await self._work_off()
-            except StorageError as error:
-                log.warning("limits_postponed", reason=str(error))
-            await wait_for_any((self._wake, stop), LONGEST_WAIT_SECONDS)
+        with woken_to_stop(self._wake, stop):
+            while not stop.is_set():
+                self._wake.clear()
+                try:
+                    await self._work_off()
+                except StorageError as error:
+                    log.warning("limits_postponed", reason=str(error))
+                await wait_for(self._wake, LONGEST_WAIT_SECONDS)
 
     async def _work_off(self) -> None:
         if not self._keepership.is_ours:

@@ -21,7 +21,7 @@ import structlog
 from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.errors import AmiError
 from engine.domain.ids import CallId
-from engine.runtime.periodic import wait_for_any
+from engine.runtime.periodic import wait_for, woken_to_stop
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +40,8 @@ TRUNK, TRIED, ANSWERS = "RN_TRUNK", "RN_TRIED", "HANGUPCAUSE_KEYS()"
 # It is set when no way is left: then the caller hears why, and the call must be left alone.
 REFUSED = "RN_CAUSE"
 LONGEST_WAIT_SECONDS = 1.0
+# Looks that are due within this time of each other share a round of the loop.
+ROUND_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -86,15 +88,16 @@ class SilentTrunks:
     async def run(self, stop: asyncio.Event) -> None:
         """Looks at calls until `stop` is set."""
         async with asyncio.TaskGroup() as tasks:
-            while not stop.is_set():
-                self._planned.clear()
-                while self._looks and self._looks[0].due <= time.monotonic():
-                    look = heapq.heappop(self._looks)
-                    if look.call_id in self._watched:
-                        self._watched.discard(look.call_id)
-                        tasks.create_task(self._look(look, stop))
-                wait = self._looks[0].due - time.monotonic() if self._looks else LONGEST_WAIT_SECONDS
-                await wait_for_any((stop, self._planned), max(wait, 0.0))
+            with woken_to_stop(self._planned, stop):
+                while not stop.is_set():
+                    self._planned.clear()
+                    while self._looks and self._looks[0].due <= time.monotonic():
+                        look = heapq.heappop(self._looks)
+                        if look.call_id in self._watched:
+                            self._watched.discard(look.call_id)
+                            tasks.create_task(self._look(look, stop))
+                    wait = self._looks[0].due - time.monotonic() if self._looks else LONGEST_WAIT_SECONDS
+                    await wait_for(self._planned, max(wait, ROUND_SECONDS))
 
     def _begin(self, call_id: CallId, tried: str) -> None:
         now = time.monotonic()

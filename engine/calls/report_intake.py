@@ -7,6 +7,7 @@ reconciliation finds an answer. So the queue is bounded, and reports that do not
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -18,15 +19,15 @@ from engine.domain.ids import CallId
 from engine.domain.masking import masked
 from engine.domain.policy import Policy
 from engine.runtime.clock import Clock
-from engine.runtime.periodic import wait_for_any
+from engine.runtime.periodic import wait_for, woken_to_stop
 from engine.storage.errors import StorageError
 from engine.storage.interface import Storage
 
 log = structlog.get_logger(__name__)
 
 MAX_QUEUED = 10_000
-# Reports that wait for the same commit.
-BATCH = 256
+# Reports that the storage has at once. They share commits, and callers who wait for a decision wait behind them.
+AT_ONCE = 128
 # Ends that the end spool has still to show. Beyond them an end is looked up once more in the database.
 MAX_REMEMBERED = 100_000
 REFUSALS_LOGGED_EVERY_MS = 60_000
@@ -70,6 +71,7 @@ class ReportIntake:
         self._note_end = note_end
         self._stops_ringing = stops_ringing
         self._queue: deque[Report] = deque()
+        self._given = 0  # reports that the storage has
         self._wake = asyncio.Event()
         # Settled by an event; the end spool has the same ends. The first set was complete before its present reading.
         self._settled: set[CallId] = set()
@@ -92,8 +94,11 @@ class ReportIntake:
         if len(self._queue) >= MAX_QUEUED:
             self.dropped += 1
             return
-        if self._spooled and isinstance(report, EndReport):
-            self._spooled.discard(report.call_id)
+        if self._spooled:
+            if isinstance(report, EndReport):
+                self._spooled.discard(report.call_id)
+            elif report.call_id in self._spooled:
+                return  # the end spool was faster: the call is over, and its lease settled
         self._queue.append(report)
         self._wake.set()
 
@@ -105,25 +110,36 @@ class ReportIntake:
             log.warning("report_refused", reason=str(error), refused=self.refused)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Notes reports as they come, until `stop` is set and the queue is empty."""
-        while self._queue or not stop.is_set():
-            self._wake.clear()
-            while self._queue:
-                count = min(BATCH, len(self._queue))
-                await self._note([self._queue.popleft() for _ in range(count)])
-            await wait_for_any((self._wake, stop), LONGEST_WAIT_SECONDS)
+        """Notes reports as they come, until `stop` is set and all are noted."""
+        with woken_to_stop(self._wake, stop):
+            while not stop.is_set() or self._queue or self._given:
+                self._wake.clear()
+                self._give_some()
+                await wait_for(self._wake, LONGEST_WAIT_SECONDS)
 
-    async def _note(self, reports: Sequence[Report]) -> None:
-        # All are given to the storage before the first result is awaited, so that they share a commit.
-        given = [(report, self._give(report)) for report in reports]
-        for report, result in given:
+    def _give_some(self) -> None:
+        """Gives the storage as many reports as it may have at once."""
+        while self._queue and self._given < AT_ONCE:
+            report = self._queue.popleft()
+            self._given += 1
+            # Not a task: each report would cost a turn of the event loop more.
+            asyncio.ensure_future(self._give(report)).add_done_callback(partial(self._noted, report))
+
+    def _noted(self, report: Report, noted: "asyncio.Future[AnswerNoted | Settlement | None]") -> None:
+        """Does what follows from a report that the storage has answered, and gives it others."""
+        self._given -= 1
+        if not noted.cancelled():
             try:
-                self._follow_up(report, await result)
+                self._follow_up(report, noted.result())
             except StorageError as error:
                 # The end spool and reconciliation will show it again.
                 log.warning("report_not_noted", call=report.call_id, reason=str(error))
             except Exception:
                 log.exception("report_failed", call=report.call_id)
+        if self._queue:
+            self._give_some()
+        elif not self._given:
+            self._wake.set()  # `run` may wait for the last one
 
     def _give(self, report: Report, *, late: bool = False) -> Awaitable[AnswerNoted | Settlement | None]:
         at = self._clock.timestamp()

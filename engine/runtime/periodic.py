@@ -1,7 +1,8 @@
 """Waits for the first of several things: events, tasks, a time."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
 
 
 async def wait_for(event: asyncio.Event, seconds: float) -> bool:
@@ -21,6 +22,17 @@ async def wait_for(event: asyncio.Event, seconds: float) -> bool:
 async def wait_for_any(events: Sequence[asyncio.Event], seconds: float) -> None:
     """Waits until one of `events` is set, for at most `seconds`."""
     await run_until_one_ends(*(event.wait() for event in events), seconds=seconds)
+
+
+@contextmanager
+def woken_to_stop(wake: asyncio.Event, stop: asyncio.Event) -> Iterator[None]:
+    """Sets `wake` when `stop` is set, so that a loop inside waits for `wake` alone: `wait_for_any` needs two tasks."""
+    stopped = asyncio.ensure_future(stop.wait())
+    stopped.add_done_callback(lambda _: wake.set())
+    try:
+        yield
+    finally:
+        stopped.cancel()
 
 
 async def run_until_one_ends(*parts: Awaitable[object], seconds: float | None = None) -> None:

@@ -68,6 +68,12 @@ class Transaction:
         self.withdrawn: list[Withdrawal] = []
         self.ended: list[EndedCall] = []
 
+    def begin_anew(self) -> None:
+        """Forgets what former commands have asked for."""
+        self.posted_for = frozenset()
+        self.withdrawn.clear()
+        self.ended.clear()
+
     def withdraw(self, kind: Kind, subject: str) -> None:
         """Notes that something is withdrawn for good, so that a restore withdraws it again."""
         self.withdrawn.append(Withdrawal(kind, subject))

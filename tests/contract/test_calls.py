@@ -79,6 +79,7 @@ async def test_an_answered_call_writes_debit_record_and_callback(world: World) -
             "further_calls": 0,
             **dict.fromkeys(("incoming_trunk", "reason", "tried")),
             "direction": "forward",
+            "of_pair": 0,
         }
     ]
     [callback] = world.rows("SELECT * FROM outbox")

@@ -40,7 +40,7 @@ NEVER_A_NUMBER = {
     "numbers": {"e164", "state", "country", "quarantined_by"},
     "calls": {
         *("call_id", "booking_id", "state", "callee_channel", "callee_sip_call_id", "incoming_trunk", "dialled"),
-        *("asterisk", "direction"),
+        *("asterisk", "direction", "account_id"),
     },
     "number_swaps": {"account_id", "booking_id", "service"},
     "pair_callers": {"service", "booking_id"},

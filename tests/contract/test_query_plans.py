@@ -133,7 +133,7 @@ CALL_PATH = {
         "n USING INDEX sqlite_autoindex_numbers_1 (e164=?)",
         "x USING COVERING INDEX sqlite_autoindex_blocked_callers_1 (booking_id=? AND caller=?)",
         "c USING COVERING INDEX calls_caller (booking_id=? AND source=? AND started_at>?)",
-        "u USING COVERING INDEX bookings_calls_up (account_id=? AND calls_leased>?)",
+        "u USING COVERING INDEX calls_of_account (account_id=? AND ended_at=?)",
         "a USING INDEX sqlite_autoindex_accounts_1 (id=?)",
         "o USING INDEX sqlite_autoindex_accounts_1 (id=?)",
         "k USING COVERING INDEX sqlite_autoindex_calls_1 (call_id=?)",

@@ -160,7 +160,7 @@ async def test_an_answer_of_a_call_that_has_ended_asks_for_its_end(
     await world.bridge(booking, "c1")
     await noted(reading, end_line("c1"))
     await noted(reading, answer_line("c1"), answer_line("unknown"))
-    assert reading.noted.answers == [("c1", AnswerNoted(must_end=True)), ("unknown", AnswerNoted(must_end=True))]
+    assert dict(reading.noted.answers) == {"c1": AnswerNoted(must_end=True), "unknown": AnswerNoted(must_end=True)}
 
 
 @pytest.mark.parametrize(("late_ms", "left_ms"), [(0, 60_000), (5_000, 55_000), (-1, 60_000), (40_000, 60_000)])

@@ -1,7 +1,6 @@
 """The parts of the engine that speak with Asterisk about live calls, put together as in engine/app.py."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.trunk_states import TrunkStates
 from engine.calls.end_spool import EndSpool
+from engine.calls.lifecycle import AnswerNoted, Settlement
 from engine.calls.report_intake import ReportIntake
 from engine.calls.reports import Report, ReportReader
 from tests.contract.world import World
@@ -36,9 +36,9 @@ class WatchedIntake(ReportIntake):
         self.taken += 1
         super().take(line)
 
-    async def _note(self, reports: Sequence[Report]) -> None:
-        await super()._note(reports)
-        self.noted += len(reports)
+    def _noted(self, report: Report, noted: "asyncio.Future[AnswerNoted | Settlement | None]") -> None:
+        super()._noted(report, noted)
+        self.noted += 1
 
     async def until_noted(self) -> None:
         """Wait until every report that came is noted, dropped or refused. Raises TimeoutError."""

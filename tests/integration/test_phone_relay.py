@@ -27,7 +27,7 @@ async def test_the_server_stops_while_a_telephone_waits_for_asterisk() -> None:
 
     silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     app = web.Application(middlewares=[limited])
-    prepare(app, BrowserPhones(silent.sockets[0].getsockname()[1], {}, ""))
+    prepare(app, BrowserPhones(silent.sockets[0].getsockname()[1], {}))
     app.router.add_get("/phone/sip", relay.relay)
     server = TestServer(app)
     await server.start_server()

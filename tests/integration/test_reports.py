@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from engine.calls.report_intake import BATCH, MAX_QUEUED
+from engine.calls.report_intake import AT_ONCE, MAX_QUEUED
 from engine.domain.ids import BookingId
 from engine.domain.policy import UsagePlan
 from tests.contract.samples import SECOND
@@ -188,9 +188,9 @@ async def test_reports_beyond_a_full_queue_are_dropped_and_the_spool_has_their_e
     intake = agi.parts.intake
     held = await hold(world.storage)
     other = answered("unknown", booking.id, CALLEE, 1)
-    for _ in range(BATCH + MAX_QUEUED + 10):
+    for _ in range(AT_ONCE + MAX_QUEUED + 10):
         intake.take(other)
-        if not intake.taken % BATCH:
+        if not intake.taken % AT_ONCE:
             await asyncio.sleep(0)
     end = ended(CALL_ID, booking.id, 1500)
     spool(agi.spool, end)

@@ -7,4 +7,4 @@ default), and a later one takes away what no program uses any more.
 
 # The oldest program that can use the present schema, by the newest revision that this program knows. A migration that
 # takes something away, or changes what older programs use, raises it to its own number.
-OLDEST_PROGRAM = "0034"
+OLDEST_PROGRAM = "0041"

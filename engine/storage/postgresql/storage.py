@@ -67,7 +67,8 @@ class PostgresStorage(Commands):
     def _give(
         self, worker: Worker, command: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> asyncio.Future[Any]:
-        return self._take(worker.jobs, self.waiting, command, args, kwargs, may_raise=True)
+        # Each thread takes its part of what may wait.
+        return self._take(worker.jobs, worker.jobs.qsize() * len(self._workers), command, args, kwargs, may_raise=True)
 
     async def close(self) -> None:
         """Runs the waiting commands, then closes the connections."""

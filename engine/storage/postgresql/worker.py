@@ -70,6 +70,7 @@ class Worker:
         self._seconds = seconds
         self._sql = queries.load("psycopg")
         self._session: Session | None = None
+        self._transaction: Transaction | None = None  # of the session
         self._is_busy = False
         self._thread = threading.Thread(target=self._work, name=f"storage-{number}", daemon=True)
         self._thread.start()
@@ -132,15 +133,14 @@ class Worker:
         """
         began = time.monotonic()
         try:
-            session = self._connected(deadline)
-            transaction = Transaction(self._sql, session)
+            session, transaction = self._connected(deadline)
             session.begin()
             result = job.command(transaction, *job.args, **job.kwargs)
             if failpoints.ARMED:
                 failpoints.hit(f"{job.name} before commit")
             session.commit()
         except ConnectionLost as lost:
-            self._session = None
+            self._session = self._transaction = None
             raise self._after_loss(lost) from lost
         except psycopg.Error as error:
             raise self._after_error(error) from error
@@ -152,15 +152,17 @@ class Worker:
         self._committed(transaction, time.monotonic() - began)
         return result
 
-    def _connected(self, deadline: float) -> Session:
-        if self._session is None:
+    def _connected(self, deadline: float) -> tuple[Session, Transaction]:
+        if self._session is None or self._transaction is None:
             self._session = Session(
                 self._address,
                 statement_seconds=self._seconds + SERVER_MARGIN_SECONDS,
                 idle_seconds=self._seconds + IDLE_MARGIN_SECONDS,
             )
+            self._transaction = Transaction(self._sql, self._session)
         self._session.deadline = deadline
-        return self._session
+        self._transaction.begin_anew()
+        return self._session, self._transaction
 
     def _after_loss(self, lost: ConnectionLost) -> Exception:
         if not lost.is_unsure and not lost.is_late:
@@ -194,4 +196,4 @@ class Worker:
     def _drop_session(self) -> None:
         if self._session is not None:
             self._session.close()
-            self._session = None
+            self._session = self._transaction = None

@@ -58,7 +58,7 @@ SELECT id, name, events, frame_origin, created_at, suspended_at, closed_at, (
         LIMIT :at_most
     ) AS made
 ) AS new_bookings, (
-    SELECT COALESCE(SUM(calls_leased), 0) FROM bookings WHERE account_id = :account_id AND calls_leased > 0
+    SELECT COUNT(*) FROM calls WHERE account_id = :account_id AND ended_at IS NULL
 ) AS calls_up
 FROM accounts WHERE id = :account_id;
 

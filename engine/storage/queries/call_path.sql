@@ -6,7 +6,7 @@ SELECT {b.bookings},
     EXISTS (SELECT 1 FROM numbers AS n WHERE n.e164 IN (b.destination, b.partner) AND n.state <> 'RETIRED'),
     EXISTS (SELECT 1 FROM blocked_callers AS x WHERE x.booking_id = b.id AND x.caller = :source),
     (SELECT COUNT(*) FROM calls AS c WHERE c.booking_id = b.id AND c.source = :source AND c.started_at > :since),
-    (SELECT COALESCE(SUM(u.calls_leased), 0) FROM bookings AS u WHERE u.account_id = b.account_id AND u.calls_leased > 0),
+    (SELECT COUNT(*) FROM calls AS u WHERE u.account_id = b.account_id AND u.ended_at IS NULL),
     (
         SELECT o.calls_at_once FROM accounts AS a JOIN accounts AS o ON o.id = COALESCE(a.test_of, a.id)
         WHERE a.id = b.account_id

@@ -1,5 +1,6 @@
 -- name: insert_call!
-INSERT INTO calls ({calls}) VALUES ({:calls});
+INSERT INTO calls ({calls}, account_id)
+VALUES ({:calls}, (SELECT account_id FROM bookings WHERE id = :booking_id));
 
 -- name: update_call!
 -- What can change while a call is up. None of these columns has an index.
@@ -31,8 +32,8 @@ SELECT {calls} FROM calls WHERE call_id = :call_id;
 SELECT {calls} FROM calls WHERE booking_id = :booking_id AND ended_at IS NULL;
 
 -- name: ringing_calls_of_account
-SELECT c.call_id, c.started_ticks FROM bookings AS b JOIN calls AS c ON c.booking_id = b.id
-WHERE b.account_id = :account_id AND b.calls_leased > 0 AND c.ended_at IS NULL AND c.state = 'RINGING';
+SELECT call_id, started_ticks FROM calls
+WHERE account_id = :account_id AND ended_at IS NULL AND state = 'RINGING';
 
 -- name: calls_to_hang_up
 SELECT {c.calls} FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id

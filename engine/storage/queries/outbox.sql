@@ -79,7 +79,8 @@ UPDATE outbox SET due_at = :due_at, last_outcome = :outcome, claimed = 0
 WHERE id = :id AND state = 'PENDING' AND attempts = :attempts;
 
 -- name: next_callback_due_at$
-SELECT MIN(due_at) FROM outbox WHERE state = 'PENDING' AND account_id = :account_id;
+-- MIN() would let PostgreSQL read all of them while it knows nothing about a young table.
+SELECT due_at FROM outbox WHERE state = 'PENDING' AND account_id = :account_id ORDER BY due_at LIMIT 1;
 
 -- name: callback_counts^
 -- `late`: due before `due_before` and still pending. `failed`: given up since `since`. Test events, which may fail, do
