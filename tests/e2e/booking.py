@@ -39,6 +39,12 @@ def fictional_number() -> str:
     return f"+3319900{secrets.randbelow(5000) + 1000}"
 
 
+def share(system: "System", number: str) -> str:
+    """Lets pairs share a free number, and returns it."""
+    system.command("numbers", "share", number, "--json")
+    return number
+
+
 def import_numbers(system: "System", numbers: Iterable[str]) -> None:
     """Adds numbers to the pool."""
     with tempfile.NamedTemporaryFile("w", suffix=".csv") as pool:

@@ -55,7 +55,7 @@ async def play(dialog: Dialog, media: Media, part: Part) -> Outcome:
 
 async def _call(dialog: Dialog, media: Media, part: Part) -> None:
     dialog.sound = sdp(media.local)
-    headers = [f"P-Asserted-Identity: <sip:{part.source}@{HOST}>"] if part.cell.column is Column.REVERSE else []
+    headers = [f"P-Asserted-Identity: <sip:{part.source}@{HOST}>"] if part.cell.column.hides_caller else []
     number = dialog.request("INVITE", headers, dialog.sound)
     if part.cell.column is Column.CANCELLED:
         await part.until(part.rung)

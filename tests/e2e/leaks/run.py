@@ -10,7 +10,7 @@ from engine.domain.prompts import Language, Prompt, sound_of
 from phones import tone
 from phones.peer import Packet, Peer, Stage
 from phones.ports import free_port
-from tests.e2e.booking import import_numbers
+from tests.e2e.booking import import_numbers, share
 from tests.e2e.leaks import callee, caller
 from tests.e2e.leaks.callee import SOURCE, Callees, Part
 from tests.e2e.leaks.caller import Outcome
@@ -63,6 +63,8 @@ class LeakSystem(System):
     def start(self) -> None:
         super().start()
         import_numbers(self, (f"+331990{number:05}" for number in MORE_NUMBERS))
+        # All pairs have this number.
+        share(self, f"+331990{MORE_NUMBERS[0]:05}")
 
     @property
     def asterisk(self) -> tuple[str, int]:
@@ -82,6 +84,18 @@ class LeakSystem(System):
         assert answer.status == 201, answer
         self.hidden.add(number)
         return Hidden(answer.body["id"], answer.body["service"], number)
+
+    def pair(self, *numbers: str) -> "Hidden":
+        """Makes a pair, and returns it with the first participant's number."""
+        body = {
+            "participants": [{"number": number} for number in numbers],
+            "usagePlan": "LARGE",
+            "callback": "http://127.0.0.1:9/",
+        }
+        answer = self.request("POST", "/bookings", body)
+        assert answer.status == 201, answer
+        self.hidden.update(numbers)
+        return Hidden(answer.body["id"], answer.body["service"], numbers[0])
 
 
 def _uri(address: tuple[str, int]) -> str:
@@ -168,6 +182,8 @@ class Run:
             self._system.wait_ready()
 
     def _prepare(self, cell: Cell, host: str) -> tuple[Part, tuple[Hidden, str]]:
+        if cell.column.is_pair:
+            return self._prepare_pair(cell, host)
         reverse = cell.column is Column.REVERSE
         options = {"screening": "press1", "whisper": True} if cell.column.is_screened else {"reverse": reverse}
         options |= {"greeting": True} if cell.column is Column.GREETED else {}
@@ -179,6 +195,15 @@ class Run:
         self._callees.parts[callee_number] = part
         if reverse:
             self._callees.busy.add(hidden.number)
+        return part, (hidden, host)
+
+    def _prepare_pair(self, cell: Cell, host: str) -> tuple[Part, tuple[Hidden, str]]:
+        first, second = self._system.another_number(), self._system.another_number()
+        hidden = self._system.pair(first, second)
+        source, callee_number = (first, second) if cell.column is Column.PAIR_FIRST else (second, first)
+        part = Part(cell, Secret(callee_number, (hidden.service, source), self._system.trunk), source)
+        part.go.set()
+        self._callees.parts[callee_number] = part
         return part, (hidden, host)
 
     async def _wave(self, parts: Sequence[Part]) -> list[Played]:

@@ -1,6 +1,7 @@
 """The leak table: ways in which a callee can show its identity (rows), for each way through the dialplan (columns).
 
 The callee is the hidden number or, where that calls back, who has called last: the two must not learn of each other.
+Of a pair, each participant is the caller once, and the other one is the callee.
 
 In the texts of a row, {n} is the callee's number (+33…), {d} its digits, {national} its national form, {a} the callee's
 address with port, {host} without it, {tag} its tag.
@@ -29,6 +30,8 @@ class Column(Enum):
     UNSCREENED = "answered, and no key pressed"
     REVERSE = "the hidden number calls back, and hangs up"
     GREETED = "bridged after a greeting of the caller"
+    PAIR_FIRST = "a pair's first participant calls the second, and hangs up"
+    PAIR_SECOND = "a pair's second participant calls the first, who hangs up"
 
     @property
     def talks(self) -> bool:
@@ -36,7 +39,7 @@ class Column(Enum):
 
     @property
     def caller_ends(self) -> bool:
-        return self in (Column.CALLER_ENDS, Column.SECOND_TRUNK, Column.SCREENED, Column.REVERSE, Column.GREETED)
+        return self in CALLER_ENDS
 
     @property
     def is_screened(self) -> bool:
@@ -44,9 +47,24 @@ class Column(Enum):
 
     @property
     def callee_ends(self) -> bool:
-        return self in (Column.CALLEE_ENDS, Column.ENGINE_LOST)
+        return self in (Column.CALLEE_ENDS, Column.ENGINE_LOST, Column.PAIR_SECOND)
+
+    @property
+    def is_pair(self) -> bool:
+        return self in (Column.PAIR_FIRST, Column.PAIR_SECOND)
+
+    @property
+    def hides_caller(self) -> bool:
+        """Whether the caller's number is a hidden one, too, and has to be asserted."""
+        return self is Column.REVERSE or self.is_pair
 
 
+CALLER_ENDS = frozenset(
+    {
+        *(Column.CALLER_ENDS, Column.SECOND_TRUNK, Column.SCREENED),
+        *(Column.REVERSE, Column.GREETED, Column.PAIR_FIRST),
+    }
+)
 WITHOUT_TALK = frozenset({Column.REFUSED, Column.SPOKEN, Column.UNANSWERED, Column.CANCELLED, Column.UNSCREENED})
 
 
@@ -228,7 +246,8 @@ def makes_sense(row: Row, column: Column) -> bool:
     """
     if row.refuses is not None:
         return not (
-            column.caller_ends or column in (Column.CALLEE_ENDS, Column.LIMIT, Column.SPOKEN, Column.UNSCREENED)
+            column.caller_ends
+            or column in (Column.CALLEE_ENDS, Column.PAIR_SECOND, Column.LIMIT, Column.SPOKEN, Column.UNSCREENED)
         )
     if row.bye:
         return column.callee_ends

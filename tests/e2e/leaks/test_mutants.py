@@ -29,6 +29,8 @@ EVERYTHING = Row(
     requests=(Request("UPDATE", (*IDENTITY, CONTACT)), Request("INVITE", (*IDENTITY, CONTACT), sdp=True)),
 )
 [MOVED] = [row for row in ROWS if row.refuses == 302]
+# The answer to strangers who call the number of a pair.
+UNKNOWN = 404
 TEXTS = "res_pjsip_messaging.so"
 CELLS = (Cell(EVERYTHING, Column.CALLEE_ENDS), Cell(EVERYTHING, Column.REVERSE), Cell(MOVED, Column.REFUSED))
 
@@ -85,14 +87,18 @@ def _configuration(system: MutantSystem, number: int) -> set[str]:
 
 
 def _spoofs(system: MutantSystem, carrier: str) -> list[str]:
-    """Calls as the hidden number, without the carrier's word for it. Returns who else was reached."""
+    """Calls as a hidden number, without the carrier's word for it. Returns who else was reached."""
     called, last_caller = system.hide(reverse=True), system.another_number()
+    pair = system.pair(system.another_number(), system.another_number())
     with scene(system, carrier) as on:
         for source in (last_caller, called.number):
             dialog, answer = on.call(called.service, source=source)
             assert answer.status == 200
             on.ask(dialog, "BYE")
-        return [f"{number} was called back" for number in on.dialled if number != called.number]
+        dialog, answer = on.call(pair.service, source=pair.number)
+        if answer.status != UNKNOWN:
+            on.ask(dialog, "BYE")
+        return [f"{number} was called by a hidden one" for number in on.dialled if number != called.number]
 
 
 def _transfers(system: MutantSystem, carrier: str) -> list[str]:

@@ -35,12 +35,12 @@ def test_nothing_that_the_caller_receives_shows_the_callee(table: Table, cell: C
     assert leaks(played.outcome.shown, played.secret) == []
 
 
-def test_who_is_called_back_receives_nothing_that_shows_the_hidden_number(table: Table) -> None:
-    called_back = [played.part for cell, played in table.items() if cell.column is Column.REVERSE]
-    assert all(part.heard for part in called_back)
+def test_whoever_a_hidden_number_calls_receives_nothing_that_shows_it(table: Table) -> None:
+    called = [played.part for cell, played in table.items() if cell.column.hides_caller]
+    assert all(part.heard for part in called)
     shown = [
         (str(part.cell), packet.data)
-        for part in called_back
+        for part in called
         for packet in part.heard
         if shows_number(packet, part.source, (*part.secret.known[:1], part.secret.number))
     ]
