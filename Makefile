@@ -13,7 +13,7 @@ help: ## Show this list.
 run: venv asterisk prompts ## Set up what is missing and run the whole system (Asterisk, engine, API) until Ctrl-C.
 	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m engine run
 
-call: venv phones ## While `make run` runs in another terminal: make one real call, step by step; also CALL=press1, CALL=expired-prompt and CALL=reverse.
+call: venv phones ## While `make run` runs in another terminal: make one real call, step by step; also CALL=press1, CALL=expired-prompt, CALL=reverse and CALL=pair.
 	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m phones.demo_call $(CALL)
 
 cluster: venv ## Run PostgreSQL with a synchronous standby, two nodes and Kamailio on loopback addresses, until Ctrl-C.

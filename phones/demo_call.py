@@ -15,6 +15,7 @@ from rich.markup import escape
 from engine.cli.errors import EXPECTED, messages_of
 from engine.config.settings import Settings
 from phones.baresip import Baresip
+from phones.demo_pair import pair
 from phones.demo_prompts import expired_prompt, press1
 from phones.demo_reverse import reverse
 from phones.demo_steps import (
@@ -103,6 +104,7 @@ CALLS: dict[str, Callable[[Settings], None]] = {
     "press1": press1,
     "expired-prompt": expired_prompt,
     "reverse": reverse,
+    "pair": pair,
 }
 
 

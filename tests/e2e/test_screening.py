@@ -227,3 +227,9 @@ def test_make_call_shows_what_is_heard(system: System, call: str) -> None:
     assert "✓ Done" in done.stdout
     heard = {"press1": ["The voicemail box", "The hidden telephone"], "expired-prompt": ["The caller"]}[call]
     assert all(f"{who} heard the prompt en/" in done.stdout for who in heard)
+
+
+def test_make_call_lets_a_pair_talk_and_a_stranger_reach_nobody(system: System) -> None:
+    done = system.program("phones.demo_call", "pair")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    assert "✓ Done" in done.stdout
