@@ -339,6 +339,15 @@ async def test_erasing_one_participant_ends_the_pair_and_leaves_the_number_nowhe
         await world.renew(booking)
 
 
+async def test_retention_forgets_both_participants_of_a_pair_that_is_gone(world: World) -> None:
+    await share(world, SHARED)
+    booking = await pair(world)
+    await world.cancel(booking)
+    await world.storage.run(lambda tx: tx.retention.forget_booking(booking.id))
+    [row] = world.rows("SELECT destination, partner, destination_label, partner_label FROM bookings")
+    assert tuple(row.values()) == (ERASED, ERASED, "", "")
+
+
 async def test_after_a_restore_a_shared_number_takes_no_new_pairs_for_as_long_as_others_rest(world: World) -> None:
     await share(world, SHARED)
     booking = await pair(world)

@@ -125,4 +125,5 @@ async def test_fifty_pairs_on_one_number_and_any_callers_misroute_nobody(world: 
             await crowd.book(one, other, crowd.choose.choice(POOL[:2]))
         else:
             await crowd.call_at_random()
+    print(f"\nmisroutes 0 / {crowd.calls} calls, {len(crowd.pairs)} pairs in the end")  # noqa: T201  the figure
     assert crowd.calls > len(PEOPLE) + STEPS // 2
