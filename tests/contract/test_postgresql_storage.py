@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import threading
 import time
@@ -14,6 +15,8 @@ import pytest
 
 from engine.accounts.accounts import create_account
 from engine.calls.lease_rebalancing import bookings_to_share
+from engine.calls.lifecycle import AnswerNoted, note_answer
+from engine.calls.reports import AnswerReport
 from engine.config.postgres_address import PostgresAddress
 from engine.domain.errors import InvalidInput
 from engine.domain.ids import CallId
@@ -182,22 +185,53 @@ async def test_an_operators_command_may_take_longer_than_a_calls(postgres: Postg
     await storage.close()
 
 
+@pytest.fixture
+def flushes(monkeypatch: pytest.MonkeyPatch) -> list[Session]:
+    """The sessions that waited for the server, once for each round trip."""
+    waited, flush = [], Session.flush
+
+    def counted(self: Session) -> None:
+        waited.append(self)
+        flush(self)
+
+    monkeypatch.setattr(Session, "flush", counted)
+    return waited
+
+
 async def test_idle_seconds_of_many_bookings_are_found_in_few_round_trips(
-    postgres: PostgresAddress, storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch
+    postgres: PostgresAddress, storage: PostgresStorage, flushes: list[Session]
 ) -> None:
     world = await World.begin(storage, postgres)
     for number in range(4):
         await world.bridge(await world.book(UsagePlan.LARGE), f"c{number}")
         await world.answered(CallId(f"c{number}"))
-    flushes, flush = [], Session.flush
-
-    def counted(self: Session) -> None:
-        flushes.append(self)
-        flush(self)
-
-    monkeypatch.setattr(Session, "flush", counted)
+    flushes.clear()
     await storage.run(bookings_to_share, world.at, world.policy)
     assert len(flushes) == 3  # the bookings, the calls, the end
+
+
+async def test_the_steps_of_a_call_take_few_round_trips(
+    postgres: PostgresAddress, storage: PostgresStorage, flushes: list[Session]
+) -> None:
+    world = await World.begin(storage, postgres)
+    booking, call_id, taken = await world.book(UsagePlan.LARGE), CallId("c1"), []
+    flushes.clear()
+    lease = (await world.bridge(booking, call_id)).seconds
+    taken.append(len(flushes))
+    report = AnswerReport(call_id, booking.id, "c1-callee", lease)
+    assert await storage.run(note_answer, report, world.at) == AnswerNoted()
+    taken.append(len(flushes))
+    await world.ended(call_id, 7_000)
+    taken.append(len(flushes))
+    assert taken == [2, 3, 5]  # the decision takes two, the answer one, the end two
+
+
+def test_no_index_of_bookings_holds_their_credit(postgres: PostgresAddress) -> None:
+    """Otherwise PostgreSQL writes all their indexes anew with each lease and each settlement (heap-only tuples)."""
+    with psycopg.connect(postgres) as server:
+        indexes = server.execute("SELECT indexdef FROM pg_indexes WHERE tablename = 'bookings'").fetchall()
+    assert indexes
+    assert not [row for row in indexes if re.search("(seconds|calls)_(remaining|leased|settled)", row[0])]
 
 
 async def test_a_deadlock_is_resolved_by_running_one_of_both_again(postgres: PostgresAddress) -> None:
