@@ -92,7 +92,7 @@ class Commands:
         """Counts commands that failed because of the database."""
         self.tallies.failures += 1
         self._is_damaged |= is_damage
-        log.error("commit_failed", error=str(error), commands=commands)
+        log.error("commit_failed", kind=type(error).__name__, error=str(error), commands=commands)
 
     def _wake(self, posted_for: frozenset[AccountId]) -> None:
         """Wakes the worker that sends the callbacks of these accounts."""

@@ -70,7 +70,17 @@ class Report:
 
     @property
     def _overruns(self) -> list[float]:
-        return recovery.overruns(self.seen, self.books, self.outages_of, self.stalls)
+        """Seconds that answered calls talked past their leases. A suspended Asterisk cannot end its calls."""
+        found = []
+        for call in self.seen:
+            names = {entry.asterisk for entry in self.books.of(call.source)}
+            hung = [
+                (each.began, each.ended)
+                for each in self.troubles.of(Kind.ASTERISK_HUNG)
+                if self.names[each.node] in names
+            ]
+            found += recovery.overruns([call], self.books, self.outages_of, [*self.stalls, *hung])
+        return found
 
     @property
     def _settled_after(self) -> list[float]:

@@ -1,5 +1,6 @@
 """One run, from the first booking to the verdict."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -47,6 +48,8 @@ SETTINGS: dict[str, object] = {
     "callback_retries": [1] * 30,
     "max_undecided_calls": 1000,  # all calls of a crowd must reach the engine, and none be refused before
 }
+
+_UNSURE = re.compile(r'"kind": "StorageUnsure".*"event": "commit_failed"')
 
 ShowProgress = Callable[[str], None]
 
@@ -121,7 +124,7 @@ def _play(scene: _Scene, hidden: Sipp, listener: CallbackListener, began: float)
         moves=moves,
         quiet_after=quiet_after,
         delivered=Counter(str(each.content.get("id")) for each in listener.received()),
-        unsure=sum(node.log.count("StorageUnsure") for node in cluster.nodes),
+        unsure=sum(len(_UNSURE.findall(node.log)) for node in cluster.nodes),
         audit=cluster.nodes[0].command("ledger", "verify"),
         stalls=seen.stalls(scene.heard, rang),
         mismatches=judge.mismatches(
