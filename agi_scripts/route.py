@@ -162,8 +162,9 @@ async def _decide(context: CallContext, session: Session, question: _Question) -
     decision = await _route(context, incoming, question)
     for attempt in range(1, ROOM_ATTEMPTS + 1):
         if isinstance(decision, EndRinging):
-            await context.limits.end_ringing(decision.call_id)
-            decision = await _route(context, incoming, question, is_last=attempt == ROOM_ATTEMPTS)
+            is_done = await context.limits.end_ringing(decision.call_id)
+            is_last = attempt == ROOM_ATTEMPTS or not is_done
+            decision = await _route(context, incoming, question, is_last=is_last)
         elif isinstance(decision, MakeRoom):
             decision = await _route_with_room(context, incoming, question, decision, is_last=attempt == ROOM_ATTEMPTS)
     assert not isinstance(decision, Preparation)  # noqa: S101  the last attempt never answers that
@@ -175,11 +176,12 @@ async def _route_with_room(
 ) -> RouteDecision | Preparation:
     """Takes seconds back from the calls that are up on the booking, then routes the call again.
 
-    Another call may take the room first, and the decision is MakeRoom again; with `is_last` it is "busy" instead.
+    Another call may take the room first, and the decision is MakeRoom again; with `is_last` it is "busy" instead, and
+    so it is if the keeper of an Asterisk does not answer: a call's decision has no time to ask it four times.
     """
     try:
-        async with context.limits.room_made(room.booking_id, room.seconds):
-            return await _route(context, incoming, question, is_last=is_last)
+        async with context.limits.room_made(room.booking_id, room.seconds) as is_made:
+            return await _route(context, incoming, question, is_last=is_last or not is_made)
     finally:
         context.limits.changed(room.booking_id)  # shares what this call did not take among the others
 

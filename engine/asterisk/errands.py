@@ -39,12 +39,27 @@ MOST_AT_ONCE = 100
 class Elsewhere:
     """The calls that other engines keep. In this class there are none: this engine works alone on its database."""
 
-    async def make_room(self, booking_id: BookingId, seconds: int) -> None:
-        """Has other keepers take up to `seconds` back from their calls on a booking. Raises StorageError."""
+    async def make_room(self, booking_id: BookingId, seconds: int) -> bool:
+        """Has other keepers take up to `seconds` back from their calls on a booking.
 
-    async def end_ringing(self, call_id: CallId) -> bool:
-        """Has another keeper end a call that rings. Returns False if it is our own. Raises StorageError."""
-        return False
+        Returns:
+            Whether they have done it in time.
+
+        Raises:
+            StorageError: The database failed.
+        """
+        return True
+
+    async def end_ringing(self, call_id: CallId) -> bool | None:
+        """Has another keeper end a call that rings.
+
+        Returns:
+            Whether it has done it in time; None if the call is our own.
+
+        Raises:
+            StorageError: The database failed.
+        """
+        return None
 
     async def hang_up(self, channels: Sequence[CallId]) -> list[CallId]:
         """Has other keepers end their calls among `channels`.
@@ -73,19 +88,18 @@ class SharedElsewhere(Elsewhere):
         self._clock = clock
         self._keepership = keepership
 
-    async def make_room(self, booking_id: BookingId, seconds: int) -> None:
-        """Has other keepers take up to `seconds` back from their calls on a booking. Raises StorageError."""
+    async def make_room(self, booking_id: BookingId, seconds: int) -> bool:
+        """Has other keepers take up to `seconds` back from their calls on a booking. See `Elsewhere`."""
         others = await self._storage.run(_asterisks_of, booking_id) - self._own
         errands = [self._errand(name, ErrandKind.ROOM, booking_id, seconds) for name in sorted(others)]
-        await self._have_done(errands)
+        return await self._have_done(errands)
 
-    async def end_ringing(self, call_id: CallId) -> bool:
-        """Has another keeper end a call that rings. Returns False if it is our own. Raises StorageError."""
+    async def end_ringing(self, call_id: CallId) -> bool | None:
+        """Has another keeper end a call that rings. See `Elsewhere`."""
         asterisk = await self._storage.run(_asterisk_of, call_id)
         if asterisk is None or asterisk in self._own:
-            return False
-        await self._have_done([self._errand(asterisk, ErrandKind.END_RINGING, call_id)])
-        return True
+            return None
+        return await self._have_done([self._errand(asterisk, ErrandKind.END_RINGING, call_id)])
 
     async def hang_up(self, channels: Sequence[CallId]) -> list[CallId]:
         """Has other keepers end their calls among `channels`. Returns our own. See `Elsewhere`."""

@@ -97,26 +97,35 @@ class LimitKeeper:
             self.changed(report.booking_id)
 
     @asynccontextmanager
-    async def room_made(self, booking_id: BookingId, seconds: int) -> AsyncIterator[None]:
+    async def room_made(self, booking_id: BookingId, seconds: int) -> AsyncIterator[bool]:
         """Takes up to `seconds` back from the calls that are up on the booking, for a call that is routed inside.
 
         Others make their room afterwards. Otherwise all of them would make the same room, and only one would get it.
+
+        Yields:
+            Whether all keepers have made their room. If not, there is no use in asking them again.
         """
         # Before the lock: two engines that asked each other while they hold theirs would both wait in vain.
-        await self._elsewhere.make_room(booking_id, seconds)
+        is_made = await self._elsewhere.make_room(booking_id, seconds)
         async with self._exclusive(booking_id):
             await self._share(booking_id, keep_free=seconds)
-            yield
+            yield is_made
 
     async def make_room(self, booking_id: str, seconds: int) -> None:
         """Takes up to `seconds` back from the calls that are up on the booking, for a call at another Asterisk."""
         async with self._exclusive(BookingId(booking_id)):
             await self._share(BookingId(booking_id), keep_free=seconds)
 
-    async def end_ringing(self, call_id: CallId) -> None:
-        """Ends a call that rings, so that a call that comes in now can take its place."""
-        if not await self._elsewhere.end_ringing(call_id):
+    async def end_ringing(self, call_id: CallId) -> bool:
+        """Ends a call that rings, so that a call that comes in now can take its place.
+
+        Returns:
+            False if another keeper was asked to do it, and does not answer.
+        """
+        is_done = await self._elsewhere.end_ringing(call_id)
+        if is_done is None:
             await self.end_own_ringing(call_id)
+        return is_done is not False
 
     async def end_own_ringing(self, call_id: str, _: int = 0) -> None:
         """Ends a call that rings in the Asterisk of this engine."""

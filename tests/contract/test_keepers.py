@@ -253,14 +253,15 @@ async def test_errands_are_done_by_the_keeper_of_the_calls_asterisk_while_they_m
     runner = ErrandRunner(shared.storage, WorldClock(shared), foreign, dict.fromkeys(ErrandKind, carry_out))
     elsewhere, stop = SharedElsewhere(shared.storage, WorldClock(shared), one), asyncio.Event()
     running = asyncio.create_task(runner.run(stop))
-    await elsewhere.make_room(booking.id, 7)
-    assert not await elsewhere.end_ringing(CallId("here"))
+    assert await elsewhere.make_room(booking.id, 7)
+    assert await elsewhere.end_ringing(CallId("here")) is None
     assert await elsewhere.end_ringing(CallId("there"))
     assert await elsewhere.hang_up([CallId("here"), CallId("there"), CallId("unknown")]) == ["here", "unknown"]
     stop.set()
     await running
     assert done == [(booking.id, 7), ("there", 0), ("there", 0)]
-    await elsewhere.make_room(booking.id, 7)  # nobody does it now
+    assert not await elsewhere.make_room(booking.id, 7)  # nobody does it now
+    assert await elsewhere.end_ringing(CallId("there")) is False
     shared.now += 60 * SECOND
     await runner._look()
     assert len(done) == 3

@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from agi_scripts.route import ROOM_ATTEMPTS
 from engine.asterisk.ami_link import LinkState
-from engine.domain.ids import CallId
+from engine.asterisk.errands import Elsewhere
+from engine.domain.dispositions import Cause
+from engine.domain.ids import BookingId, CallId
 from engine.domain.policy import UsagePlan
-from engine.domain.rejections import ALL_SLOTS_HELD
+from engine.domain.rejections import ALL_SLOTS_HELD, Reject
 from engine.domain.routing import Bridge, RouteDecision
 from tests.contract.samples import SECOND
 from tests.contract.world import World
@@ -215,6 +218,31 @@ async def test_a_limit_with_a_lost_answer_is_sent_again(exchange: Exchange, *, t
     assert isinstance(decision, Bridge)
     await exchange.until_leased(c1=150, c2=150)
     assert exchange.ami.sent()[:2] == [("c1", 150), ("c1", 150)]
+
+
+class _Others(Elsewhere):
+    """Keepers of other Asterisks, which do what they are asked, or do not answer."""
+
+    def __init__(self, *, answer: bool) -> None:
+        self.asked = 0
+        self._answer = answer
+
+    async def make_room(self, booking_id: BookingId, seconds: int) -> bool:
+        self.asked += 1
+        return self._answer
+
+
+@pytest.mark.parametrize(("answer", "asked"), [(True, ROOM_ATTEMPTS), (False, 1)])
+async def test_a_keeper_that_does_not_answer_is_asked_for_seconds_once(
+    exchange: Exchange, *, answer: bool, asked: int
+) -> None:
+    """Four times its time to wait is more than a call's decision may take, and the caller would get 503 for a busy."""
+    await exchange.talk(CallId("c1"))
+    exchange.ami.unanswered_limits = 2 * ROOM_ATTEMPTS  # no seconds come from this Asterisk
+    exchange.keeper._elsewhere = others = _Others(answer=answer)
+    decision = await exchange.incoming("c2")
+    assert isinstance(decision, Reject)
+    assert (decision.cause, others.asked) == (Cause.USER_BUSY, asked)
 
 
 async def test_an_interrupted_rebalancing_is_completed(exchange: Exchange) -> None:
