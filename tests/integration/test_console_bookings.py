@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 
 from engine.bookings.lifecycle import BookingRequest, book
-from engine.domain.booking import Booking
+from engine.bookings.shared_numbers import share
+from engine.domain.booking import Booking, CallerId
 from engine.domain.hours import hours_from_text
 from engine.domain.ids import BookingId
 from engine.domain.numbers import E164
+from engine.domain.pairs import Participant
 from engine.domain.policy import UsagePlan
 from engine.domain.times import DAY_MS, EpochMs
 from engine.domain.web_access import Role
 from tests.integration.api_helpers import CALLBACK, HIDDEN, OTHER_HIDDEN, POLICY, START
-from tests.integration.web_helpers import Console, act_by_path, ask, data
+from tests.integration.web_helpers import NUMBERS, Console, act_by_path, ask, data
 from tests.integration.web_server import Answer
 
 pytest_plugins = ["tests.integration.web_fixtures"]
@@ -154,6 +156,23 @@ async def test_what_is_wrong_stands_beside_its_field_and_nothing_changes(console
     assert await stored(console, booking) == before
     assert len(console.events()) == logged
     assert await stored(console, booking) == before
+
+
+async def test_both_numbers_of_a_pair_are_masked_until_somebody_has_one_shown(console: Console) -> None:
+    await console.storage.run(share, NUMBERS[-2])
+    pair = Participant(E164("+442079460201"), "Ann"), Participant(E164("+442079460202"), "Bob")
+    wanted = BookingRequest(
+        console.account_id, None, UsagePlan.SMALL, CALLBACK, caller_id=CallerId.SERVICE, participants=pair
+    )
+    booking = await console.storage.run(book, wanted, console.clock.now(), POLICY)
+    secret = (await console.session()).secret
+    for path in (f"/console/bookings/{booking.id}", f"/console/bookings?number=%2B{booking.service[1:]}"):
+        text = (await ask(console, "GET", path, secret)).text
+        assert [each.number for each in pair if each.number[1:] in text] == []
+        assert text.count("+442•••••02") == 1, "the partner, beside the first one"
+        assert not {'name="reverse"', 'name="callerId"'} & set(re.findall(r'name="\w+"', text))
+    shown = await act_by_path(console, "/console/hidden-number", secret, {"kind": "partner", "id": booking.id})
+    assert (shown.status, pair[1].number in shown.text) == (200, True)
 
 
 async def test_bookings_are_found_by_any_number_and_paged(console: Console) -> None:

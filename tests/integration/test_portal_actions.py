@@ -13,6 +13,8 @@ import pytest_asyncio
 from api.web.portal.keys import MAX_KEYS
 from engine.accounts.keys import create_key
 from engine.accounts.sign_in import csrf_token_of
+from engine.bookings.number_pool import import_numbers
+from engine.bookings.shared_numbers import share
 from engine.domain.policy import Policy, UsagePlan
 from engine.domain.times import DAY_MS, EpochMs, instant_from, rfc3339
 from tests.integration.api_helpers import PEPPER, POLICY
@@ -220,6 +222,34 @@ async def test_fields_stay_as_they_are_and_what_is_wrong_stands_beside_its_field
         assert (await changed(label="kept", reverse="yes")).status == 200, "it has reverse already"
         refused = await changed(whisper="yes")
         assert (refused.status, "has switched off what is spoken" in refused.text) == (422, True)
+
+
+async def test_a_pair_is_shown_with_both_numbers_and_can_be_changed_but_for_them(portal: Portal) -> None:
+    numbers, more = ("+33612345684", "+33612345685"), ("+3225550091", "+3225550092")
+    await portal.storage.run(import_numbers, list(enumerate(more)), CLOCK.now())
+    await portal.storage.run(share, more[0])
+    tenant = await portal.storage.run(a_tenant, "pairs-up", "+33612345686")
+    wanted = {
+        "participants": [{"number": number, "label": f"side {number[-1]}"} for number in numbers],
+        "usagePlan": "SMALL",
+        "callback": "https://pairs-up.example/calls",
+    }
+    headers = {"Authorization": f"Bearer {tenant.key}"}
+    async with portal.client.post(f"{portal.url}/bookings", json=wanted, headers=headers) as answer:
+        pair = await answer.json()
+        assert answer.status == 201, pair
+    secret = (await portal.session(of=tenant)).secret
+    path = f"/portal/bookings/{pair['id']}"
+    for shown in ("/portal", path):
+        text = (await ask(portal, "GET", shown, secret)).text
+        assert ([number in text for number in numbers], clumsy_in(text)) == ([True, True], [])
+    assert "side 4" in text
+    assert 'name="reverse"' not in text, "both call anyway"
+    [change] = [action for action in SITE.actions if action.path == "/bookings/{id}/change"]
+    changed = await act(portal, change, secret, {"id": pair["id"], "destination": "", "label": "Ann and Bob"})
+    assert (changed.status, "Ann and Bob" in changed.text) == (200, True)
+    refused = await act(portal, change, secret, {"id": pair["id"], "destination": "+33612345687"})
+    assert (refused.status, refused.text.count("participants that do not change")) == (409, 1)
 
 
 async def test_the_url_to_test_is_one_that_takes_callbacks(portal: Portal, receiver: CallbackReceiver) -> None:
