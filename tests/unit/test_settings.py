@@ -271,3 +271,19 @@ def test_another_file_is_read_if_the_environment_names_it_and_it_must_exist(monk
     assert settings_from(monkeypatch, {"CONFIG": "other.toml"}).http_port == 8004
     with pytest.raises(NoSuchFile, match=r"RENTED_NUMBERS_CONFIG names gone\.toml"):
         settings_from(monkeypatch, {"CONFIG": "gone.toml"})
+
+
+@pytest.mark.parametrize(
+    ("asserts", "changes", "may"),
+    [
+        (False, {}, False),
+        (True, {}, True),
+        # The demo's telephones are known by their passwords.
+        (False, {"profile": "demo"}, True),
+        # An Asterisk that is not ours may have endpoints that assert who calls.
+        (False, {"manage_asterisk": False}, True),
+    ],
+)
+def test_who_calls_is_known_where_a_carrier_asserts_it(asserts: bool, changes: dict[str, object], may: bool) -> None:
+    trunk = {"name": "main", "uri": "sip:192.0.2.1", "asserts_identity": asserts}
+    assert policy_of(Settings.model_validate({"trunks": [trunk], **changes})).may_assert_callers is may
