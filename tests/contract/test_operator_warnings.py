@@ -7,8 +7,12 @@ from structlog.testing import capture_logs
 from engine.accounts.accounts import create_account, sandbox_of
 from engine.bookings.number_pool import import_numbers
 from engine.bookings.pool_forecast import pool_forecast, pool_forecasts
+from engine.bookings.shared_numbers import share
 from engine.bookings.swapping import swap_number
 from engine.control.operator_warnings import WarningWatch
+from engine.domain.booking import CallerId
+from engine.domain.numbers import E164
+from engine.domain.pairs import Participant
 from engine.domain.policy import UsagePlan
 from engine.domain.times import DAY_MS, HOUR_MS, EpochMs
 from engine.runtime.ids import first_id, new_id
@@ -115,6 +119,13 @@ async def test_a_swap_takes_a_number_and_gives_one_back_after_its_quarantine(wor
     booking = await world.book(UsagePlan.LARGE)
     world.now += HOUR_MS
     await world.storage.run(swap_number, world.account, booking.id, world.now, world.policy)
+    # Pairs share numbers that nobody else can book, so neither they nor their swaps use any up.
+    for number in POOL[2:4]:
+        await world.storage.run(share, number)
+    for last in range(2):
+        pair = Participant(E164(f"+4420794602{last}1")), Participant(E164(f"+4420794602{last}2"))
+        of_pair = await world.book(destination=None, participants=pair, caller_id=CallerId.SERVICE)
+        await world.storage.run(swap_number, world.account, of_pair.id, world.now, world.policy)
     swapped_at, quarantine_ms = world.now, world.policy.quarantine_ms
 
     async def counted() -> set[tuple[int, int, int]]:

@@ -80,12 +80,14 @@ SELECT country, state, COUNT(*) AS numbers FROM numbers GROUP BY country, state;
 
 -- name: taken_by_country
 -- A booking takes a number when it is made and at each swap, and has as many: its own and those in number_swaps. So both
--- are counted where they are, though a swap keeps the number that was left. Sandboxes' numbers are not in the pool.
+-- are counted where they are, though a swap keeps the number that was left. Sandboxes' numbers are not in the pool, and
+-- pairs share numbers that nobody else can book.
 SELECT n.country, COUNT(*) AS numbers FROM (
-    SELECT service FROM bookings WHERE created_at >= :since AND created_at < :until
+    SELECT service FROM bookings WHERE created_at >= :since AND created_at < :until AND partner IS NULL
     UNION ALL
-    SELECT s.service FROM accounts AS a CROSS JOIN number_swaps AS s
+    SELECT s.service FROM accounts AS a CROSS JOIN number_swaps AS s CROSS JOIN bookings AS b
     WHERE s.account_id = a.id AND s.swapped_at >= :since AND s.swapped_at < :until
+        AND b.id = s.booking_id AND b.partner IS NULL
 ) AS taken CROSS JOIN numbers AS n
 WHERE n.e164 = taken.service
 GROUP BY n.country;
@@ -97,10 +99,11 @@ SELECT DISTINCT country FROM numbers WHERE state = 'BOOKED';
 -- name: left_by_country
 -- A booking leaves a number when it is gone, or has its number swapped.
 SELECT n.country, COUNT(*) AS numbers FROM (
-    SELECT service FROM bookings WHERE gone_at >= :since AND gone_at < :until
+    SELECT service FROM bookings WHERE gone_at >= :since AND gone_at < :until AND partner IS NULL
     UNION ALL
-    SELECT s.service FROM accounts AS a CROSS JOIN number_swaps AS s
+    SELECT s.service FROM accounts AS a CROSS JOIN number_swaps AS s CROSS JOIN bookings AS b
     WHERE s.account_id = a.id AND s.swapped_at >= :since AND s.swapped_at < :until
+        AND b.id = s.booking_id AND b.partner IS NULL
 ) AS left_behind CROSS JOIN numbers AS n
 WHERE n.e164 = left_behind.service
 GROUP BY n.country;
@@ -120,13 +123,15 @@ GROUP BY (quarantined_until - :now) / :day_ms;
 
 -- name: numbers_taken^
 -- How many numbers bookings took in one span of time, and how many they left in another, swaps included. Not sandboxes'
--- numbers, whose swaps are not kept.
+-- numbers, whose swaps are not kept, and not the shared numbers of pairs.
 SELECT
     (SELECT COUNT(*) FROM bookings
-        WHERE created_at > :taken_since AND created_at <= :taken_until AND service NOT LIKE '+999%')
-    + (SELECT COUNT(*) FROM accounts AS a CROSS JOIN number_swaps AS s
-        WHERE s.account_id = a.id AND s.swapped_at > :taken_since AND s.swapped_at <= :taken_until) AS taken,
+        WHERE created_at > :taken_since AND created_at <= :taken_until AND service NOT LIKE '+999%' AND partner IS NULL)
+    + (SELECT COUNT(*) FROM accounts AS a CROSS JOIN number_swaps AS s CROSS JOIN bookings AS b
+        WHERE s.account_id = a.id AND s.swapped_at > :taken_since AND s.swapped_at <= :taken_until
+            AND b.id = s.booking_id AND b.partner IS NULL) AS taken,
     (SELECT COUNT(*) FROM bookings
-        WHERE gone_at > :left_since AND gone_at <= :left_until AND service NOT LIKE '+999%')
-    + (SELECT COUNT(*) FROM accounts AS a CROSS JOIN number_swaps AS s
-        WHERE s.account_id = a.id AND s.swapped_at > :left_since AND s.swapped_at <= :left_until) AS left_behind;
+        WHERE gone_at > :left_since AND gone_at <= :left_until AND service NOT LIKE '+999%' AND partner IS NULL)
+    + (SELECT COUNT(*) FROM accounts AS a CROSS JOIN number_swaps AS s CROSS JOIN bookings AS b
+        WHERE s.account_id = a.id AND s.swapped_at > :left_since AND s.swapped_at <= :left_until
+            AND b.id = s.booking_id AND b.partner IS NULL) AS left_behind;
