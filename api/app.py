@@ -38,6 +38,8 @@ from api.resources import (
     usage,
     webhook_secret,
 )
+from api.twilio_proxy import served as twilio_proxy
+from api.twilio_proxy.errors import is_twilios, twilio_error
 from api.web.frame.services import WebServices
 from api.web.served import set_up_pages
 
@@ -92,6 +94,7 @@ def build_app(deps: Dependencies, pages: WebServices | None = None) -> web.Appli
     routes = (
         *ROUTES,
         *docs_page.ROUTES,
+        *twilio_proxy.ROUTES,
         *(phone_page.ROUTES if deps.phones else ()),
         *(set_up_pages(app, pages) if pages else ()),
     )
@@ -123,6 +126,8 @@ async def refuse_with_problems(request: web.Request, handler: Handler) -> web.St
     except Exception as error:
         if isinstance(error, web.HTTPException) and error.status < 400:
             raise
+        if is_twilios(request):
+            return twilio_error(request, error)
         problem = problem_of(error)
         if problem.code == "internal":
             log_failure(request, error)

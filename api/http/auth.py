@@ -1,6 +1,11 @@
-"""Authentication: `Authorization: Bearer <key>` → account. Every route needs a key unless it is `public`."""
+"""Authentication: `Authorization: Bearer <key>` → account. Every route needs a key unless it is `public`.
+
+Routes of Twilio Proxy's API take the same key as Twilio's clients send it: `Basic` with the account's SID and the key.
+"""
 
 import asyncio
+import base64
+import binascii
 import re
 
 from aiohttp import hdrs, web
@@ -16,6 +21,8 @@ from engine.storage.sandboxes import Sandbox
 
 # RFC 6750's token68, with a limit that our keys never reach: what gets hashed is short and ASCII.
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]{1,128}=*)", re.IGNORECASE | re.ASCII)
+_BASIC = re.compile(r"basic +([A-Za-z0-9+/]{1,200}={0,2})", re.IGNORECASE | re.ASCII)
+_USER_AND_KEY = re.compile(r"AC([0-9a-f]{32}):([A-Za-z0-9._~+/-]{1,128}=*)", re.ASCII)
 MAX_HEADER = 256
 # The name of this service in the security log.
 SERVICE = "HTTP"
@@ -28,7 +35,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     route = request.app[ROUTES_BY_HANDLER].get(request.match_info.handler)
     is_unrouted = request.match_info.http_exception is not None
     if not is_unrouted and not (route and route.public):
-        key = await _key(request)
+        key = await _key(request, is_basic=route is not None and route.basic)
         request[ACCOUNT_ID] = key.account_id
         request[OWN_QUOTA] = key.requests_per_minute
         request[IS_SUSPENDED] = key.is_suspended
@@ -57,8 +64,8 @@ async def keep_to_sandboxes(request: web.Request, handler: Handler) -> web.Strea
     return await handler(request)
 
 
-async def _key(request: web.Request) -> ApiKey:
-    """Returns the request's key.
+async def _key(request: web.Request, *, is_basic: bool) -> ApiKey:
+    """Returns the request's key. HTTP Basic names its account, too.
 
     The key is looked up even if its source has failed too often: a valid key always works.
 
@@ -67,16 +74,34 @@ async def _key(request: web.Request) -> ApiKey:
     """
     deps = request.app[DEPENDENCIES]
     headers = request.headers.getall(hdrs.AUTHORIZATION, [])
-    match = _BEARER.fullmatch(headers[0]) if len(headers) == 1 and len(headers[0]) <= MAX_HEADER else None
-    digest = key_digest(match[1], deps.pepper) if match else None
+    header = headers[0] if len(headers) == 1 and len(headers[0]) <= MAX_HEADER else ""
+    account_id, secret = _basic(header) if is_basic else _bearer(header)
+    digest = key_digest(secret, deps.pepper) if secret else None
     key = None if digest is None else await deps.reads.key(digest)
-    if digest is None or key is None:
+    if digest is None or key is None or account_id not in {None, key.account_id}:
         if headers:  # a request without any key is not a guess
             _note_failure(request)
-        raise _no_key()
+        raise _no_account() if is_basic else _no_key()
     deps.key_used(key.id)
     request[KEY_DIGEST] = digest
     return key
+
+
+def _bearer(header: str) -> tuple[None, str | None]:
+    """Returns the key of a header. Its account is whoever has the key."""
+    match = _BEARER.fullmatch(header)
+    return None, match[1] if match else None
+
+
+def _basic(header: str) -> tuple[str | None, str | None]:
+    """Returns the account's id and the key of a header; None for what cannot be read."""
+    match = _BASIC.fullmatch(header)
+    try:
+        plain = base64.b64decode(match[1], validate=True).decode("ascii") if match else ""
+    except (binascii.Error, UnicodeDecodeError):
+        plain = ""
+    named = _USER_AND_KEY.fullmatch(plain)
+    return (f"acc_{named[1]}", named[2]) if named else (None, None)
 
 
 async def check_key_again(request: web.Request) -> None:
@@ -90,6 +115,10 @@ async def check_key_again(request: web.Request) -> None:
 
 def _no_key() -> ProblemError:
     return ProblemError("unauthorized", "Send `Authorization: Bearer <key>` with a valid API key.")
+
+
+def _no_account() -> ProblemError:
+    return ProblemError("unauthorized", "Authenticate with the account's SID as user and an API key as password.")
 
 
 def account_suspended() -> ProblemError:

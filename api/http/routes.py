@@ -61,6 +61,7 @@ class Route:
         test: Whether a sandbox key is needed.
         while_suspended: Whether it serves suspended accounts too.
         counts: Whether it reads as many rows as there are, although it lists none.
+        basic: Whether it takes the key as the password of HTTP Basic, whose user is the account.
     """
 
     method: str
@@ -75,6 +76,7 @@ class Route:
     test: bool = False
     while_suspended: bool = False
     counts: bool = False
+    basic: bool = False
 
     @property
     def reads_many(self) -> bool:

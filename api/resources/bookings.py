@@ -162,13 +162,14 @@ async def cancel_booking(request: web.Request, booking_id: BookingId) -> None:
     """Deletes a booking of the request's account and ends its live calls."""
     deps = request.app[DEPENDENCIES]
     channels = await deps.run(bookings.cancel, request[ACCOUNT_ID], booking_id, now_of(request), deps.policy)
-    if channels:
-        await _hang_up(channels, request)
+    await hang_up(channels, request)
 
 
-async def _hang_up(channels: list[CallId], request: web.Request) -> None:
+async def hang_up(channels: list[CallId], request: web.Request) -> None:
     """Ends live calls. Never raises, because the booking is gone already; the sweeps end the calls that remain."""
     deps = request.app[DEPENDENCIES]
+    if not channels:
+        return
     try:
         async with asyncio.timeout(deps.limits.hang_up_seconds):
             await deps.hang_up(channels)

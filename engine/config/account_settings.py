@@ -4,6 +4,7 @@ from pydantic import Field
 
 from engine.config.asterisk_settings import AsteriskSettings
 from engine.domain.account_limits import DEFAULT_ACCOUNT_LIMITS, MOST, AccountLimits
+from engine.domain.policy import UsagePlan
 
 
 class AccountSettings(AsteriskSettings):
@@ -35,6 +36,11 @@ class AccountSettings(AsteriskSettings):
         le=MOST.stored_megabytes,
         description="Megabytes that the requests of one account may have stored: answers kept for `Idempotency-Key`. "
         "Its sandbox may have stored as much again.",
+    )
+
+    session_plan: UsagePlan = Field(
+        UsagePlan.LARGE,
+        description="The usage plan that a session of Twilio Proxy's API gets, whose requests name none.",
     )
 
     calls_at_once: int | None = Field(

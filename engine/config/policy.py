@@ -55,6 +55,7 @@ def policy_of(settings: Settings) -> Policy:
         may_assert_callers=_may_assert_callers(settings),
         speaks=settings.speaks,
         language=settings.language,
+        session_plan=settings.session_plan,
     )
 
 

@@ -123,6 +123,7 @@ class Policy:
         speaks: Whether something is spoken in calls: refused callers hear why, and callees what a booking wants.
         language: The language of what they hear, where the booking has none of its own.
         quarantine_silence_ms: How long nobody must have called a number in quarantine before that ends.
+        session_plan: The usage plan of sessions that come through Twilio Proxy's API.
     """
 
     plans: Plans
@@ -143,6 +144,7 @@ class Policy:
     speaks: bool = False
     language: Language = Language.EN
     quarantine_silence_ms: int = 14 * DAY_MS
+    session_plan: UsagePlan = UsagePlan.LARGE
 
     def calls_at_once(self, own: int | None) -> int:
         """Returns how many calls an account may have at once, whose own limit is `own`, if it has one."""

@@ -126,4 +126,29 @@ def direction_from(direction: str, of_pair: int) -> Direction:
 
 
 # Columns of a table that are read and written together; statements name them in the same way.
-PARTS: dict[str, tuple[str, ...]] = {"limits": tuple(field.name for field in fields(AccountLimits))}  # of accounts
+PARTS: dict[str, tuple[str, ...]] = {
+    "limits": tuple(field.name for field in fields(AccountLimits)),  # of accounts
+    "services": (  # of proxy_services
+        "id",
+        "account_id",
+        "unique_name",
+        "default_ttl",
+        "callback_url",
+        "out_of_session_callback_url",
+        "created_at",
+        "updated_at",
+    ),
+    "sessions": (  # of proxy_sessions
+        "id",
+        "service_id",
+        "unique_name",
+        "ttl",
+        "expires_at",
+        "booking_id",
+        "paid_until",
+        "idle_until",
+        "created_at",
+        "updated_at",
+        "closed_at",
+    ),
+}

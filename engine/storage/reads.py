@@ -34,6 +34,7 @@ from engine.storage.endpoints import Endpoint, endpoint_from_row
 from engine.storage.filters import LAST_ID, BookingFilter
 from engine.storage.outbox import AttemptRecord, CallbackPosition, CallbackRecord, callback_from_row
 from engine.storage.scanning import ScannedPage, Slice, scan
+from engine.storage.twilio_proxy import ProxyReads
 from engine.storage.webhook_secrets import SigningSecrets, secrets_from_row
 
 # How long a statement that serves a request may run. Most take a millisecond.
@@ -65,6 +66,7 @@ class Reads:
         self._keys = read_connection(database, statement_seconds)
         self._lists = read_connection(database, statement_seconds)
         self._counts = read_connection(database, statement_seconds)
+        self.twilio_proxy = ProxyReads(self._sql, self._keys, self._lists)
 
     @property
     def is_damaged(self) -> bool:

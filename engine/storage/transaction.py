@@ -26,6 +26,7 @@ from engine.storage.restores import Restores
 from engine.storage.retention import RetentionTables
 from engine.storage.revocations import Kind, Withdrawal
 from engine.storage.sandboxes import Sandboxes
+from engine.storage.twilio_proxy import TwilioProxy
 from engine.storage.web_access import WebAccess
 from engine.storage.webhook_secrets import WebhookSecrets
 
@@ -65,6 +66,7 @@ class Transaction:
         self.web_access = WebAccess(queries, connection)
         self.keepers = Keepers(queries, connection)
         self.errands = Errands(queries, connection)
+        self.twilio_proxy = TwilioProxy(queries, connection)
         self.withdrawn: list[Withdrawal] = []
         self.ended: list[EndedCall] = []
 

@@ -1,0 +1,1 @@
+"""Twilio Proxy's services and sessions, made of pairs."""
