@@ -46,9 +46,8 @@ def page_answer(
     """Answers with a page. `next_token`: where the next one begins; None after the last."""
     following = None
     if next_token is not None:
-        following = address(
-            request, f"{request.path}?PageSize={page.size}&Page={page.number + 1}&PageToken={next_token}"
-        )
+        query = f"PageSize={page.size}&Page={page.number + 1}&PageToken={next_token}"
+        following = address(request, f"{request.path}?{query}")
     meta = {
         "page": page.number,
         "page_size": page.size,

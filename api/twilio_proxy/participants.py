@@ -52,11 +52,8 @@ async def create(request: web.Request) -> web.Response:
     def add(tx: Transaction) -> Person:
         added = participants.join(tx, account_id, service_id, session_id, who, now, deps.policy)
         booking = locked_session(tx, account_id, service_id, session_id, now, deps.policy).booking
-        return next(
-            each
-            for each in people(tx.twilio_proxy.participants(session_id), booking)
-            if each.participant.id == added.id
-        )
+        present = people(tx.twilio_proxy.participants(session_id), booking)
+        return next(each for each in present if each.participant.id == added.id)
 
     return web.json_response(body_of(request, service_id, await deps.run(add)), status=201)
 

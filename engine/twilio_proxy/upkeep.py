@@ -1,4 +1,4 @@
-"""What time does to sessions: a call moves the end of those with a time to live; those that nobody joins are deleted."""
+"""What time does to sessions: calls move the end of those with a time to live, and those nobody joins are deleted."""
 
 from dataclasses import replace
 

@@ -22,8 +22,8 @@ STATEMENTS: tuple[str, ...] = (
     """,
     "CREATE UNIQUE INDEX proxy_services_name ON proxy_services (account_id, unique_name)",
     "CREATE INDEX proxy_services_account ON proxy_services (account_id, id)",
-    # `expires_at`: the DateExpiry that was asked for. `paid_until`: until when the booking's usage plan lasts, while its
-    # own end is earlier. `idle_until`: the booking's end, if a call moves it.
+    # `expires_at`: the DateExpiry that was asked for. `paid_until`: until when the booking's usage plan lasts, while
+    # its own end is earlier. `idle_until`: the booking's end, if a call moves it.
     """
     CREATE TABLE proxy_sessions (
         id TEXT PRIMARY KEY,
