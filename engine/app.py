@@ -336,6 +336,7 @@ class Engine:
             self._spool,
             self._reconciler,
             partial(hang_up, self._ami),
+            self._limits.changed,
             self._settings.tuning.sweep_interval,
             self._node.keepership,
         )

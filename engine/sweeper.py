@@ -13,6 +13,7 @@ from engine.bookings.endings import SWEEP_LIMIT, sweep
 from engine.callbacks.notifications import notify_all_due
 from engine.calls.end_spool import EndSpool
 from engine.calls.reconciliation import settle_overdue
+from engine.domain.ids import BookingId
 from engine.domain.policy import Policy, RetentionPeriods
 from engine.privacy.retention import delete_expired
 from engine.runtime.clock import Clock
@@ -20,6 +21,7 @@ from engine.runtime.periodic import wait_for
 from engine.sandbox.clock import sweep_sandboxes
 from engine.storage.errors import StorageError
 from engine.storage.interface import Storage
+from engine.twilio_proxy.upkeep import sweep_sessions
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +41,7 @@ class Sweeper:
         spool: Where ends of calls stand that are not lost, however long the engine was away.
         reconciler: Knows whether Asterisk has listed the calls that are up.
         hang_up: Ends the calls of these channels.
+        renewed: Called with a booking whose live calls may last longer now.
         interval: Seconds between two sweeps.
         keepership: Where several engines work on the database, the keeper of an Asterisk sweeps.
     """
@@ -52,6 +55,7 @@ class Sweeper:
         spool: EndSpool,
         reconciler: Reconciler,
         hang_up: Callable[[Sequence[str]], Awaitable[None]],
+        renewed: Callable[[BookingId], None],
         interval: float,
         keepership: Keepership | None = None,
     ) -> None:
@@ -62,6 +66,7 @@ class Sweeper:
         self._spool = spool
         self._reconciler = reconciler
         self._hang_up = hang_up
+        self._renewed = renewed
         self._interval = interval
         self._keepership = keepership or Keepership()
         self._started_ms = clock.timestamp().boot_ms
@@ -79,6 +84,9 @@ class Sweeper:
     async def sweep(self) -> None:
         """Sweeps once. Raises StorageError."""
         await self._spool.take_in()
+        # A call moves a session's end. Until then, the session's booking would expire too early.
+        for booking_id in await self._storage.run(sweep_sessions, self._clock.now(), self._policy):
+            self._renewed(booking_id)
         # An expired booking's notifications must be posted before the sweep removes the booking.
         await notify_all_due(self._storage, self._clock.now(), self._policy)
         await self._storage.run(end_bookings_of_closed, self._clock.now(), self._policy)

@@ -8,6 +8,8 @@ from engine.domain.twilio_proxy import PARAMETER_INVALID, ProxyRefusal
 
 # Where the API is. Twilio's clients put `v1/…` behind it.
 PREFIX = "/twilio-proxy"
+# The same for what is unknown, what is another account's and what is gone.
+NOT_FOUND = "The requested resource was not found"
 TWILIO_DOCS = "https://www.twilio.com/docs/errors/"
 # What more there is to say of codes that are not Twilio's: a page of our documentation.
 OUR_DOCS = "docs/twilio-proxy.md"
@@ -69,6 +71,8 @@ def twilio_error(request: web.Request, error: Exception) -> web.Response:
 
 
 def _message(problem: ProblemError) -> str:
+    if problem.code in {"not_found", "gone"}:
+        return NOT_FOUND
     field = FIELDS.get(problem.code)
     return f"'{field}' is invalid: {problem.detail}" if field else problem.detail
 

@@ -8,10 +8,12 @@ from aiohttp import web
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES
 from api.http.paging import CallListing
 from api.schemas.fields import CDR_ID
+from api.twilio_proxy.errors import NOT_FOUND
 from api.twilio_proxy.paging import address, iso, page_answer, page_asked
 from api.twilio_proxy.place import SERVICES, Located, account_sid, id_of, session_of
 from engine.cdr.listing import record_page
 from engine.domain.errors import NotFound
+from engine.domain.numbers import E164
 from engine.domain.twilio_proxy import ProxyParticipant, outbound_status, sid
 from engine.storage.cdrs import Cdr, WantedRecords
 
@@ -37,7 +39,7 @@ async def show(request: web.Request) -> web.Response:
     deps, cdr_id, found = request.app[DEPENDENCIES], id_of(request, "interaction"), await session_of(request)
     cdr = await deps.reads.cdr(request[ACCOUNT_ID], cdr_id)
     if cdr is None or found.booking is None or cdr.booking_id != found.booking.id:
-        raise NotFound(f"The requested resource {request.path} was not found")
+        raise NotFound(NOT_FOUND)
     people = await deps.reads.twilio_proxy.participants(found.session.id)
     return web.json_response(body_of(request, found, people, cdr))
 
@@ -75,4 +77,4 @@ def _sides(found: Located, people: list[ProxyParticipant], cdr: Cdr) -> tuple[st
     """The SIDs of who called and of who was called; None where an erasure has taken the number."""
     pair = found.booking.participants if found.booking is not None else None
     sids = {who.number: sid("KP", each.id) for who, each in zip(pair or (), people, strict=True)}
-    return sids.get(cdr.source), sids.get(cdr.destination)
+    return sids.get(E164(cdr.source)), sids.get(cdr.destination)

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, now_of
 from api.twilio_proxy import forms
+from api.twilio_proxy.errors import NOT_FOUND
 from api.twilio_proxy.paging import address, iso, page_answer, page_asked
 from api.twilio_proxy.place import SERVICES, account_sid, id_of, session_of
 from engine.domain.booking import Booking
@@ -132,4 +133,4 @@ async def _person_of(request: web.Request) -> Person:
     for person in await _people_of(request):
         if person.participant.id == participant_id:
             return person
-    raise NotFound(f"The requested resource {request.path} was not found")
+    raise NotFound(NOT_FOUND)

@@ -7,6 +7,7 @@ from aiohttp import web
 from api.http.dependencies import DEPENDENCIES
 from api.http.paging import Listing
 from api.twilio_proxy import forms
+from api.twilio_proxy.errors import NOT_FOUND
 from api.twilio_proxy.paging import address, iso, page_answer, page_asked
 from api.twilio_proxy.place import SERVICES, account_sid, id_of, service_of
 from engine.domain.destinations import country_of
@@ -48,7 +49,7 @@ async def show(request: web.Request) -> web.Response:
         number = None
     found = number and await request.app[DEPENDENCIES].reads.twilio_proxy.number(service.id, number)
     if not found:
-        raise NotFound(f"The requested resource {request.path} was not found")
+        raise NotFound(NOT_FOUND)
     return web.json_response(_body(request, service.id, found))
 
 

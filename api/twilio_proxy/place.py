@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, now_of
-from api.twilio_proxy.errors import PREFIX
+from api.twilio_proxy.errors import NOT_FOUND, PREFIX
 from engine.domain.booking import Booking
 from engine.domain.errors import NotFound
 from engine.domain.twilio_proxy import ProxyService, ProxySession, SessionState, sid, state_of
@@ -50,7 +50,7 @@ def id_of(request: web.Request, name: str) -> str:
     """Returns our id for the SID at a placeholder. Raises NotFound for what is none, as for an unknown one."""
     text = request.match_info[name]
     if not PATTERNS[name].fullmatch(text):
-        raise NotFound(f"The requested resource {request.path} was not found")
+        raise NotFound(NOT_FOUND)
     return f"{KINDS[name][1]}_{text[2:]}"
 
 
@@ -59,7 +59,7 @@ async def service_of(request: web.Request) -> ProxyService:
     reads = request.app[DEPENDENCIES].reads.twilio_proxy
     service = await reads.service(request[ACCOUNT_ID], id_of(request, "service"))
     if service is None:
-        raise NotFound(f"The requested resource {request.path} was not found")
+        raise NotFound(NOT_FOUND)
     return service
 
 
@@ -69,7 +69,7 @@ async def session_of(request: web.Request) -> Located:
     service = await service_of(request)
     session = await request.app[DEPENDENCIES].reads.twilio_proxy.session(service.id, session_id)
     if session is None:
-        raise NotFound(f"The requested resource {request.path} was not found")
+        raise NotFound(NOT_FOUND)
     return await located(request, service, session)
 
 

@@ -219,8 +219,39 @@ def _erase_pair_caller(tx: Transaction, row: Row, task: Task, findings: Findings
     return search.found
 
 
-# Bookings, then calls, then what is written from calls: so a call that ends meanwhile cannot bring the number back.
+def _erase_participant(tx: Transaction, row: Row, task: Task, findings: Findings) -> bool:
+    """Removes a participant who waits for another one."""
+    search = _Row("proxy_participants", row["key"], task, findings)
+    search.search("number", row["number"] or "")
+    search.search("name", row["name"] or "")
+    if search.found:
+        tx.twilio_proxy.delete_participant(row["key"])
+    return search.found
+
+
+def _erase_session_name(tx: Transaction, row: Row, task: Task, findings: Findings) -> bool:
+    search = _Row("proxy_sessions", row["key"], task, findings)
+    if search.holds("unique_name", row["unique_name"] or ""):
+        tx.erasure.delete_session_name(row["key"])
+    return search.found
+
+
+def _erase_from_service(tx: Transaction, row: Row, task: Task, findings: Findings) -> bool:
+    """Replaces a service's name with its id. Its callback URLs are reported, because nothing else ends it."""
+    search = _Row("proxy_services", row["key"], task, findings)
+    in_callbacks = search.holds("callback_url", row["callback_url"])
+    if search.holds("out_of_session_callback_url", row["out_of_session_callback_url"]) or in_callbacks:
+        findings.remaining.append(f"a callback URL of the Proxy service {row['key']}, which its owner can change")
+    if search.holds("unique_name", row["unique_name"]):
+        tx.erasure.replace_service_name(row["key"])
+        return True
+    return False
+
+
+# Who waits in a session becomes part of a booking. Bookings come before calls, and calls before what is written from
+# them: so a call that ends meanwhile cannot bring the number back.
 STEPS = (
+    Step("participants", "proxy_participants", ("number", "name"), _erase_participant),
     Step("bookings", "bookings", (*HIDDEN, "callback", *LABELS, "metadata"), _erase_booking),
     Step("pair_callers", "pair_callers", ("number",), _erase_pair_caller),
     Step("calls", "calls", CALL_COLUMNS, _erase_call, page=2_000),
@@ -232,4 +263,11 @@ STEPS = (
     Step("suspensions", "accounts", ("suspended_reason",), _erase_suspension),
     Step("kept_answers", "kept_answers", ("body", "idempotency_key"), _erase_answer),
     Step("blocked_callers", "blocked_callers", ("caller",), _erase_blocked),
+    Step("sessions", "proxy_sessions", ("unique_name",), _erase_session_name),
+    Step(
+        "services",
+        "proxy_services",
+        ("unique_name", "callback_url", "out_of_session_callback_url"),
+        _erase_from_service,
+    ),
 )

@@ -111,7 +111,7 @@ def _delete_records(tx: Transaction, now: EpochMs, kept_ms: int) -> int:
 
 
 def _delete_personal_data(tx: Transaction, before: EpochMs) -> int:
-    """Deletes the personal data of gone bookings: destination, callback, label, metadata and blocked callers.
+    """Deletes the personal data of gone bookings: destination, callback, label, metadata, blocked callers, session.
 
     The rows stay, with what was granted and spent. Returns how many bookings it handled.
     """
@@ -119,4 +119,5 @@ def _delete_personal_data(tx: Transaction, before: EpochMs) -> int:
     for booking_id in gone:
         tx.retention.forget_booking(booking_id)
         tx.blocked.delete_all(booking_id)
+        tx.twilio_proxy.delete_session_of(booking_id)
     return len(gone)

@@ -84,6 +84,14 @@ class ErasureTables(Table):
         """Deletes a caller who has left a shared number, whose quarantine ends with that."""
         self._sql.delete_pair_caller(self._db, service=service, number=number)
 
+    def delete_session_name(self, session_id: str) -> None:
+        """Deletes the customer's name of a Proxy session."""
+        self._sql.delete_session_name(self._db, id=session_id)
+
+    def replace_service_name(self, service_id: str) -> None:
+        """Replaces the customer's name of a Proxy service, which must have one, with its id."""
+        self._sql.replace_service_name(self._db, id=service_id)
+
     def delete_blocked_caller(self, booking_id: str, caller: str) -> None:
         """Deletes a number from a booking's list of blocked callers."""
         self._sql.delete_blocked_caller(self._db, booking_id=booking_id, caller=caller)

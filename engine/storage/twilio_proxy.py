@@ -129,10 +129,11 @@ class TwilioProxy(Table):
         rows = self._sql.old_proxy_sessions_waiting(self._db, before_id=before_id, at_most=limit)
         return [row["id"] for row in rows]
 
-    def session_of(self, booking_id: BookingId) -> str | None:
-        """Returns the id of the session whose pair the booking is."""
+    def delete_session_of(self, booking_id: BookingId) -> None:
+        """Deletes the session whose pair the booking is, if there is one."""
         found: str | None = self._sql.proxy_session_of_booking(self._db, booking_id=booking_id)
-        return found
+        if found is not None:
+            self.delete_session(found)
 
     def called(self, booking_id: BookingId) -> CalledSession | None:
         """Returns the session whose pair the booking is, with what its service says about calls when it is closed."""

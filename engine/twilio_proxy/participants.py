@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from engine.bookings.lifecycle import BookingRequest, book
+from engine.domain.booking import CallerId
 from engine.domain.destinations import allowed_destination
 from engine.domain.errors import NotFound
 from engine.domain.ids import AccountId
@@ -120,6 +121,7 @@ def _pair(
         None,
         policy.session_plan,
         service.callback_url,
+        caller_id=CallerId.SERVICE,
         # By which the customer finds the booking, and the callbacks the session.
         metadata={"serviceSid": sid("KS", service.id), "sessionSid": sid("KC", session.id)},
         wanted=NumberRequest(service=next(iter(wanted), None)),

@@ -15,6 +15,12 @@ BATCH = 100
 AHEAD_MS = 60_000
 
 
+def sweep_sessions(tx: Transaction, now: EpochMs, policy: Policy) -> list[BookingId]:
+    """Does what is due by the machine's clock. Returns as `move_ends` does."""
+    _delete_unjoined(tx, now, policy)
+    return move_ends(tx, now, policy)
+
+
 def move_ends(tx: Transaction, now: EpochMs, policy: Policy, account_id: AccountId | None = None) -> list[BookingId]:
     """Moves the ends of sessions whose time to live is nearly over and which had calls in the meantime.
 
@@ -43,18 +49,7 @@ def move_ends(tx: Transaction, now: EpochMs, policy: Policy, account_id: Account
     return moved
 
 
-def delete_unjoined(tx: Transaction, now: EpochMs, policy: Policy) -> int:
-    """Deletes sessions that have waited for a participant as long as an expired booking can be renewed.
-
-    Args:
-        tx: The transaction.
-        now: The present time by the machine's clock.
-        policy: The operator's rules.
-
-    Returns:
-        How many it deleted.
-    """
-    old = tx.twilio_proxy.waiting_since(EpochMs(now - policy.grace_ms), BATCH)
-    for session_id in old:
+def _delete_unjoined(tx: Transaction, now: EpochMs, policy: Policy) -> None:
+    """Deletes sessions that have waited for a participant as long as an expired booking can be renewed."""
+    for session_id in tx.twilio_proxy.waiting_since(EpochMs(now - policy.grace_ms), BATCH):
         tx.twilio_proxy.delete_session(session_id)
-    return len(old)

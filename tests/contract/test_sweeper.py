@@ -44,6 +44,7 @@ class Started:
             Reading(world, directory).spool,
             cast("Reconciler", self.reconciler),
             hang_up,
+            lambda _booking_id: None,
             interval=60.0,
         )
 

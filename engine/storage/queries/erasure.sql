@@ -52,6 +52,16 @@ WHERE (service, number) > (:after, :after_2) ORDER BY service, number LIMIT :at_
 SELECT booking_id AS key, caller AS key_2 FROM blocked_callers
 WHERE (booking_id, caller) > (:after, :after_2) ORDER BY booking_id, caller LIMIT :at_most;
 
+-- name: proxy_participants_to_search
+SELECT id AS key, '' AS key_2, number, name FROM proxy_participants WHERE id > :after ORDER BY id LIMIT :at_most;
+
+-- name: proxy_sessions_to_search
+SELECT id AS key, '' AS key_2, unique_name FROM proxy_sessions WHERE id > :after ORDER BY id LIMIT :at_most;
+
+-- name: proxy_services_to_search
+SELECT id AS key, '' AS key_2, unique_name, callback_url, out_of_session_callback_url FROM proxy_services
+WHERE id > :after ORDER BY id LIMIT :at_most;
+
 -- name: set_call_numbers!
 UPDATE calls SET
     source = CASE WHEN :source THEN 'erased' ELSE source END,
@@ -90,6 +100,12 @@ DELETE FROM kept_answers WHERE account_id = :account_id AND idempotency_key = :i
 -- name: delete_pair_caller!
 -- Of a pair that is gone: erasure ends those that have the number before.
 DELETE FROM pair_callers WHERE service = :service AND number = :number AND booking_id IS NULL;
+
+-- name: delete_session_name!
+UPDATE proxy_sessions SET unique_name = NULL WHERE id = :id;
+
+-- name: replace_service_name!
+UPDATE proxy_services SET unique_name = id WHERE id = :id;
 
 -- name: delete_blocked_caller!
 DELETE FROM blocked_callers WHERE booking_id = :booking_id AND caller = :caller;

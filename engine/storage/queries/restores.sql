@@ -79,7 +79,8 @@ UNION ALL SELECT partner FROM bookings WHERE forgotten = 0 AND partner IS NOT NU
 UNION ALL SELECT number FROM pair_callers
 UNION ALL SELECT source FROM calls UNION ALL SELECT destination FROM calls
 UNION ALL SELECT source FROM cdrs UNION ALL SELECT destination FROM cdrs
-UNION ALL SELECT caller FROM blocked_callers;
+UNION ALL SELECT caller FROM blocked_callers
+UNION ALL SELECT number FROM proxy_participants WHERE number IS NOT NULL;
 
 -- name: prefixes_of_numbers
 -- The beginnings of the pool's and the hidden numbers, which have their country codes.
@@ -91,6 +92,9 @@ UNION SELECT DISTINCT SUBSTR(number, 1, 4) FROM pair_callers;
 -- Every text in which a telephone number may stand.
 SELECT callback || ' ' || label || ' ' || destination_label || ' ' || partner_label || ' ' || metadata AS content FROM bookings WHERE forgotten = 0
 UNION ALL SELECT url || ' ' || body FROM outbox
+UNION ALL SELECT unique_name || ' ' || callback_url || ' ' || out_of_session_callback_url FROM proxy_services
+UNION ALL SELECT unique_name FROM proxy_sessions WHERE unique_name IS NOT NULL
+UNION ALL SELECT name FROM proxy_participants WHERE name IS NOT NULL
 UNION ALL SELECT response FROM callback_attempts
 UNION ALL SELECT url FROM callback_endpoints
 UNION ALL SELECT reason FROM grants WHERE reason IS NOT NULL
