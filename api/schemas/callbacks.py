@@ -22,6 +22,7 @@ from api.schemas.fields import (
 )
 from engine.callbacks.attempt import HEADERS
 from engine.callbacks.secrets import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
+from engine.callbacks.twilio_webhooks import as_sent
 from engine.domain.retry import CallbackState, Trouble, WhyDisabled
 from engine.domain.times import EpochMs, instant_from, rfc3339
 from engine.storage.endpoints import Endpoint
@@ -124,9 +125,9 @@ class CallbackDetailBody(CallbackBody):
     @classmethod
     def with_log(cls, record: CallbackRecord, attempts: Sequence[AttemptRecord]) -> "CallbackDetailBody":
         """The callback with its log of attempts."""
-        request = CallbackRequestBody(
-            method="POST", url=record.url, headers=HEADERS | {"webhook-id": record.id}, body=record.body
-        )
+        kind, body = as_sent(record.body)
+        headers = HEADERS | {"Content-Type": kind, "webhook-id": record.id}
+        request = CallbackRequestBody(method="POST", url=record.url, headers=headers, body=body)
         return cls(**_shown(record), request=request, attempts=[CallbackAttemptBody.of(each) for each in attempts])
 
 

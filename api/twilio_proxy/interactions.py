@@ -1,4 +1,7 @@
-"""/v1/Services/{service}/Sessions/{session}/Interactions: the calls of a session, from its call records."""
+"""/v1/Services/{service}/Sessions/{session}/Interactions: the calls of a session, from its call records.
+
+A call that was refused, because the session was closed for instance, is no interaction. So a page may be short.
+"""
 
 import json
 from typing import Any
@@ -29,7 +32,7 @@ async def index(request: web.Request) -> web.Response:
     wanted = WantedRecords(request[ACCOUNT_ID], since=found.booking.created_at, booking_id=found.booking.id)
     records = await record_page(deps.reads, wanted, after, page.size)
     people = await deps.reads.twilio_proxy.participants(found.session.id)
-    bodies = [body_of(request, found, people, each.cdr) for each in records.records]
+    bodies = [body_of(request, found, people, each.cdr) for each in records.records if each.cdr.reason is None]
     token = None if records.more_after is None else LISTING.cursor_after(records.more_after)
     return page_answer(request, "interactions", page, bodies, token)
 
@@ -38,7 +41,7 @@ async def show(request: web.Request) -> web.Response:
     """Answers with a call."""
     deps, cdr_id, found = request.app[DEPENDENCIES], id_of(request, "interaction"), await session_of(request)
     cdr = await deps.reads.cdr(request[ACCOUNT_ID], cdr_id)
-    if cdr is None or found.booking is None or cdr.booking_id != found.booking.id:
+    if cdr is None or cdr.reason is not None or found.booking is None or cdr.booking_id != found.booking.id:
         raise NotFound(NOT_FOUND)
     people = await deps.reads.twilio_proxy.participants(found.session.id)
     return web.json_response(body_of(request, found, people, cdr))

@@ -8,7 +8,8 @@ from typing import Any
 from aiohttp import web
 
 from api.http.client_ip import scheme_of
-from engine.domain.times import EpochMs, rfc3339
+from engine.domain import twilio_webhooks
+from engine.domain.times import EpochMs
 from engine.domain.twilio_proxy import invalid
 
 PARAMETERS = frozenset({"PageSize", "Page", "PageToken"})
@@ -66,8 +67,8 @@ def address(request: web.Request, path: str) -> str:
 
 
 def iso(instant: EpochMs | None) -> str | None:
-    """An instant in whole seconds, which is all that Twilio's clients read."""
-    return None if instant is None else rfc3339(instant)[:19] + "Z"
+    """An instant as Twilio's clients read it."""
+    return None if instant is None else twilio_webhooks.iso(instant)
 
 
 def _whole(request: web.Request, name: str, default: int) -> int:

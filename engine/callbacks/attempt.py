@@ -19,6 +19,7 @@ from engine.callbacks.answer_head import CURRENT_HEAD, AnswerHead
 from engine.callbacks.connector import MAX_ANSWER_BYTES, GuardedConnector, tls_of_this_machine
 from engine.callbacks.signing import signature_headers
 from engine.callbacks.ssrf import AddressForbidden, check_callback
+from engine.callbacks.twilio_webhooks import JSON, as_sent, twilio_signature
 from engine.domain.errors import CallbackNotAcceptable
 from engine.domain.policy import CallbackRules
 from engine.domain.retry import AttemptOutcome, HttpAnswer, NoAnswer, Trouble, parse_retry_after
@@ -32,7 +33,7 @@ ANSWER_BODY_SECONDS = 1.0
 # How much of an answer's body is stored for the customer.
 SHOWN_BYTES = 1024
 # The headers of every callback, in addition to the signature.
-HEADERS = {"Content-Type": "application/json", "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+HEADERS = {"Content-Type": JSON, "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
 
 # The cut at SHOWN_BYTES may split a telephone number, and `privacy erase` would not find half a number.
 _CUT_NUMBER = re.compile(r"\+?[0-9]+\Z")
@@ -113,10 +114,15 @@ async def _send(
     session: aiohttp.ClientSession, delivery: Delivery, now: EpochMs, rules: CallbackRules
 ) -> aiohttp.ClientResponse:
     check_callback(delivery.url, rules)  # the settings may have changed since the booking was made
+    kind, body = as_sent(delivery.body)
+    secrets = delivery.secrets.valid_at(now)
     return await session.post(
         _unchanged(delivery.url),
-        data=delivery.body.encode(),
-        headers=HEADERS | signature_headers(delivery.id, delivery.secrets.valid_at(now), delivery.body, now),
+        data=body.encode(),
+        headers=HEADERS
+        | {"Content-Type": kind}
+        | signature_headers(delivery.id, secrets, body, now)
+        | twilio_signature(delivery.url, delivery.body, secrets[0]),
         allow_redirects=False,
     )
 

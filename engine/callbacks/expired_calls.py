@@ -6,6 +6,7 @@ that the sweep posts about the last suppressed call. So the customer also learns
 """
 
 from engine.callbacks.outbox import post
+from engine.callbacks.twilio_webhooks import post_out_of_session, session_of
 from engine.domain import events
 from engine.domain.booking import Booking
 from engine.domain.ids import AccountId
@@ -70,6 +71,10 @@ def notify_expired_call(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochM
         now: The present time by the account's clock.
         not_reported: How many calls were suppressed since the last callback.
     """
+    session = session_of(tx, booking)
+    if session is not None:
+        post_out_of_session(tx, booking, session, cdr, now, not_reported=not_reported)
+        return
     body = events.expired_call_body(
         called_at=cdr.started_at,
         source=cdr.source,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from engine.callbacks import expired_calls
 from engine.callbacks.outbox import post
+from engine.callbacks.twilio_webhooks import post_interaction, session_of
 from engine.domain import events
 from engine.domain.booking import Booking
 from engine.domain.events import EventBody, WhyGone
@@ -73,7 +74,14 @@ def notify_call_started(tx: Transaction, called: Called, answered_at: EpochMs, n
 
 
 def notify_call_missed(tx: Transaction, called: Called, cdr: Cdr, now: EpochMs) -> None:
-    """Posts `call.missed`, if the account has chosen it, for a call that rang and ended without an answer."""
+    """Posts `call.missed`, if the account has chosen it, for a call that rang and ended without an answer.
+
+    A session's webhooks report such calls without a choice.
+    """
+    session = session_of(tx, called.booking)
+    if session is not None:
+        post_interaction(tx, called.booking, session, cdr, now)
+        return
     if EventType.CALL_MISSED in called.chosen:
         booking = called.booking
         body = events.call_missed_body(
@@ -254,6 +262,10 @@ def _notify_once(tx: Transaction, booking: Booking, kind: EventType, body: Event
 
 def notify_call_ended(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs, sequence: int | None) -> None:
     """Posts the callback about an answered call. `sequence`: as `post` takes it."""
+    session = session_of(tx, booking)
+    if session is not None:
+        post_interaction(tx, booking, session, cdr, now, sequence)
+        return
     body = events.call_ended_body(
         cdr_id=cdr.id,
         started_at=cdr.started_at,

@@ -166,13 +166,14 @@ def state_of(
     if is_open:
         status = SessionStatus.OPEN if last_call is None else SessionStatus.IN_PROGRESS
         return SessionState(status, None, expires_at, None, last_call)
+    return SessionState(SessionStatus.CLOSED, why_closed(session, booking), expires_at, ended_at, last_call)
+
+
+def why_closed(session: ProxySession, booking: Booking | None) -> ClosedReason:
+    """Returns why a session is closed that is closed."""
     if session.closed_at is not None:
-        reason = ClosedReason.API
-    elif booking is not None and booking.exhausted_at is not None:
-        reason = ClosedReason.USAGE_PLAN
-    else:
-        reason = ClosedReason.EXPIRED
-    return SessionState(SessionStatus.CLOSED, reason, expires_at, ended_at, last_call)
+        return ClosedReason.API
+    return ClosedReason.USAGE_PLAN if booking is not None and booking.exhausted_at is not None else ClosedReason.EXPIRED
 
 
 # The statuses that Twilio has for a call to somebody. Every other call reached nobody.

@@ -31,10 +31,11 @@ class LastCall:
 
 @dataclass(frozen=True, slots=True)
 class CalledSession:
-    """A session whose number was called, with what its service says about such calls."""
+    """A session whose number was called, and where its service reports calls to."""
 
     session: ProxySession
     account_id: AccountId
+    callback_url: str
     out_of_session_callback_url: str
 
 
@@ -136,7 +137,7 @@ class TwilioProxy(Table):
             self.delete_session(found)
 
     def called(self, booking_id: BookingId) -> CalledSession | None:
-        """Returns the session whose pair the booking is, with what its service says about calls when it is closed."""
+        """Returns the session whose pair the booking is, with where its service reports calls to."""
         row = self._sql.proxy_session_called(self._db, booking_id=booking_id)
         return CalledSession(ProxySession(*row[:_WIDTH]), *row[_WIDTH:]) if row else None
 

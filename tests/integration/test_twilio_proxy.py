@@ -3,16 +3,20 @@
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from yarl import URL
 
 from api.twilio_proxy import served
+from api.twilio_proxy.forms import FORM
 from api.twilio_proxy.place import KINDS, PARTICIPANTS, PHONE_NUMBERS, SERVICE, SERVICES, SESSION, SESSIONS
 from engine.accounts.accounts import set_limits
 from engine.accounts.lifecycle import suspend
 from engine.bookings.shared_numbers import share
+from engine.callbacks.attempt import attempt, open_session
 from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import call_ended, note_answer, route_call
 from engine.calls.reports import AnswerReport, EndReport
@@ -20,6 +24,8 @@ from engine.domain.ids import CallId
 from engine.domain.numbers import E164
 from engine.domain.routing import Bridge
 from engine.domain.times import EpochMs
+from engine.storage.outbox import Delivery
+from engine.storage.transaction import Transaction
 from engine.twilio_proxy.upkeep import sweep_sessions
 from tests.contract.samples import ENDS
 from tests.integration.api_helpers import (
@@ -34,6 +40,8 @@ from tests.integration.api_helpers import (
     THEIRS_TESTED,
     Api,
 )
+from tests.integration.callback_receiver import CallbackReceiver
+from tests.integration.callback_sending import DEMO, TLS
 from tests.integration.twilio_client import TwilioClient, twilio_client
 
 pytest_plugins = ["tests.integration.api_fixtures"]
@@ -196,6 +204,68 @@ async def test_a_date_of_expiry_closes_a_session_to_the_millisecond(api: Api, cl
     api.clock.advance(POLICY.grace_ms + 2 * DAY)
     gone = await client.ask(f"{it}.update(status='open', date_expiry=datetime(2026, 3, 20, tzinfo=utc))")
     assert (gone["status"], gone["code"]) == (400, 80801)
+
+
+async def sent(api: Api, client: TwilioClient) -> list[tuple[str, dict[str, str]]]:
+    """Deliver what is due to a receiver. Returns the host that it was meant for, and the fields of each form.
+
+    Twilio's own validator must accept the signature.
+    """
+    secret = (await api.call("GET", "/webhook-secret")).body["secret"]
+    found = []
+    async with CallbackReceiver() as receiver, open_session(rules=DEMO, lookups_at_once=2, tls=TLS) as session:
+        for delivery in await api.storage.run(begun, EpochMs(api.clock.now())):
+            to_us = replace(delivery, url=receiver.url)
+            await attempt(session, to_us, now=api.clock.now(), timeout_ms=5_000, rules=DEMO)
+            request = receiver.requests[-1]
+            assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
+            fields = dict(parse_qsl(request.body.decode(), keep_blank_values=True, strict_parsing=True))
+            arguments = f"{receiver.url!r}, {fields!r}, {request.headers['X-Twilio-Signature']!r}"
+            assert await client.ask(f"RequestValidator({secret!r}).validate({arguments})") is True
+            assert await client.ask(f"RequestValidator('another').validate({arguments})") is False
+            shown = (await api.call("GET", f"/callbacks/{delivery.id}")).body["request"]
+            assert (shown["headers"]["Content-Type"], shown["body"]) == (FORM, request.body.decode())
+            found.append((delivery.url, fields))
+    return found
+
+
+def begun(tx: Transaction, now: EpochMs) -> list[Delivery]:
+    [(account_id, _)] = tx.outbox.accounts_waiting("", 100)
+    due = tx.outbox.line_up_due(account_id, now, EpochMs(now + 1), 100).due
+    return [each for one in due if (each := tx.outbox.begin(one.event_id, one.attempts, now + 1))]
+
+
+async def test_webhooks_are_forms_with_twilios_signature(api: Api, client: TwilioClient) -> None:
+    it, session = await paired(client, unique_name="'order é'")
+    [ann, ben] = await client.made(f"{it}.participants.list()")
+    out_of_session = "https://customer.example/out"
+    service = f"services('{session['service_sid']}')"
+    await client.made(f"{service}.update(out_of_session_callback_url='{out_of_session}')")
+    await called(api, ann["proxy_identifier"], HIDDEN, "c1", 5)
+    incoming = await called(api, ann["proxy_identifier"], OTHER_HIDDEN, "c2", 0)
+    await api.storage.run(
+        call_ended, EndReport(CallId("c2"), incoming.booking.id, 0, ENDS["BUSY"]), api.clock.timestamp(), POLICY
+    )
+    await client.made(f"{it}.update(status='closed')")
+    await called(api, ann["proxy_identifier"], OTHER_HIDDEN, "c3", 0)
+    [(url, answered), (_, busy), (out_url, outside)] = await sent(api, client)
+    [_, call] = await client.made(f"{it}.interactions.list()")
+    assert (url, out_url) == (CALLBACK, out_of_session)
+    for name in ("sid", "session_sid", "service_sid", "account_sid", "data"):
+        assert answered["interaction" + name.title().replace("_", "")] == call[name]
+    for side in ("inbound", "outbound"):
+        assert answered[f"{side}ParticipantSid"] == call[f"{side}_participant_sid"]
+    assert (answered["outboundResourceStatus"], busy["outboundResourceStatus"]) == ("completed", "busy")
+    assert (busy["inboundParticipantSid"], busy["outboundParticipantSid"]) == (ben["sid"], ann["sid"])
+    assert (outside["From"], outside["To"]) == (OTHER_HIDDEN, ann["proxy_identifier"])
+    assert (outside["sessionSid"], outside["sessionStatus"]) == (session["sid"], "closed")
+    assert (outside["sessionClosedReason"], outside["sessionUniqueName"]) == ("api", "order é")
+    assert (outside["inboundParticipantSid"], outside["outboundParticipantSid"]) == (ben["sid"], ann["sid"])
+    assert (outside["outboundParticipantIdentifier"], outside["outboundParticipantFriendlyName"]) == (HIDDEN, "Ann")
+    await client.made(f"{service}.update(out_of_session_callback_url='', callback_url='')")
+    await called(api, ann["proxy_identifier"], OTHER_HIDDEN, "c4", 0)
+    posted = await api.storage.run(lambda tx: tx.outbox._db.execute("SELECT COUNT(*) FROM outbox").fetchone()[0])
+    assert posted == 3
 
 
 async def test_sessions_that_nobody_joins_are_deleted(api: Api, client: TwilioClient) -> None:
@@ -414,7 +484,7 @@ async def test_a_sandbox_has_sessions_of_its_own(api: Api, client: TwilioClient)
     assert interaction["inbound_participant_sid"] == ann["sid"]
     assert await client.made("services.list()") == []
     await client.made(f"{it}.update(ttl=3600)", TESTED)
-    for advance, status in ((3_599, "in-progress"), (2, "closed")):
+    for advance, status in ((3_590, "in-progress"), (10, "closed")):
         assert (await api.call("POST", "/test/clock", {"advance": advance}, account=TESTED)).status == 200
         assert (await client.made(f"{it}.fetch()", TESTED))["status"] == status
 

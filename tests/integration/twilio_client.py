@@ -17,6 +17,7 @@ PROGRAM = """
 import json, sys
 from datetime import datetime, timezone
 from twilio.base.exceptions import TwilioException, TwilioRestException
+from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
 def shown(value):
@@ -32,6 +33,7 @@ for line in sys.stdin:
     client = clients.setdefault((base, user, key), Client(user, key))
     client.proxy.base_url = base
     names = {"services": client.proxy.v1.services, "datetime": datetime, "utc": timezone.utc}
+    names["RequestValidator"] = RequestValidator
     try:
         answer = shown(eval(expression, names))
     except TwilioRestException as error:

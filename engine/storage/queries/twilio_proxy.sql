@@ -91,7 +91,7 @@ SELECT id FROM proxy_sessions WHERE booking_id = :booking_id;
 
 -- name: proxy_session_called^
 -- The session of a booking, and its service.
-SELECT {s.sessions}, v.account_id, v.out_of_session_callback_url
+SELECT {s.sessions}, v.account_id, v.callback_url, v.out_of_session_callback_url
 FROM proxy_sessions AS s JOIN proxy_services AS v ON v.id = s.service_id
 WHERE s.booking_id = :booking_id;
 
