@@ -170,8 +170,8 @@ def state_of(
 
 
 def why_closed(session: ProxySession, booking: Booking | None) -> ClosedReason:
-    """Returns why a session is closed that is closed."""
-    if session.closed_at is not None:
+    """Returns why a session is closed that is closed. A renewal of its booking may have opened it in the meantime."""
+    if session.closed_at is not None and (booking is None or booking.end_at == session.closed_at):
         return ClosedReason.API
     return ClosedReason.USAGE_PLAN if booking is not None and booking.exhausted_at is not None else ClosedReason.EXPIRED
 

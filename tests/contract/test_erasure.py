@@ -50,6 +50,9 @@ NEVER_A_NUMBER = {
         *("id", "account_id", "booking_id", "call_id", "service", "disposition"),
         *("trunk", "hung_up_by", "callee_sip_call_id", "incoming_trunk", "reason", "tried", "direction"),
     },
+    "proxy_services": {"id", "account_id"},
+    "proxy_sessions": {"id", "service_id", "booking_id"},
+    "proxy_participants": {"id", "session_id", "wanted"},
     "outbox": {"id", "account_id", "booking_id", "call_id", "state", "last_outcome"},
     "callback_attempts": {"callback_id", "trouble"},
     "callback_endpoints": {"id", "account_id", "reason"},
@@ -78,6 +81,9 @@ ERASABLE = {
     "callback_attempts": {"response"},
     "callback_endpoints": {"url"},
     "kept_answers": {"body", "idempotency_key"},
+    "proxy_services": {"unique_name", "callback_url", "out_of_session_callback_url"},
+    "proxy_sessions": {"unique_name"},
+    "proxy_participants": {"number", "name"},
 }
 
 
@@ -117,6 +123,10 @@ async def test_a_number_is_erased_wherever_it_can_appear_and_the_ledger_balances
     await world.storage.run(attempt_due, world.now, HttpAnswer(503), f"no {PERSON}, nor {PERSON}9")
     insert_row(world, "callback_endpoints", account_id=account, url=f"https://customer.example/{DIGITS}")
     await world.storage.run(suspend, account, f"complaint of {PERSON}", world.now)
+    insert_row(world, "proxy_services", account_id=account, unique_name=f"of {PERSON}")
+    insert_row(world, "proxy_sessions", unique_name=f"with {PERSON}")
+    for index, (number, name) in enumerate(((PERSON, None), (CALLER, f"not {PERSON}"), (CALLER, "Ann"))):
+        insert_row(world, "proxy_participants", id=f"ppa_{index}", number=number, name=name)
     assert everything(world).count(DIGITS) >= 17
 
     erased = await erased_from(world)
@@ -136,6 +146,9 @@ async def test_a_number_is_erased_wherever_it_can_appear_and_the_ledger_balances
         "kept_answers": 2,
         "blocked_callers": 1,
         "suspensions": 1,
+        "participants": 2,
+        "sessions": 1,
+        "services": 1,
         "pair_callers": 0,
     }
     assert (erased.remaining, erased.unsure) == ([], [])
@@ -147,7 +160,19 @@ async def test_a_number_is_erased_wherever_it_can_appear_and_the_ledger_balances
     assert [row["caller"] for row in world.rows("SELECT caller FROM blocked_callers")] == [CALLER]
     assert {row["source"] for row in world.rows("SELECT source FROM cdrs")} == {CALLER, ERASED}
     assert [row["reason"] for row in world.rows("SELECT reason FROM grants WHERE id = 'grt_x'")] == ["asked by erased."]
+    assert [row["id"] for row in world.rows("SELECT id FROM proxy_participants")] == ["ppa_2"]
     assert (await erased_from(world)).removed == dict.fromkeys(erased.removed, 0)
+
+
+async def test_a_number_in_the_callback_urls_of_a_service_is_reported(world: World) -> None:
+    for index, url in enumerate(("callback_url", "out_of_session_callback_url")):
+        urls = {url: f"https://customer.example/{DIGITS}"}
+        insert_row(world, "proxy_services", account_id=world.account, id=f"psv_{index}", unique_name=f"{index}", **urls)
+    found = await erased_from(world)
+    assert found.remaining == [
+        f"a callback URL of the Proxy service psv_{index}, which its owner can change" for index in range(2)
+    ]
+    assert found.removed["services"] == 0
 
 
 async def test_a_booking_that_hides_the_erased_number_ends_and_its_service_number_is_quarantined(world: World) -> None:

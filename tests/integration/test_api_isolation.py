@@ -9,6 +9,7 @@ from api.app import ROUTES, build_app
 from api.docs_page.served import ROUTES as PAGES
 from api.http.dependencies import DEPENDENCIES
 from api.http.routes import Route
+from api.twilio_proxy.served import ROUTES as TWILIOS
 from engine.domain.ids import CallId
 from engine.domain.times import EpochMs
 from tests.integration.api_helpers import CALLER, UNKNOWN_BOOKING, UNKNOWN_CDR, Answer, Api
@@ -37,11 +38,14 @@ def name_of(route: Route) -> str:
 
 
 def test_the_router_has_exactly_the_routes_of_the_table(api: Api) -> None:
-    """The tests below try every route of the table. Other pages are for people and have no account data."""
+    """The tests below try every route of the table, and test_twilio_proxy.py those of Twilio's API.
+
+    Other pages are for people and have no account data.
+    """
     router = {(route.method, route.resource.canonical) for route in api.client.app.router.routes() if route.resource}
-    table = {(route.method, route.path) for route in (*ROUTES, *PAGES)}
+    table = {(route.method, route.path) for route in (*ROUTES, *PAGES, *TWILIOS)}
     assert router == table | {("HEAD", path) for method, path in table if method == "GET"}
-    assert len(table) == len(ROUTES) + len(PAGES)
+    assert len(table) == len(ROUTES) + len(PAGES) + len(TWILIOS)
     assert all(page.path == "/docs" or page.path.startswith("/docs/") for page in PAGES)
 
 

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0043"
-down_revision = "0036"
+revision = "0040"
+down_revision = "0039"
 branch_labels = None
 depends_on = None
 
@@ -31,7 +31,7 @@ STATEMENTS: tuple[str, ...] = (
         unique_name TEXT,
         ttl BIGINT NOT NULL CHECK (ttl >= 0),
         expires_at BIGINT,
-        booking_id TEXT UNIQUE REFERENCES bookings (id),
+        booking_id TEXT REFERENCES bookings (id),
         paid_until BIGINT,
         idle_until BIGINT,
         created_at BIGINT NOT NULL,
@@ -44,6 +44,7 @@ STATEMENTS: tuple[str, ...] = (
     "CREATE UNIQUE INDEX proxy_sessions_name ON proxy_sessions (service_id, unique_name) WHERE unique_name IS NOT NULL",
     "CREATE INDEX proxy_sessions_service ON proxy_sessions (service_id, id)",
     "CREATE INDEX proxy_sessions_idle ON proxy_sessions (idle_until) WHERE idle_until IS NOT NULL",
+    "CREATE UNIQUE INDEX proxy_sessions_booking ON proxy_sessions (booking_id) WHERE booking_id IS NOT NULL",
     "CREATE INDEX proxy_sessions_waiting ON proxy_sessions (id) WHERE booking_id IS NULL",
     # Number and name move into the booking when the second participant joins.
     """
