@@ -78,7 +78,7 @@ def twilio_signature(url: str, body: str, secret: str) -> dict[str, str]:
     if not body.startswith(FORM_BEGINS):
         return {}
     fields: Body = json.loads(body)
-    signed = url + "".join(name + fields[name] for name in sorted(fields))
+    signed = url + "".join(f"{name}{fields[name]}" for name in sorted(fields))
     digest = hmac.digest(secret.encode(), signed.encode(), "sha1")
     return {SIGNATURE: base64.b64encode(digest).decode()}
 
@@ -96,7 +96,7 @@ def _post(
         booking_id=booking.id,
         call_id=cdr.call_id,
         url=url,
-        body=as_json({**body, "sequence": str(number)}),
+        body=as_json({**body, "sequence": number}),
         now=now,
     )
     tx.posted_for |= {booking.account_id}

@@ -1,7 +1,7 @@
-"""The bodies of Twilio Proxy's webhooks: flat texts, which are sent as a form.
+"""The bodies of Twilio Proxy's webhooks: flat objects, which are sent as forms.
 
-They are stored as JSON like the bodies of all callbacks. What becomes a form begins with `ApiVersion`, as no event of
-our own does.
+They are stored as JSON like the bodies of all callbacks, and have some of their fields: the record's `id`, `type`,
+`message`, `sequence`. What becomes a form begins with `ApiVersion`, as no event of our own does.
 """
 
 import json
@@ -26,7 +26,7 @@ API_VERSION = {"ApiVersion": "2010-04-01"}
 # How the JSON of a body begins that is sent as a form.
 FORM_BEGINS = json.dumps(API_VERSION).removesuffix("}")
 
-Body = dict[str, str]
+Body = dict[str, str | int]
 
 
 def iso(instant: EpochMs) -> str:
@@ -50,6 +50,7 @@ def interaction_body(
     return {
         **API_VERSION,
         **answered,
+        "id": cdr_id,
         "interactionSid": sid("KI", cdr_id),
         "interactionAccountSid": sid("AC", account_id),
         "interactionServiceSid": sid("KS", session.service_id),
@@ -91,7 +92,7 @@ def out_of_session_body(
     """
     pair = list(zip(people, booking.participants or (), strict=False))
     pair.sort(key=lambda each: each[1].number != source)  # who called comes first
-    body = {
+    body: Body = {
         **API_VERSION,
         "message": EXPIRED_MESSAGE,
         "AccountSid": sid("AC", account_id),
@@ -114,7 +115,7 @@ def out_of_session_body(
         "sessionDateEnded": iso(booking.expires_at),
     }
     if not_reported:
-        body["callsNotReported"] = str(not_reported)
+        body["callsNotReported"] = not_reported
     for side, (participant, who) in zip(("inbound", "outbound"), pair, strict=False):
         body |= {
             f"{side}ParticipantSid": sid("KP", participant.id),
