@@ -28,7 +28,7 @@ from api.schemas.fields import (
     Service,
     ShownCaller,
     SpokenLanguage,
-    Url,
+    UrlOrNone,
     WantedCountry,
     WantedScreening,
     described,
@@ -306,7 +306,8 @@ class BookingBody(Outgoing):
     """The plan of the last booking or renewal."""
     status: BookingStatus
     """`EXPIRED`: calls are refused; a `PUT` still renews the booking."""
-    callback: Url
+    callback: UrlOrNone
+    """The URL that receives callbacks. Empty: there is none, as for a session of Twilio Proxy's API that names none."""
     created_at: Instant
     max_concurrent_calls: Count | None
     """The booking's own limit. `null`: the operator's limit applies."""

@@ -108,6 +108,7 @@ async def test_two_participants_join_a_session_call_each_other_and_are_closed(ap
     assert (ann["identifier"], ann["friendly_name"], ann["proxy_identifier"]) == (HIDDEN, "Ann", None)
     ben = await client.made(f"{it}.participants.create(identifier='{OTHER_HIDDEN}')")
     assert ben["proxy_identifier"] in NUMBERS[:3]
+    assert (await api.call("GET", "/bookings")).body["data"][0]["callback"] == ""
     joined = {"proxy_identifier": ben["proxy_identifier"], "proxy_identifier_sid": ben["proxy_identifier_sid"]}
     assert await client.made(f"{it}.participants.list()") == [ann | joined, ben]
     assert await client.made(f"{it}.participants('{ann['sid']}').fetch()") == ann | joined
