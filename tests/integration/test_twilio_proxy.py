@@ -65,7 +65,7 @@ async def client(api: Api, program: TwilioClient) -> TwilioClient:
     for name, key in api.keys.items():
         account = (await api.call("GET", "/account", account=name)).body
         users[name] = (account["id"].replace("acc_", "AC"), key)
-    users["wrong key"] = (users["ours"][0], api.keys["ours"][:-1] + "A")
+    users["wrong key"] = (users["ours"][0], api.keys["ours"][:-1] + ("B" if api.keys["ours"].endswith("A") else "A"))
     users["their key"] = (users["ours"][0], api.keys["theirs"])
     users["no account"] = ("ours", api.keys["ours"])
     users["their sandbox"] = (users["theirs"][0], api.keys[THEIRS_TESTED])
