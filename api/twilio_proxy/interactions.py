@@ -13,12 +13,13 @@ from api.http.paging import CallListing
 from api.schemas.fields import CDR_ID
 from api.twilio_proxy.errors import NOT_FOUND
 from api.twilio_proxy.paging import address, iso, page_answer, page_asked
-from api.twilio_proxy.place import SERVICES, Located, account_sid, id_of, session_of
+from api.twilio_proxy.place import SERVICES, account_sid, id_of, session_of
 from engine.cdr.listing import record_page
 from engine.domain.errors import NotFound
 from engine.domain.numbers import E164
 from engine.domain.twilio_proxy import ProxyParticipant, outbound_status, sid
 from engine.storage.cdrs import Cdr, WantedRecords
+from engine.twilio_proxy.sessions import Found
 
 LISTING = CallListing("proxy-interactions", CDR_ID)
 
@@ -47,7 +48,7 @@ async def show(request: web.Request) -> web.Response:
     return web.json_response(body_of(request, found, people, cdr))
 
 
-def body_of(request: web.Request, found: Located, people: list[ProxyParticipant], cdr: Cdr) -> dict[str, Any]:
+def body_of(request: web.Request, found: Found, people: list[ProxyParticipant], cdr: Cdr) -> dict[str, Any]:
     """The JSON of a call. Its legs have no resources of their own, so their SIDs are made of the record's id."""
     service_sid, session_sid = sid("KS", found.service.id), sid("KC", found.session.id)
     interaction_sid = sid("KI", cdr.id)
@@ -76,7 +77,7 @@ def body_of(request: web.Request, found: Located, people: list[ProxyParticipant]
     }
 
 
-def _sides(found: Located, people: list[ProxyParticipant], cdr: Cdr) -> tuple[str | None, str | None]:
+def _sides(found: Found, people: list[ProxyParticipant], cdr: Cdr) -> tuple[str | None, str | None]:
     """The SIDs of who called and of who was called; None where an erasure has taken the number."""
     pair = found.booking.participants if found.booking is not None else None
     sids = {who.number: sid("KP", each.id) for who, each in zip(pair or (), people, strict=True)}

@@ -1,15 +1,14 @@
 """Where a request points to: the SIDs in its path, and what they stand for."""
 
 import re
-from dataclasses import dataclass
 
 from aiohttp import web
 
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, now_of
 from api.twilio_proxy.errors import NOT_FOUND, PREFIX
-from engine.domain.booking import Booking
 from engine.domain.errors import NotFound
-from engine.domain.twilio_proxy import ProxyService, ProxySession, SessionState, sid, state_of
+from engine.domain.twilio_proxy import ProxyService, ProxySession, sid, state_of
+from engine.twilio_proxy.sessions import Found
 
 SERVICES = f"{PREFIX}/v1/Services"
 SERVICE = f"{SERVICES}/{{service}}"
@@ -36,16 +35,6 @@ KINDS = {
 PATTERNS = {name: re.compile(f"{kind}[0-9a-f]{{32}}") for name, (kind, _) in KINDS.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
-    """A session with its service, its booking and its state. Its booking is None as long as it waits."""
-
-    service: ProxyService
-    session: ProxySession
-    booking: Booking | None
-    state: SessionState
-
-
 def id_of(request: web.Request, name: str) -> str:
     """Returns our id for the SID at a placeholder. Raises NotFound for what is none, as for an unknown one."""
     text = request.match_info[name]
@@ -63,7 +52,7 @@ async def service_of(request: web.Request) -> ProxyService:
     return service
 
 
-async def session_of(request: web.Request) -> Located:
+async def session_of(request: web.Request) -> Found:
     """Returns the session in the path. Raises NotFound for an unknown one and for another account's."""
     session_id = id_of(request, "session")
     service = await service_of(request)
@@ -73,12 +62,12 @@ async def session_of(request: web.Request) -> Located:
     return await located(request, service, session)
 
 
-async def located(request: web.Request, service: ProxyService, session: ProxySession) -> Located:
+async def located(request: web.Request, service: ProxyService, session: ProxySession) -> Found:
     """Returns a session with its booking and its state."""
     deps = request.app[DEPENDENCIES]
     booking = None if session.booking_id is None else await deps.reads.booking(session.booking_id)
     last_call = None if booking is None else await deps.reads.twilio_proxy.last_call(booking.id)
-    return Located(service, session, booking, state_of(session, booking, last_call, now_of(request), deps.policy))
+    return Found(service, session, booking, state_of(session, booking, last_call, now_of(request), deps.policy))
 
 
 def account_sid(request: web.Request) -> str:

@@ -10,7 +10,7 @@ from api.resources.bookings import hang_up
 from api.twilio_proxy import forms
 from api.twilio_proxy.paging import address, iso, page_answer, page_asked
 from api.twilio_proxy.participants import PARTICIPANT_FIELDS, joining
-from api.twilio_proxy.place import SERVICES, Located, account_sid, id_of, located, service_of, session_of
+from api.twilio_proxy.place import SERVICES, account_sid, id_of, located, service_of, session_of
 from engine.domain.twilio_proxy import sid
 from engine.storage.transaction import Transaction
 from engine.twilio_proxy import sessions
@@ -89,7 +89,7 @@ async def delete(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-def body_of(request: web.Request, found: Found | Located) -> dict[str, Any]:
+def body_of(request: web.Request, found: Found) -> dict[str, Any]:
     """The JSON of a session."""
     session, state = found.session, found.state
     service_sid, session_sid = sid("KS", session.service_id), sid("KC", session.id)
