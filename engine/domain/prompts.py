@@ -26,6 +26,7 @@ class Prompt(StrEnum):
     EXPIRED = "expired"
     SPENT = "spent"
     PAUSED = "paused"
+    CLOSED = "closed"
     BUSY = "busy"
     LINES = "lines"
     ANONYMOUS = "anonymous"

@@ -57,6 +57,8 @@ class Leg:
     ring_until: int = 0
     # The key that the callee presses, empty for none; and when it can no more.
     pressed: "asyncio.Future[str] | None" = None
+    # The RN_ASKED during which it presses none.
+    silent_when: str | None = None
     announced_until: int = 0
     # The SIP status with which the last trunk refused the call before it rang, empty if it did not answer; else None.
     refused_with: str | None = None

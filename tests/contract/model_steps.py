@@ -46,14 +46,22 @@ class Steps:
                 channel.variables["HANGUPCAUSE"] = data
                 raise HungUp
             case "Read":
-                variable = data.partition(",")[0]
-                channel.variables[variable] = await self._asterisk.new_key(self._leg)
-                self._leg.phase = Phase.PICKED_UP
+                channel.variables[data.partition(",")[0]] = await self._key(channel.variables["RN_ASKED"])
             case "Playback" if channel is self._leg.callee:
                 await self._asterisk.new_key(self._leg)
                 self._leg.phase = Phase.PICKED_UP
             case _:
                 assert application in {"Progress", "Playback", "HangupCauseClear"}, application
+
+    async def _key(self, asked: str) -> str:
+        """Returns the key that the callee presses; empty for none until it is asked again."""
+        if self._leg.silent_when == asked:
+            return ""
+        key = await self._asterisk.new_key(self._leg)
+        self._leg.phase = Phase.PICKED_UP
+        if not key:
+            self._leg.silent_when = asked
+        return key
 
     async def _dial(self, data: str) -> None:
         leg = self._leg

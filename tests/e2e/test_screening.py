@@ -93,6 +93,8 @@ class Case:
     Attributes:
         keys: What the callee presses.
         leaves: Who ends the call in the announcement: `callee`, `caller` or `DELETE`; empty for nobody.
+        left_at: When it does, by the clock of the event loop.
+        held: For how many seconds afterwards the callee was still up.
         wanted: SIP status, disposition and who hung up.
     """
 
@@ -100,6 +102,8 @@ class Case:
     keys: str = ""
     leaves: str = ""
     is_up: asyncio.Event = field(default_factory=asyncio.Event)
+    left_at: float = 0
+    held: float = 0
 
 
 CASES = {
@@ -126,6 +130,7 @@ async def _take(dialog: Dialog, case: Case) -> None:
         await dialog.answered(dialog.request("BYE"))
     else:
         await dialog.requested("BYE")
+        case.held = asyncio.get_running_loop().time() - case.left_at
     media.close()
 
 
@@ -136,6 +141,7 @@ async def _call(system: System, carrier: Peer, booked: Booking, case: Case) -> i
     if case.leaves in {"caller", "DELETE"}:
         await case.is_up.wait()
         await asyncio.sleep(MOMENT)
+        case.left_at = asyncio.get_running_loop().time()
         if case.leaves == "caller":
             dialog.cancel()
         else:
@@ -174,6 +180,8 @@ def test_without_the_key_nobody_is_connected_and_nothing_is_charged(system: Syst
         if name != "the booking is deleted":
             assert _credit(booked) == (PLAN["seconds"], PLAN["calls"]), name
     assert got == {name: case.wanted for name, case in CASES.items()}
+    # The call does not outlast its caller by an announcement with its four seconds.
+    assert CASES["the caller hangs up"].held < 2.5
     assert system.command("ledger", "verify", "--json") == []
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.e2e.system import System
 
 # The operator's own recording of one prompt.
 OWN, OWN_HZ, OWN_SECONDS = "nl/paused", 440, 1.5
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 PLAN = {"seconds": 120, "calls": 25, "valid_for": 3600}
 # Until the first sound, and until the answer after the last one.
 SOON_SECONDS = 1.0
@@ -104,6 +106,7 @@ def test_every_refusal_is_said_in_the_bookings_language_then_answered_as_before_
         "nl/anonymous": (_book(system, refuseAnonymous=True, language="nl"), 403),
         "de/unreachable": (_book(system, language="de"), 503),
         "fr/lines": (busy, 486),
+        "fr/closed": (_book(system, hours=_shut(), language="fr"), 480),
         OWN: (_book(system, paused=True, language="nl"), 480),
     }
     called = {sound: booked.service for sound, (booked, _) in bookings.items()} | {"en/unknown": "+33199006666"}
@@ -128,6 +131,8 @@ def test_every_refusal_is_said_in_the_bookings_language_then_answered_as_before_
             for sound, number in called.items()
         }
         got = {sound: call.result() for sound, call in calls.items()}
+        # Its report comes after the caller's answer.
+        assert [cdr["disposition"] for cdr in bookings["de/unreachable"][0].wait_settled()] == ["UNREACHABLE"]
         after = {sound: _credit(booked) for sound, (booked, _) in bookings.items()}
     wanted = {sound: status for sound, (_, status) in bookings.items()} | {"en/unknown": 404}
     assert {sound: refused.status for sound, refused in got.items()} == wanted
@@ -136,7 +141,12 @@ def test_every_refusal_is_said_in_the_bookings_language_then_answered_as_before_
     assert OWN_SECONDS - 0.2 <= tone.seconds_of(own, OWN_HZ) <= OWN_SECONDS
     for sound, refused in got.items():
         _assert_said(prompts, sound, refused)
-    assert [cdr["disposition"] for cdr in bookings["de/unreachable"][0].wait_settled()] == ["UNREACHABLE"]
+
+
+def _shut() -> dict[str, Any]:
+    """Hours that are three days away."""
+    day = DAYS[(datetime.now(UTC).weekday() + 3) % 7]
+    return {"timeZone": "UTC", "open": [{"days": [day], "from": "09:00", "to": "10:00"}]}
 
 
 def _credit(booked: Booking) -> tuple[int, int]:

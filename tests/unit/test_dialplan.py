@@ -179,7 +179,8 @@ def test_outside_input_is_filtered_before_it_is_used() -> None:
             assert safe or use.name not in FROM_OUTSIDE, f"{use.name} in {step.data}"
         # A part of what was filtered is filtered.
         parts = [use.argument.split(",")[0] for use in uses(step.data) if use.name == "CUT"]
-        if "${FILTER(" in step.data or (parts and set(parts) <= filtered):
+        taken_over = {use.name for use in uses(step.data)} <= filtered | {"IF"} and step.app == "Set"
+        if "${FILTER(" in step.data or (parts and set(parts) <= filtered) or taken_over:
             filtered.add(set_name(step))
 
 

@@ -68,6 +68,7 @@ def test_no_call_talks_without_a_limit() -> None:
     assert announced[heard:] == [
         ("heard", "GotoIf", '$["${IMPORT(${ARG1},CHANNEL(hangupsource))}" != ""]?over'),
         ("", "GotoIf", '$["${RN_PRESSED}" = "${RN_KEY}"]?taken'),
+        ("", "GotoIf", '$["${RN_PRESSED}" = "" & "${RN_REST}" != ""]?next'),
         ("", "GotoIf", '$["${RN_ASKED}" != "11"]?ask'),
         ("", "Set", "MASTER_CHANNEL(RN_TAKEN)=refused"),
         ("", "Return", ""),

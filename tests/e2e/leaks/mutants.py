@@ -38,6 +38,7 @@ class Mutant:
         transfers: Whether a transfer may work, so that REFER and telephone keys are tried too.
         media: Whether fax or video may pass, so that offers of them are tried too.
         tries: How often each of its calls is made.
+        greets: Whether its caller hears a greeting, so that such a call is tried, too.
         spoofs: Whether a caller may pass for the hidden number, so that this is tried, too.
     """
 
@@ -49,6 +50,7 @@ class Mutant:
     transfers: bool = False
     media: bool = False
     tries: int = 1
+    greets: bool = False
     spoofs: bool = False
 
 
@@ -66,12 +68,15 @@ def dial(flags: str, seen: Seen, options: Mapping[str, str] | None = None, *, tr
 
 # The header that anybody can write, in place of the one that the carrier writes.
 FROM = {"P-Asserted-Identity": "From", "p-asserted-identity": "from"}
+# Greeted calls without Dial's r: what they have in its place, and nothing.
+GREETED_WITHOUT_R = {",iIrU(": ",iI${IF($[${LEN(${RN_GREETING})} = 0]?r)}U("}
+UNHEARD = {":m(rented-numbers-${FILTER(a-z,${RN_GREETING})})": ""}
 AS_EXTEN = {"Dial": "Goto"}
 # Each of these, Dial's I, and send_pai with send_rpid closes alone what the others would leave open.
 TRUST = {"trust_id_inbound": "yes", "trust_connected_line": "yes", "send_connected_line": "yes"}
 LEAK, WAY, CONFIGURATION = Seen.LEAK, Seen.WAY, Seen.CONFIGURATION
 MUTANTS = (
-    Mutant("nothing", Seen.NOWHERE, transfers=True, media=True, spoofs=True),
+    Mutant("nothing", Seen.NOWHERE, transfers=True, media=True, greets=True, spoofs=True),
     # One protection removed.
     option("send_pai", "yes"),
     option("send_rpid", "yes"),
@@ -94,6 +99,7 @@ MUTANTS = (
     Mutant("destination as EXTEN", CONFIGURATION, {}, AS_EXTEN),
     Mutant("bridge not denied first", WAY, answers={"Set(GOSUB_RESULT=CONTINUE)": "Set(GOSUB_RESULT=)"}),
     Mutant("any key or none", WAY, answers={'$["${RN_PRESSED}" = "${RN_KEY}"]?taken': "1?taken"}),
+    Mutant("greeting without r", CONFIGURATION, {}, GREETED_WITHOUT_R, greets=True),
     Mutant("From in place of the asserted identity", WAY, {}, FROM, spoofs=True),
     # All protections removed that cover for each other.
     dial("ir", LEAK, {"send_pai": "yes", **TRUST}),
@@ -101,6 +107,7 @@ MUTANTS = (
     dial("ir", LEAK, {"send_diversion": "yes"}),
     dial("ir", LEAK, {"send_history_info": "yes"}),
     dial("Ir", WAY, {"redirect_method": "uri_core"}),
+    Mutant("greeting without r and m", LEAK, {}, {**GREETED_WITHOUT_R, **UNHEARD}, greets=True),
     # Asterisk leaks in most calls, but not in all: on a busy machine 1 of 20 calls does not show the identity.
     Mutant("destination as EXTEN, Dial ir", LEAK, {"send_pai": "yes"}, {**AS_EXTEN, ",iIrU(": ",irU("}, tries=10),
 )

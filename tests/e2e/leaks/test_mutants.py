@@ -78,6 +78,8 @@ def _cells(mutant: Mutant) -> Iterator[Cell]:
     yield from CELLS
     if mutant.answers or mutant.seen is Seen.NOWHERE:
         yield Cell(EVERYTHING, Column.UNSCREENED)
+    if mutant.greets:
+        yield Cell(EVERYTHING, Column.GREETED)
 
 
 def _configuration(system: MutantSystem, number: int) -> set[str]:
