@@ -51,6 +51,7 @@ class FastAgiServer:
         asterisks: Mapping[str, str] | None = None,
         peers: Collection[Network] = LOOPBACK,
         refused: ReportRefusal = log_refusal,
+        may_decide: Callable[[], bool] = lambda: True,
         read_seconds: float = READ_SECONDS,
         max_conversations: int = MAX_CONVERSATIONS,
         max_pending: int = MAX_PENDING,
@@ -64,6 +65,7 @@ class FastAgiServer:
             asterisks: The name of each token's Asterisk, where several engines work on the database.
             peers: The networks from which they connect.
             refused: Reports peers that were refused.
+            may_decide: Whether calls may be decided on now.
             read_seconds: Time limit for the environment.
             max_conversations: Limit on connections whose request is authenticated.
             max_pending: Limit on the other connections.
@@ -77,6 +79,7 @@ class FastAgiServer:
         self._max_conversations = max_conversations
         self._conversations: set[asyncio.Task[None]] = set()
         self._stopped = False
+        self._may_decide = may_decide
 
     async def run(self, listener: socket, stop: asyncio.Event) -> None:
         """Serves until `stop` is set; then accepts no more and lets running scripts finish within their time limit."""
@@ -131,6 +134,10 @@ class FastAgiServer:
             connection.close()
             return
         self._admission.leave(connection)
+        if not self._may_decide():
+            self._admission.warn("agi_not_decided", script=authenticated.script)
+            connection.close()
+            return
         if len(self._conversations) >= self._max_conversations:
             # Without a verdict the caller gets 503 at once, and its carrier tries the next route.
             log.warning("agi_overloaded", conversations=self._max_conversations)

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from cluster.node import PARTS, Node
 from cluster.running import Cluster
@@ -37,28 +36,21 @@ def main() -> int:
     try:
         with lock.held(directory, LOCK):
             _clear(directory)
-            _run(directory)
+            _say("starting PostgreSQL with a standby, two nodes and Kamailio")
+            with Cluster(directory) as cluster:
+                _show(cluster, directory)
+                _watch(cluster)
+    except KeyboardInterrupt:
+        _say("stopped")
     except EXPECTED as error:
         for message in messages_of(error):
-            console.print(f"[red]✗[/] {escape(message)}", soft_wrap=True)
+            console.print(f"[red]✗[/] {message}", soft_wrap=True, markup=True)
         return 1
     return 0
 
 
-def _run(directory: Path) -> None:
-    """Runs the cluster until Ctrl-C. Its files stay only if it fails."""
-    try:
-        _say("starting PostgreSQL with a standby, two nodes and Kamailio")
-        with Cluster(directory) as cluster:
-            _show(cluster, directory)
-            _watch(cluster)
-    except KeyboardInterrupt:
-        _clear(directory)
-        _say("stopped")
-
-
 def _clear(directory: Path) -> None:
-    """Removes the files of a cluster."""
+    """Removes what an earlier cluster has left."""
     for path in directory.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
@@ -80,7 +72,7 @@ def _show(cluster: Cluster, directory: Path) -> None:
     for server, role in ((postgresql.primary, "primary"), (postgresql.other, "synchronous standby")):
         lines.append(f"PostgreSQL, {role}: {server.host}:{server.port}, pid {server.pid}")
     lines += [
-        f"Settings, secrets and logs, until it stops: {directory}",
+        f"Settings, secrets and logs: {directory}",
         "In another terminal:",
         "  make cluster-call          calls through Kamailio, step by step",
         f"  kill -9 {_pid(first, 'engine')}                a part of a node: the other node takes the calls",

@@ -184,7 +184,7 @@ class Engine:
         if not self._names:
             return Node()
         keeper = Keeper(self._names[kept.agi_token], engine_id(self._settings.data_dir))
-        return shared_node(self._storage, self._clock, keeper)
+        return shared_node(self._storage, self._clock, keeper, self._ami)
 
     def _build_callback_worker(self) -> CallbackWorker:
         worker = CallbackWorker(self._storage, self._clock, delivery_rules_of(self._settings))
@@ -260,6 +260,7 @@ class Engine:
             asterisks=self._names,
             peers=self._settings.agi_peers,
             refused=self._security_log.refused,
+            may_decide=lambda: self._node.keepership.may_decide,
         )
 
     async def run(self, http: socket.socket, fastagi: socket.socket, metrics: socket.socket | None) -> None:
@@ -308,6 +309,10 @@ class Engine:
         """Returns the state of each part: "up", or what is wrong with it."""
         # The link pings Asterisk every few seconds and is down when there is no answer.
         asterisk = "up" if self._ami.is_up else "down"
+        if self._node.keepership.is_stranger:
+            asterisk = "has another one's token"
+        elif not self._node.keepership.may_decide:
+            asterisk = "not compared with its keeper's yet"
         engine = "draining" if self._shutdown.drain.is_set() else "up"
         return {"engine": engine, "database": self._probe.state, "ami": str(self._ami.state), "asterisk": asterisk}
 

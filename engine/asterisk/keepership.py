@@ -7,6 +7,10 @@ in Asterisk would be above the lease in the database. So each Asterisk has one k
   Who sees the same beat for TAKE_OVER_SECONDS, by its own clock, becomes the keeper, if the row is still the same then.
 - A keeper that could not raise its beat for CERTAIN_SECONDS moves no limits, as another one may do so by now. What it
   had begun before is stopped by the database: `apply_shares` writes nothing for an engine that is not the keeper.
+- A copied token gives two Asterisks one name, and their engines would settle each other's calls. So a keeper writes
+  the mark of its Asterisk into its row (asterisk_mark.py). An engine whose Asterisk lacks that mark, while the keeper
+  beats, is a stranger: it decides on no call, and never becomes the keeper. An engine that has not compared the marks
+  yet decides on no call either, unless the keeper is silent.
 - An engine that ends in an orderly way leaves its row free. One that is started again takes the row of its former
   process at once: the lock on the data directory shows that this one is gone.
 """
@@ -15,11 +19,14 @@ import asyncio
 import hashlib
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
+from engine.asterisk.asterisk_mark import AsteriskMark
+from engine.asterisk.errors import AmiError
 from engine.runtime.clock import Clock
 from engine.runtime.ids import new_id
 from engine.runtime.periodic import wait_for
@@ -35,6 +42,11 @@ RETRY_SECONDS = 0.2
 # Longer than a command may take on a server that hangs, plus a beat.
 CERTAIN_SECONDS = 5.0
 TAKE_OVER_SECONDS = 8.0
+# A keeper that has not beaten for so long is silent: its engine stopped, or its machine did.
+SILENT_SECONDS = 3.0
+# The marks of two Asterisks must differ in so many beats: a keeper notices a new process within one.
+STRANGE_BEATS = 4
+COPIED = "delete secrets/agi_token, and let `rented-numbers setup` make another; then write Asterisk's files again"
 # Calls of an Asterisk whose keeper has been silent for so long are settled by time alone, by all keepers.
 LOST_SECONDS = 60.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -56,6 +68,16 @@ class Keepership:
     @property
     def is_certain(self) -> bool:
         """Whether no other engine can be the keeper at this moment."""
+        return True
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether another Asterisk, which has a keeper, has the token of ours."""
+        return False
+
+    @property
+    def may_decide(self) -> bool:
+        """Whether this engine may decide on new calls."""
         return True
 
     async def lost_asterisks(self) -> list[str]:
@@ -81,13 +103,20 @@ class SharedKeepership(Keepership):
         storage: The database.
         keeper: This engine and its Asterisk.
         clock: Tells people when the engine has beaten. Nothing is decided by it.
+        mark: The mark of the Asterisk that this engine has.
     """
 
-    def __init__(self, storage: Storage, keeper: Keeper, clock: Clock) -> None:
+    def __init__(self, storage: Storage, keeper: Keeper, clock: Clock, mark: AsteriskMark) -> None:
         self._storage = storage
         self._keeper = keeper
         self._clock = clock
+        self._mark = mark
         self._lost: set[str] = set()
+        # Whether the keeper has our Asterisk, as far as marks were compared.
+        self._is_same = self._is_stranger = False
+        # The keeper's beat that was compared last, and how many in a row had another mark.
+        self._compared: Kept | None = None
+        self._differing = 0
         self._seen: dict[str, _Seen] = {}
         # Since when all rows are watched without a failure of the database; None if they are not.
         self._watching_since: float | None = None
@@ -109,6 +138,18 @@ class SharedKeepership(Keepership):
         """Whether no other engine can be the keeper at this moment."""
         return self._is_ours and boot_seconds() < self._certain_until
 
+    @property
+    def is_stranger(self) -> bool:
+        """Whether another Asterisk, which has a keeper, has the token of ours."""
+        return self._is_stranger
+
+    @property
+    def may_decide(self) -> bool:
+        """Whether this engine may decide on new calls."""
+        if self._is_stranger:
+            return False
+        return self._is_ours or self._is_same or self._silent(SILENT_SECONDS) is not None
+
     async def lost_asterisks(self) -> list[str]:
         """Returns the names of Asterisks that have calls but no living keeper. Raises StorageError."""
         now = boot_seconds()
@@ -126,9 +167,10 @@ class SharedKeepership(Keepership):
     async def run(self, stop: asyncio.Event) -> None:
         """Beats, or watches the keeper's beat, until `stop` is set."""
         while not stop.is_set():
-            pause = BEAT_SECONDS
             try:
                 await self.ask()
+                # An engine that starts soon knows whether it may decide on calls; /ready waits for it.
+                pause = BEAT_SECONDS if self.may_decide or self._is_stranger else RETRY_SECONDS
             except StorageError:
                 # What was seen before says nothing now: the keeper may have had the same trouble.
                 self._seen.clear()
@@ -138,9 +180,9 @@ class SharedKeepership(Keepership):
 
     async def ask(self) -> None:
         """Beats, or takes the Asterisk if it may be taken. Raises StorageError."""
-        began, silent = boot_seconds(), self._silent()
-        sign = SignOfLife(self._clock.now(), socket.gethostname(), "")
-        rows = await self._storage.run(keep, self._keeper, sign, silent)
+        began, silent = boot_seconds(), self._silent(TAKE_OVER_SECONDS)
+        sign = SignOfLife(self._clock.now(), socket.gethostname(), self._mark.value or "")
+        rows = await self._storage.run(keep, self._keeper, sign, silent, may_take=not self._is_stranger)
         now = boot_seconds()
         if self._watching_since is None:
             self._watching_since = now
@@ -153,6 +195,22 @@ class SharedKeepership(Keepership):
             self._certain_until = began + CERTAIN_SECONDS
         if self._is_ours != was_ours:
             log.warning("asterisk_taken" if self._is_ours else "asterisk_lost", asterisk=self._keeper.asterisk)
+        self._compare()
+
+    async def watch_mark(self, stop: asyncio.Event) -> None:
+        """Refreshes the mark again and again, until `stop` is set."""
+        while not stop.is_set():
+            with suppress(AmiError):  # the link says it
+                await self.refresh_mark()
+            await wait_for(stop, RETRY_SECONDS)
+
+    async def refresh_mark(self) -> None:
+        """Reads the mark of our Asterisk if it may have changed, and sets it as the keeper. Raises AmiError."""
+        if self._is_ours:
+            if not self._mark.value:
+                await self._mark.make()
+        elif self._mark.value is None or not self._is_same or self._differing:
+            await self._mark.read()
 
     async def leave(self) -> None:
         """Leaves the Asterisk to others, at the end."""
@@ -162,13 +220,31 @@ class SharedKeepership(Keepership):
         except StorageError as error:
             log.warning("asterisk_not_left", reason=str(error))
 
-    def _silent(self) -> Kept | None:
-        """Returns the row of our Asterisk if its keeper has not beaten for long enough."""
+    def _silent(self, seconds: float) -> Kept | None:
+        """Returns the row of our Asterisk if its keeper has not beaten for so long."""
         seen = self._seen.get(self._keeper.asterisk)
-        return seen.row if seen is not None and boot_seconds() - seen.since >= TAKE_OVER_SECONDS else None
+        return seen.row if seen is not None and boot_seconds() - seen.since >= seconds else None
+
+    def _compare(self) -> None:
+        """Compares the mark of the keeper's last beat with that of our Asterisk."""
+        seen, mark = self._seen.get(self._keeper.asterisk), self._mark.value
+        if self._is_ours:
+            self._is_same, self._differing = True, 0
+        elif seen is None or mark is None or not seen.row.mark:
+            self._differing = 0  # nothing to compare
+        elif mark == seen.row.mark:
+            self._is_same, self._is_stranger, self._differing = True, False, 0
+        elif seen.row != self._compared:
+            self._compared = seen.row
+            self._differing += 1
+        if self._differing >= STRANGE_BEATS and not self._is_stranger:
+            self._is_same, self._is_stranger = False, True
+            log.error("agi_token_of_another_asterisk", asterisk=self._keeper.asterisk, fix=COPIED)
 
 
-def keep(tx: Transaction, keeper: Keeper, sign: SignOfLife, silent: Kept | None) -> list[Kept]:
+def keep(
+    tx: Transaction, keeper: Keeper, sign: SignOfLife, silent: Kept | None, *, may_take: bool = True
+) -> list[Kept]:
     """Beats, or takes an Asterisk that nobody keeps any more.
 
     Args:
@@ -176,6 +252,7 @@ def keep(tx: Transaction, keeper: Keeper, sign: SignOfLife, silent: Kept | None)
         keeper: The engine, and the Asterisk that it keeps or wants to keep.
         sign: What it writes with its beat.
         silent: The row of a keeper that has not beaten for too long: its Asterisk may be taken if the row is the same.
+        may_take: Whether the engine may become the keeper.
 
     Returns:
         All rows after that.
@@ -183,10 +260,15 @@ def keep(tx: Transaction, keeper: Keeper, sign: SignOfLife, silent: Kept | None)
     own = next((row for row in tx.keepers.all() if row.asterisk == keeper.asterisk), None)
     if own is not None and own.engine == keeper.engine:
         tx.keepers.beat(keeper, sign)
-    elif own is None or not own.engine or own == silent or _home_of(own.engine) == _home_of(keeper.engine):
+    elif may_take and _is_free(own, keeper, silent):
         tx.keepers.take(keeper, own, sign)
         tx.calls.adopt(keeper.asterisk)
     return tx.keepers.all()
+
+
+def _is_free(own: Kept | None, keeper: Keeper, silent: Kept | None) -> bool:
+    """Returns whether an Asterisk's row may be taken: nobody keeps it, or its keeper is gone."""
+    return own is None or not own.engine or own == silent or _home_of(own.engine) == _home_of(keeper.engine)
 
 
 def engine_id(data_dir: Path) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 import structlog
 
 from engine.asterisk.ami_link import AmiLink
+from engine.asterisk.asterisk_mark import AsteriskMark
 from engine.asterisk.errands import Elsewhere, ErrandRunner, SharedElsewhere
 from engine.asterisk.errors import AmiUnavailable
 from engine.asterisk.hang_up import hang_up
@@ -56,12 +57,13 @@ class Node:
         }
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.keepership.run(stop))
+            tasks.create_task(self.keepership.watch_mark(stop))
             tasks.create_task(ErrandRunner(storage, clock, self.keepership, carry_out).run(stop))
 
 
-def shared_node(storage: Storage, clock: Clock, keeper: Keeper) -> Node:
+def shared_node(storage: Storage, clock: Clock, keeper: Keeper, link: AmiLink) -> Node:
     """Returns the node of an engine that may not be the only one on its database."""
-    keepership = SharedKeepership(storage, keeper, clock)
+    keepership = SharedKeepership(storage, keeper, clock, AsteriskMark(link))
     return Node(keepership, SharedElsewhere(storage, clock, keepership))
 
 

@@ -53,7 +53,7 @@ FIXES_OF_PARTS = {
     "database": "see the engine's log. If the disk is full, make room; if another program has locked the file, end it; "
     "if it was replaced or is damaged, stop the engine and use `rented-numbers restore`",
     "ami": "check that Asterisk runs and has our manager user; `rented-numbers asterisk-config` says how to set it up",
-    "asterisk": "start Asterisk, or see its log",
+    "asterisk": "start Asterisk, or see its log; if it has another one's token, see docs/scale.md",
 }
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.asterisk import keepership as module
+from engine.asterisk.asterisk_mark import AsteriskMark
 from engine.asterisk.errands import ErrandRunner, SharedElsewhere
 from engine.asterisk.keepership import CERTAIN_SECONDS, LOST_SECONDS, TAKE_OVER_SECONDS, SharedKeepership, keep
 from engine.bookings.adjustments import Adjustment, adjust_live
@@ -24,6 +25,7 @@ from engine.storage.errands import ErrandKind
 from engine.storage.errors import StorageUnavailable
 from engine.storage.keepers import Keeper, Kept, SignOfLife
 from engine.storage.transaction import Transaction
+from tests.contract.marking import Link
 from tests.contract.racing import Race
 from tests.contract.samples import CALLER, POLICY, SECOND, START
 from tests.contract.spooling import WorldClock
@@ -44,7 +46,7 @@ def boot(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def keepership(world: World, keeper: Keeper) -> SharedKeepership:
-    return SharedKeepership(world.storage, keeper, WorldClock(world))
+    return SharedKeepership(world.storage, keeper, WorldClock(world), AsteriskMark(Link()))
 
 
 async def keeper_of(world: World, keeper: Keeper, silent: Kept | None = None) -> Kept:
@@ -226,7 +228,7 @@ async def test_calls_without_a_living_keeper_are_found(
 async def _fails_once(keepership: SharedKeepership, shared: World, monkeypatch: pytest.MonkeyPatch) -> None:
     stop = asyncio.Event()
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         stop.set()
         raise StorageUnavailable("it does not answer")
 

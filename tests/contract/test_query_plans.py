@@ -133,7 +133,6 @@ CALL_PATH = {
         "s USING INDEX bookings_service (service=?)",
         "p USING PRIMARY KEY (service=? AND number=?)",
         "n USING INDEX sqlite_autoindex_numbers_1 (e164=?)",
-        "m USING INDEX sqlite_autoindex_numbers_1 (e164=?)",
         "x USING COVERING INDEX sqlite_autoindex_blocked_callers_1 (booking_id=? AND caller=?)",
         "c USING COVERING INDEX calls_caller (booking_id=? AND source=? AND started_at>?)",
         "u USING COVERING INDEX calls_of_account (account_id=? AND ended_at=?)",

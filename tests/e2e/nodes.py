@@ -33,7 +33,7 @@ class SecondEngine(System):
             "trunk_uri": f"sip:127.0.0.1:{first.trunk_port}",
             "journal_dir": first.settings.journal,
         }
-        super().__init__(**theirs, **overrides)
+        super().__init__(**theirs | overrides)
         self._first = first
 
     def start(self) -> None:
@@ -41,6 +41,22 @@ class SecondEngine(System):
             self.settings = Settings()
         shutil.copytree(self._first.data_dir / "secrets", self.data_dir / "secrets")
         self.key = self._first.key
+        self.begin()
+
+    def begin(self) -> None:
         self.start_engine()
         self.up.append(self)
         self.wait_ready()
+
+
+class StrangeEngine(SecondEngine):
+    """An engine with the Asterisk of a second node, and with a copy of the first one's token."""
+
+    def __init__(self, first: System, second: System, **overrides: Any) -> None:
+        super().__init__(first, ami_port=second.settings.ami_port, journal_dir=second.settings.journal, **overrides)
+        self._second = second
+
+    def begin(self) -> None:
+        shutil.copy(self._second.data_dir / "secrets" / "ami_secret", self.data_dir / "secrets")
+        self.start_engine()
+        self.up.append(self)

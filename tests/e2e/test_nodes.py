@@ -1,5 +1,6 @@
 """Three engines on one PostgreSQL database, two of them at the same Asterisk. Engines are killed while people talk."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,13 +14,14 @@ from phones.ports import free_port
 from phones.sipp import Sipp
 from tests.e2e.booking import Booking
 from tests.e2e.calls import Caller, wait_talking
-from tests.e2e.nodes import SecondEngine, SecondNode
+from tests.e2e.nodes import SecondEngine, SecondNode, StrangeEngine
 from tests.e2e.system import System
 from tests.postgresql_server import database_named, postgres_server
 
 SECONDS = 12
+CALL_EVERY_SECONDS = 0.3
 PLANS = {
-    "SMALL": {"seconds": 3, "calls": 25, "valid_for": 3600},
+    "SMALL": {"seconds": 100_000, "calls": 1_000, "valid_for": 3600},
     "MEDIUM": {"seconds": 600, "calls": 25, "valid_for": 3600},
     "LARGE": {"seconds": SECONDS, "calls": 25, "valid_for": 3600},
 }
@@ -52,6 +54,19 @@ def keeps(system: System) -> bool:
         rows = database.execute("SELECT engine FROM keepers").fetchall()
     home = engine_id(system.data_dir).partition("/")[0]
     return any(engine.partition("/")[0] == home for (engine,) in rows)
+
+
+def taken(system: System) -> int:
+    """How often the system's engine has become the keeper."""
+    return system.engine_log.count("asterisk_taken")
+
+
+def is_answered(booked: Booking) -> bool:
+    """Whether the booking's call counts as answered."""
+    assert booked.system.settings.database_url is not None
+    with closing(psycopg.connect(booked.system.settings.database_url)) as database:
+        rows = database.execute("SELECT state FROM calls WHERE booking_id = %s", (booked.id,)).fetchall()
+    return rows == [("LIVE",)]
 
 
 @contextmanager
@@ -99,6 +114,36 @@ def test_a_deleted_bookings_calls_end_in_every_asterisk_at_once(
     durations(booked, 2)
 
 
+def test_a_rolling_restart_of_both_engines_drops_no_call(systems: tuple[System, SecondEngine, SecondNode]) -> None:
+    first, other, _ = systems
+    long, short, caller = first.book("MEDIUM"), first.book("SMALL"), Caller(first)
+    is_over, statuses = threading.Event(), list[int | None]()
+
+    def call_again_and_again() -> None:
+        while not is_over.is_set():
+            statuses.append(caller.call(short.service, "uac_hangs_up", talk=100).status)
+            is_over.wait(CALL_EVERY_SECONDS)
+
+    with talking(first, long, further_calls=1_000) as sipp:
+        began = time.monotonic()
+        calling = threading.Thread(target=call_again_and_again)
+        calling.start()
+        for engine in (first, other):
+            engine.stop_engine()
+            engine.start_engine()
+            engine.wait_ready()
+        is_over.set()
+        calling.join()
+        assert first.request("DELETE", f"/bookings/{long.id}").status == 204
+        sipp.wait()
+        talked = time.monotonic() - began
+    assert len(statuses) > 4
+    assert set(statuses) == {200}, statuses
+    assert abs(durations(long, 1)[0] - talked) < 3
+    assert durations(short, len(statuses)) == [1] * len(statuses)
+    assert first.command("ledger", "verify", "--json") == []
+
+
 def test_when_the_keeper_dies_or_stops_the_other_engine_takes_its_calls_over(
     systems: tuple[System, SecondEngine, SecondNode],
 ) -> None:
@@ -106,13 +151,16 @@ def test_when_the_keeper_dies_or_stops_the_other_engine_takes_its_calls_over(
     booked, idle, caller = first.book("MEDIUM"), first.book("LARGE"), Caller(first)
     assert (keeps(first), keeps(other)) == (True, False)
     with talking(first, booked, further_calls=2) as one:
+        before = taken(other)
         first.kill_engine()
         killed = time.monotonic()
         outcome = caller.call(idle.service, "uac_hangs_up", talk=100)
         assert (outcome.status, outcome.waited < 1) == (200, True)
-        other.until(lambda: keeps(other), "the other engine takes over")
+        other.until(lambda: taken(other) > before, "the other engine takes over")
         assert TAKE_OVER_SECONDS - 2 < time.monotonic() - killed < TAKE_OVER_SECONDS + 4
-        # Only a keeper can take seconds back from the first call.
+        assert keeps(other)
+        # Only a keeper can take seconds back from the first call. It may have to find out first that this one talks.
+        other.until(lambda: is_answered(booked), "the answer is known")
         assert caller.call(booked.service, "uac_hangs_up", talk=100).status == 200
         first.start_engine()
         first.wait_ready()
@@ -126,3 +174,16 @@ def test_when_the_keeper_dies_or_stops_the_other_engine_takes_its_calls_over(
     assert [record["duration"] for record in idle.wait_settled()] == [1]
     assert durations(booked, 2)[0] == 1
     assert first.command("ledger", "verify", "--json") == []
+
+
+def test_an_engine_whose_asterisk_has_a_copied_token_decides_on_no_call(
+    systems: tuple[System, SecondEngine, SecondNode],
+) -> None:
+    first, _, second = systems
+    shared = {"database_url": first.settings.database_url, "plans": PLANS, "longest_call": 600}
+    with StrangeEngine(first, second, **shared) as strange:
+        log = strange.data_dir / "engine.log"
+        strange.until(lambda: "agi_token_of_another_asterisk" in log.read_text(), "it is noticed")
+        assert strange.get("/ready").status == 503
+        assert "another one's token" in strange.get("/health").body["parts"]["asterisk"]
+        assert not keeps(strange)

@@ -55,6 +55,17 @@ async def agi(world: World) -> AsyncIterator[FastAgi]:
         yield agi
 
 
+async def test_an_engine_that_may_not_decide_closes_the_connection_so_that_another_engine_is_asked(
+    world: World,
+) -> None:
+    may_decide = True
+    async with fast_agi(world, may_decide=lambda: may_decide) as agi:
+        assert (await send_raw(agi.port, WHOLE, ALL_OK)).received.startswith(b"SET VARIABLE ")
+        may_decide = False
+        assert (await send_raw(agi.port, WHOLE, ALL_OK)).received == b""
+    assert [row["call_id"] for row in world.rows("SELECT call_id FROM calls")] == [CALL_ID]
+
+
 def with_proof(make: Callable[[str], bytes]) -> bytes:
     """Return a genuine request with another MAC."""
     *lines, own, end = environment(dialplan.ROUTE, QUESTION)

@@ -3,10 +3,7 @@
 -- is the caller's, by the number that the carrier asserts. A retired number may belong to somebody else by now, so it is
 -- not ours.
 SELECT {b.bookings},
-    EXISTS (SELECT 1 FROM numbers AS n WHERE n.e164 = b.destination AND n.state <> 'RETIRED') OR (
-        b.partner IS NOT NULL
-        AND EXISTS (SELECT 1 FROM numbers AS m WHERE m.e164 = b.partner AND m.state <> 'RETIRED')
-    ),
+    EXISTS (SELECT 1 FROM numbers AS n WHERE n.e164 IN (b.destination, b.partner) AND n.state <> 'RETIRED'),
     EXISTS (SELECT 1 FROM blocked_callers AS x WHERE x.booking_id = b.id AND x.caller = :source),
     (SELECT COUNT(*) FROM calls AS c WHERE c.booking_id = b.id AND c.source = :source AND c.started_at > :since),
     (SELECT COUNT(*) FROM calls AS u WHERE u.account_id = b.account_id AND u.ended_at IS NULL),

@@ -40,7 +40,7 @@ WHERE b.id = :id;
 SELECT {b.bookings}, a.name AS account, a.clock_ahead_ms, b.calls_forgotten
 FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
 WHERE b.id < :before_id AND b.id >= :last_id
-    AND (CAST(:number AS TEXT) IS NULL OR b.service = :number OR b.destination = :number OR b.partner = :number)
+    AND (CAST(:number AS TEXT) IS NULL OR b.service = :number OR b.destination = :number)
     AND (CAST(:account AS TEXT) IS NULL OR a.id = :account OR a.name = :account)
     AND (:gone = 1 OR b.gone_at IS NULL)
 ORDER BY b.id DESC
