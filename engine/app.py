@@ -140,7 +140,7 @@ class Engine:
         self._reads = reads
         self._shutdown = shutdown
         self._clock = clock_of(settings.books)
-        self._policy = policy_of(settings)
+        self._policy = policy_of(settings, kept.key_pepper)
         trunks = settings.trunks_in_use
         self._tallies = Tallies(each.name for each in trunks)
         storage.when_ended(self._tallies.calls.count)

@@ -12,6 +12,7 @@ from engine.bookings.closing import end_bookings_of_closed
 from engine.bookings.endings import SWEEP_LIMIT, sweep
 from engine.callbacks.notifications import notify_all_due
 from engine.calls.end_spool import EndSpool
+from engine.calls.reached_callers import note_all_reached
 from engine.calls.reconciliation import settle_overdue
 from engine.domain.ids import BookingId
 from engine.domain.policy import Policy, RetentionPeriods
@@ -87,6 +88,8 @@ class Sweeper:
         # A call moves a session's end. Until then, the session's booking would expire too early.
         for booking_id in await self._storage.run(sweep_sessions, self._clock.now(), self._policy):
             self._renewed(booking_id)
+        # Before a number can be given away again.
+        await note_all_reached(self._storage, self._clock.now(), self._policy.pepper)
         # An expired booking's notifications must be posted before the sweep removes the booking.
         await notify_all_due(self._storage, self._clock.now(), self._policy)
         await self._storage.run(end_bookings_of_closed, self._clock.now(), self._policy)

@@ -116,6 +116,7 @@ BOOKING = BookingBody(
     screening=Screening.NONE,
     reverse=False,
     greeting=False,
+    accept_former_callers=False,
 )
 PARTICIPANTS = [ParticipantBody(number=HIDDEN, label="Courier"), ParticipantBody(number=CALLER, label=None)]
 PAIR = BOOKING.model_copy(

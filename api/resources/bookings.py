@@ -68,6 +68,7 @@ def wanted_booking(account_id: AccountId, body: NewBooking) -> BookingRequest:
         body.reverse,
         body.greeting,
         body.pair,
+        body.accept_former_callers,
     )
 
 
@@ -148,6 +149,7 @@ def changes_of(body: BookingPatchBody) -> dict[str, Any]:
         "hours": body.hours_sent(),
         "reverse": body.reverse,
         "greeting": body.greeting,
+        "accept_former_callers": body.accept_former_callers,
         "start_at": body.start_sent(),
     }
 

@@ -168,6 +168,9 @@ class NewBooking(NumberWish, LimitFields):
     """`true`: the hidden number may call the rented number, and reaches who called last, who sees the rented number."""
     greeting: bool = False
     """`true`: while the hidden number rings, the caller hears a greeting in place of a ringing tone, free of charge."""
+    accept_former_callers: bool = False
+    """`true`: whoever reached this rented number within a year when somebody else had it reaches you as well. Otherwise
+    such callers hear that the number has changed hands, with 404."""
     start_time: Kept[InstantSent] = None
     """When the booking begins: its plan's days count from then, and calls before are refused. It holds its number from
     now on. At most a year ahead; a time that has passed means now."""
@@ -240,6 +243,8 @@ class BookingPatchBody(LimitFields):
     """Whether the hidden number may call back from now on."""
     greeting: Kept[bool] = None
     """Whether the caller hears from now on a greeting while the hidden number rings."""
+    accept_former_callers: Kept[bool] = None
+    """Whether callers get through from now on who reached the rented number when somebody else had it."""
     start_time: Kept[InstantSent] = None
     """When the booking begins. Its `endTime` moves along, so that its days stay. Only until it has begun."""
 
@@ -336,6 +341,8 @@ class BookingBody(Outgoing):
     """Whether the hidden number may call the rented number, and reaches who called last."""
     greeting: bool
     """Whether the caller hears a greeting while the hidden number rings."""
+    accept_former_callers: bool
+    """Whether callers get through who reached the rented number within a year when somebody else had it."""
 
     @classmethod
     def of(cls, booking: Booking, now: EpochMs, policy: Policy) -> "BookingBody":
@@ -370,6 +377,7 @@ class BookingBody(Outgoing):
             screening=booking.screening,
             reverse=booking.reverse,
             greeting=booking.greeting,
+            accept_former_callers=booking.accept_former_callers,
         )
 
 

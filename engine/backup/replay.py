@@ -13,13 +13,14 @@ from engine.callbacks.secrets import new_secret, secret_digest
 from engine.calls.lifecycle import call_ended
 from engine.calls.reconciliation import settle_vanished
 from engine.calls.reports import BadReport, EndReport, ReportReader
+from engine.domain.caller_digests import person_digest
 from engine.domain.ids import AccountId, BookingId
 from engine.domain.metering import CallState
 from engine.domain.numbers import E164
 from engine.domain.policy import Policy
 from engine.domain.spellings import Spellings
 from engine.domain.times import EpochMs, Timestamp
-from engine.privacy.erasure import erase, erasure_digest
+from engine.privacy.erasure import erase, forget_reached
 from engine.storage.interface import Storage
 from engine.storage.revocations import Entry, Kind
 from engine.storage.transaction import Transaction
@@ -157,11 +158,13 @@ async def erase_again(storage: Storage, losses: Losses, pepper: str) -> tuple[in
         return 0, []
 
     def find(tx: Transaction) -> set[E164]:
-        return {each for each in tx.restores.numbers_anywhere() if erasure_digest(pepper, each) in erased}
+        return {each for each in tx.restores.numbers_anywhere() if person_digest(pepper, each) in erased}
 
     found = await storage.run(find)
     remaining = list[str]()
     for number in sorted(found):
         done = await erase(storage, Spellings(number), losses.at.wall_ms, losses.policy, pepper)
         remaining += [*done.remaining, *(f"similar digits in {place}" for place in done.unsure)]
+    # Of a number that stands nowhere in the backup, the callers of rented numbers may still have a digest.
+    await forget_reached(storage, erased)
     return len(found), remaining

@@ -75,4 +75,4 @@ def _facts(
     if booking.reached_by(source) is None:
         return Facts(booking, source, direction=Direction.PAIR)
     incoming = IncomingCall(NO_CALL, booking.service, source, sandbox, dead_trunks=dead, asserted=asserted)
-    return facts_of(tx, asked_for(tx, incoming, at.wall_ms), incoming, at, policy)
+    return facts_of(tx, asked_for(tx, incoming, at.wall_ms, policy), incoming, at, policy)

@@ -34,7 +34,8 @@ from engine.storage.transaction import Transaction
 
 # Fields of a patch that are copied to the booking without a check.
 SPOKEN_FIELDS = ("language", "whisper", "screening", "greeting")
-COPIED_FIELDS = ("callback", "caller_id", "refuse_anonymous", "paused", "label", "metadata", "reverse", *SPOKEN_FIELDS)
+CALLER_FIELDS = ("refuse_anonymous", "paused", "reverse", "accept_former_callers")
+COPIED_FIELDS = ("callback", "caller_id", "label", "metadata", *CALLER_FIELDS, *SPOKEN_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class BookingRequest:
     reverse: bool = False
     greeting: bool = False
     participants: Participants | None = None
+    accept_former_callers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,7 @@ class BookingPatch:
     hours: WeeklyHours | None = None
     reverse: bool | None = None
     greeting: bool | None = None
+    accept_former_callers: bool | None = None
     start_at: EpochMs | None = None
 
 
@@ -154,6 +157,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         reverse=request.reverse,
         greeting=request.greeting,
         **_partner_fields(request.participants),
+        accept_former_callers=request.accept_former_callers,
     )
     if booking.reverse or booking.is_pair:
         check_callers_are_asserted(booking.service, policy, "participants" if booking.is_pair else None)

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
+from engine.calls.reached_callers import digest_of_caller
 from engine.domain.booking import Booking, longest_call, room_for_call
+from engine.domain.caller_digests import FORMER_CALLER_MS
 from engine.domain.directions import Direction
 from engine.domain.ids import AccountId, CallId
 from engine.domain.metering import CallState
@@ -14,7 +17,7 @@ from engine.domain.ringing import RingingCall, gives_way
 from engine.domain.routing import Facts, limit_reached
 from engine.domain.sharing import Holding, newcomers_share
 from engine.domain.times import HOUR_MS, BootMs, EpochMs, Timestamp
-from engine.storage.call_path import Asked
+from engine.storage.call_path import Asked, FormerCaller
 from engine.storage.calls import Call
 from engine.storage.transaction import Transaction
 
@@ -49,19 +52,22 @@ class IncomingCall:
     asserted: E164 | None = None
 
 
-def asked_for(tx: Transaction, incoming: IncomingCall, now: EpochMs) -> Asked | None:
+def asked_for(tx: Transaction, incoming: IncomingCall, now: EpochMs, policy: Policy) -> Asked | None:
     """Reads which booking a call is for, and what the database knows about its caller.
 
     Real calls reach real numbers only, and simulated calls only numbers of their own sandbox.
     """
     since = EpochMs(now - HOUR_MS)
-    asked = tx.call_path.asked(incoming.service, incoming.source, incoming.call_id, since, asserted=incoming.asserted)
+    digest = digest_of_caller(policy.pepper, incoming.service, incoming.source)
+    former = FormerCaller(digest, EpochMs(now - FORMER_CALLER_MS))
+    read = partial(tx.call_path.asked, incoming.service, former=former, asserted=incoming.asserted)
+    asked = read(incoming.source, incoming.call_id, since)
     if asked is None or sandbox_of(asked.booking) != incoming.sandbox:
         return None
     caller = caller_on(asked.booking, incoming)
     if caller != incoming.source:
         # A reverse call, or one of a pair, whose caller shows another number than its carrier asserts, or none.
-        return tx.call_path.asked(incoming.service, caller, incoming.call_id, since, asserted=incoming.asserted)
+        return read(caller, incoming.call_id, since)
     return asked
 
 
@@ -93,7 +99,7 @@ def asked_near_limit(
     limit = policy.calls_at_once(asked.own_calls_at_once)
     if asked.account_calls + DECIDED_AT_ONCE < limit or not tx.accounts.lock(asked.booking.account_id):
         return asked
-    return asked_for(tx, incoming, now)
+    return asked_for(tx, incoming, now, policy)
 
 
 def sandbox_of(booking: Booking) -> AccountId | None:
@@ -127,6 +133,7 @@ def facts_of(tx: Transaction, asked: Asked | None, incoming: IncomingCall, at: T
         account_suspended=asked.account_suspended,
         direction=direction,
         last_caller=tx.call_path.last_caller(asked.booking.id) if direction is Direction.REVERSE else None,
+        is_former_caller=asked.is_former_caller,
     )
     if not up:
         return facts

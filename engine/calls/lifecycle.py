@@ -82,7 +82,7 @@ def route_call(
         The decision. Nothing is written for a Preparation: take seconds back from the calls that are up, or end the
         call that gives way, then route again.
     """
-    asked = asked_for(tx, incoming, at.wall_ms)
+    asked = asked_for(tx, incoming, at.wall_ms, policy)
     if asked is None and incoming.sandbox is None:
         # A number that people still call is not given to anybody else.
         until = EpochMs(at.wall_ms + policy.quarantine_silence_ms)

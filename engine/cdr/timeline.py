@@ -21,6 +21,7 @@ from engine.storage.cdrs import Cdr
 from engine.storage.outbox import AttemptRecord
 
 REFUSED: Mapping[Reason, str] = {
+    Reason.CHANGED_HANDS: "this caller had reached another booking that had the number before",
     Reason.END_REACHED: "the booking had reached its end",
     Reason.SECONDS_SPENT: "the booking had no seconds left",
     Reason.CALLS_SPENT: "the booking had no calls left",

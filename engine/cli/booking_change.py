@@ -51,6 +51,13 @@ Greeting = Annotated[
     bool | None,
     typer.Option("--greeting/--no-greeting", help="Let callers hear a greeting while the destination rings."),
 ]
+FormerCallers = Annotated[
+    bool | None,
+    typer.Option(
+        "--accept-former-callers/--refuse-former-callers",
+        help="Take or refuse callers who reached this number when others had it.",
+    ),
+]
 ConcurrentCalls = Annotated[
     int | None, typer.Option(min=0, max=MAX_CONCURRENT_CALLS, help="The most calls at once; 0: the general limit.")
 ]
@@ -99,6 +106,7 @@ def change(
     time_zone: TimeZone = "UTC",
     any_time: Annotated[bool, typer.Option("--any-time", help="Take calls at any time again.")] = False,
     greeting: Greeting = None,
+    accept_former_callers: FormerCallers = None,
     max_concurrent_calls: ConcurrentCalls = None,
     max_calls_per_caller_per_hour: CallsPerCaller = None,
     max_call_seconds: CallSeconds = None,
@@ -124,6 +132,7 @@ def change(
         hours=_hours(time_zone, hours or [], removed=any_time),
         reverse=reverse,
         greeting=greeting,
+        accept_former_callers=accept_former_callers,
         start_at=start_from(start),
     )
     if patch == BookingPatch():

@@ -120,6 +120,9 @@ def create(
     greeting: Annotated[
         bool, typer.Option("--greeting", help="Let callers hear a greeting while the destination rings.")
     ] = False,
+    accept_former_callers: Annotated[
+        bool, typer.Option("--accept-former-callers", help="Take callers who reached this number when others had it.")
+    ] = False,
     max_concurrent_calls: ConcurrentCalls = None,
     max_calls_per_caller_per_hour: CallsPerCaller = None,
     max_call_seconds: CallSeconds = None,
@@ -156,6 +159,7 @@ def create(
         reverse,
         greeting,
         participants,
+        accept_former_callers,
     )
     show_one(_book(settings, request, owner.name), as_json=as_json)
 

@@ -11,6 +11,7 @@ from engine.cli.database import run_command
 from engine.cli.given_numbers import booking_named
 from engine.cli.options import BookingIdArgument
 from engine.cli.output import Json, show_one
+from engine.config import secrets
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
@@ -39,7 +40,7 @@ def explain(
         raise InvalidInput(["--source must be a telephone number, such as +3225551234, or anonymous"])
     settings = Settings()
     booking_id = booking_named(settings, booking_id)
-    policy = policy_of(settings)
+    policy = policy_of(settings, secrets.load(settings.data_dir / "secrets").key_pepper)
     caller = caller_of(source, typed_plan(policy.trunks))
     explanation = run_command(settings, _explain, booking_id, caller, clock_of(settings.books).timestamp(), policy)
     show_one(ExplanationBody.of(explanation, policy).model_dump(mode="json"), as_json=as_json)

@@ -9,6 +9,7 @@ from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, Simula
 from engine.accounts import accounts
 from engine.cli.database import run_command
 from engine.cli.output import Json, show_one
+from engine.config import secrets
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.directions import Direction
@@ -57,7 +58,7 @@ def call(
         raise InvalidInput([f"--{problem['loc'][0]}: {problem['msg']}" for problem in error.errors()]) from None
     asked = SimulatedCall(E164(service), caller_of(source), wanted.outcome, seconds or 0, wanted.key, direction)
     settings = Settings()
-    policy = policy_of(settings)
+    policy = policy_of(settings, secrets.load(settings.data_dir / "secrets").key_pepper)
     simulation = run_command(settings, _simulate, account, asked, SystemClock().timestamp(), policy)
     record = SimulatedCallBody.of(simulation, policy).model_dump(mode="json")
     show_one(_without_hidden_number(record), as_json=as_json)

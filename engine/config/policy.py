@@ -18,8 +18,13 @@ from engine.domain.policy import (
 )
 
 
-def policy_of(settings: Settings) -> Policy:
-    """Returns the rules for bookings and calls."""
+def policy_of(settings: Settings, pepper: str = "") -> Policy:
+    """Returns the rules for bookings and calls.
+
+    Args:
+        settings: The operator's choices.
+        pepper: The secret with which digests of callers are made. Commands that judge no call need none.
+    """
     plans = settings.plans
     return Policy(
         plans={
@@ -56,6 +61,7 @@ def policy_of(settings: Settings) -> Policy:
         speaks=settings.speaks,
         language=settings.language,
         session_plan=settings.session_plan,
+        pepper=pepper,
     )
 
 

@@ -101,6 +101,7 @@ class Booking:
         partner: The second hidden number of a pair, whose first one is `destination`; None if it is no pair.
         destination_label: The customer's name for the person behind the first number of a pair.
         partner_label: That for the person behind the second one.
+        accept_former_callers: Whether callers get through who reached the service number when another booking had it.
     """
 
     id: BookingId
@@ -131,6 +132,7 @@ class Booking:
     partner: E164 | None = None
     destination_label: str = ""
     partner_label: str = ""
+    accept_former_callers: bool = False
 
     @property
     def is_pair(self) -> bool:
@@ -320,6 +322,7 @@ def _with_credit(booking: Booking, seconds: Credit, calls: Credit) -> Booking:
         booking.partner,
         booking.destination_label,
         booking.partner_label,
+        booking.accept_former_callers,
     )
 
 

@@ -6,8 +6,8 @@ from enum import IntEnum, StrEnum
 class Disposition(StrEnum):
     """How a call ended, as its CDR records it.
 
-    The engine rejected the call for EXPIRED to NO_LAST_CALLER. GAVE_WAY means that it rang, and the engine ended it
-    because another call came in at a limit. LOST means that no report of its end arrived.
+    The engine rejected the call for CHANGED_HANDS to NO_LAST_CALLER. GAVE_WAY means that it rang, and the engine ended
+    it because another call came in at a limit. LOST means that no report of its end arrived.
     """
 
     ANSWERED = "ANSWERED"
@@ -15,6 +15,7 @@ class Disposition(StrEnum):
     NO_ANSWER = "NO_ANSWER"
     CANCELLED = "CANCELLED"
     UNREACHABLE = "UNREACHABLE"
+    CHANGED_HANDS = "CHANGED_HANDS"
     EXPIRED = "EXPIRED"
     ACCOUNT_SUSPENDED = "ACCOUNT_SUSPENDED"
     NOT_BEGUN = "NOT_BEGUN"

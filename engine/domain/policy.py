@@ -1,7 +1,7 @@
 """The operator's choices that the rules depend on, built once from the settings when the engine starts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from engine.domain.account_limits import DEFAULT_ACCOUNT_LIMITS, AccountLimits
@@ -124,6 +124,7 @@ class Policy:
         language: The language of what they hear, where the booking has none of its own.
         quarantine_silence_ms: How long nobody must have called a number in quarantine before that ends.
         session_plan: The usage plan of sessions that come through Twilio Proxy's API.
+        pepper: The secret with which digests of callers are made.
     """
 
     plans: Plans
@@ -145,6 +146,7 @@ class Policy:
     language: Language = Language.EN
     quarantine_silence_ms: int = 14 * DAY_MS
     session_plan: UsagePlan = UsagePlan.LARGE
+    pepper: str = field(default="", repr=False)
 
     def calls_at_once(self, own: int | None) -> int:
         """Returns how many calls an account may have at once, whose own limit is `own`, if it has one."""

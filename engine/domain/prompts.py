@@ -23,6 +23,7 @@ class Prompt(StrEnum):
     """
 
     UNKNOWN = "unknown"
+    CHANGED_HANDS = "changed_hands"
     EXPIRED = "expired"
     SPENT = "spent"
     PAUSED = "paused"

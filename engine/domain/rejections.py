@@ -13,6 +13,7 @@ class Reason(StrEnum):
 
     NO_BOOKING = "no_booking"
     NOT_A_PARTICIPANT = "not_a_participant"
+    CHANGED_HANDS = "changed_hands"
     ACCOUNT_SUSPENDED = "account_suspended"
     END_REACHED = "end_reached"
     SECONDS_SPENT = "seconds_spent"
@@ -60,6 +61,7 @@ class Reject:
 
 
 UNKNOWN_NUMBER = Reject(Cause.UNALLOCATED, None, Prompt.UNKNOWN)
+CHANGED_HANDS = Reject(Cause.UNALLOCATED, Disposition.CHANGED_HANDS, Prompt.CHANGED_HANDS)
 BOOKING_EXPIRED = Reject(Cause.NUMBER_CHANGED, Disposition.EXPIRED, Prompt.EXPIRED, notify_expired=True)
 CREDIT_SPENT = replace(BOOKING_EXPIRED, prompt=Prompt.SPENT)
 # SIP 480 "Temporarily Unavailable": the number is neither wrong nor busy.
@@ -88,6 +90,7 @@ _ANSWERS: dict[Reason, Reject] = {
     Reason.NO_BOOKING: UNKNOWN_NUMBER,
     # A number of pairs is, for everybody else, one that nobody holds.
     Reason.NOT_A_PARTICIPANT: UNKNOWN_NUMBER,
+    Reason.CHANGED_HANDS: CHANGED_HANDS,
     Reason.ACCOUNT_SUSPENDED: ACCOUNT_SUSPENDED,
     Reason.END_REACHED: BOOKING_EXPIRED,
     Reason.SECONDS_SPENT: CREDIT_SPENT,

@@ -86,6 +86,7 @@ class Facts:
         account_suspended: Whether the booking's account is suspended or closed.
         direction: The direction of the call. In a reverse call, `source` is the hidden number.
         last_caller: The last caller, whom a reverse call reaches: E.164 or as sent; None if there is none.
+        is_former_caller: Whether the caller reached another booking that had the number.
     """
 
     booking: Booking | None
@@ -103,6 +104,7 @@ class Facts:
     direction: Direction = Direction.FORWARD
     last_caller: str | None = None
     number_is_shared: bool = False
+    is_former_caller: bool = False
 
     @property
     def is_reverse(self) -> bool:
@@ -125,8 +127,8 @@ def judge(facts: Facts, now: EpochMs, policy: Policy) -> Reason:
     booking = facts.booking
     if booking is None or (status := status_at(booking, now, policy)) is BookingStatus.GONE:
         return Reason.NOT_A_PARTICIPANT if facts.number_is_shared else Reason.NO_BOOKING
-    if booking.reached_by(facts.source) is None:
-        return Reason.NOT_A_PARTICIPANT
+    if (reason := _why_not_meant(facts, booking)) is not None:
+        return reason
     if facts.account_suspended:
         # Before the expiry, whose callback asks for a renewal that the account cannot make.
         return Reason.ACCOUNT_SUSPENDED
@@ -135,6 +137,17 @@ def judge(facts: Facts, now: EpochMs, policy: Policy) -> Reason:
     if booking.start_at is not None and now < booking.start_at:
         return Reason.NOT_BEGUN
     return _judge_active(facts, booking, now, policy)
+
+
+def _why_not_meant(facts: Facts, booking: Booking) -> Reason | None:
+    """Returns why a caller does not mean this booking, whatever its state is; None for all others.
+
+    No callback about such a call is due, so this comes first.
+    """
+    if booking.reached_by(facts.source) is None:
+        return Reason.NOT_A_PARTICIPANT
+    is_former = facts.is_former_caller and facts.direction is Direction.FORWARD
+    return Reason.CHANGED_HANDS if is_former and not booking.accept_former_callers else None
 
 
 def _judge_active(facts: Facts, booking: Booking, now: EpochMs, policy: Policy) -> Reason:

@@ -12,9 +12,10 @@ that was interrupted is finished by another run: what is erased already is not f
 """
 
 import asyncio
-import hmac
 import time
+from collections.abc import Collection
 
+from engine.domain.caller_digests import person_digest, reached_digest
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import E164, is_e164
 from engine.domain.policy import Policy
@@ -34,6 +35,8 @@ SEARCH_SECONDS = 0.02
 PAUSE = 3.0
 # Last digits of the number by which the database itself skips other numbers.
 TAIL = 4
+# Callers of rented numbers that one transaction of a restore compares.
+REACHED_PAGE = 500
 
 
 def check(tx: Transaction, number: E164) -> Spellings:
@@ -47,14 +50,6 @@ def check(tx: Transaction, number: E164) -> Spellings:
     if tx.numbers.is_ours(number):
         raise InvalidInput(["this is a rented number, not a person's number: nothing was erased"])
     return Spellings(number)
-
-
-def erasure_digest(pepper: str, number: str) -> str:
-    """Returns the keyed digest by which the revocation log names an erased number.
-
-    The number itself must not be kept. A restore finds it by making the digest of every number in the backup.
-    """
-    return hmac.digest(pepper.encode(), f"erased number {number}".encode(), "sha256").hex()
 
 
 async def erase(storage: Storage, spellings: Spellings, now: EpochMs, policy: Policy, pepper: str) -> Findings:
@@ -72,9 +67,9 @@ async def erase(storage: Storage, spellings: Spellings, now: EpochMs, policy: Po
     Raises:
         StorageError: The database failed. Another run finishes the erasure.
     """
-    digest = erasure_digest(pepper, spellings.number)
+    digest = person_digest(pepper, spellings.number)
     await storage.run(lambda tx: tx.withdraw(Kind.NUMBER, digest))
-    task, findings = Task(spellings, now, policy), Findings()
+    task, findings = Task(spellings, now, policy, digest), Findings()
     for step in STEPS:
         findings.removed[step.kind] += 0
         after: Key | None = Key()
@@ -103,3 +98,23 @@ def erase_some(tx: Transaction, step: Step, after: Key, task: Task) -> tuple[Key
                 return after, findings
         if len(rows) < step.page:
             return None, findings
+
+
+async def forget_reached(storage: Storage, persons: Collection[str]) -> None:
+    """Deletes persons from the callers who have reached rented numbers. All that is known of them is their digests.
+
+    Raises:
+        StorageError: The database failed.
+    """
+    after: Key | None = Key()
+    while after is not None:
+        after = await storage.run(_forget_some_reached, after, persons)
+
+
+def _forget_some_reached(tx: Transaction, after: Key, persons: Collection[str]) -> Key | None:
+    rows = tx.erasure.page("reached_callers", after, REACHED_PAGE, "")
+    for row in rows:
+        service = E164(row["key"])
+        if any(row["key_2"] == reached_digest(person, service) for person in persons):
+            tx.reached_callers.delete(service, row["key_2"])
+    return Key(rows[-1]["key"], rows[-1]["key_2"]) if len(rows) == REACHED_PAGE else None

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from engine.bookings.endings import end_for_good
 from engine.callbacks import notifications
 from engine.domain.booking import Booking
+from engine.domain.caller_digests import reached_digest
 from engine.domain.events import as_json
 from engine.domain.ids import BookingId
 from engine.domain.numbers import ERASED
@@ -23,11 +24,12 @@ from engine.storage.transaction import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What every step needs: the number, the present time, and the operator's rules."""
+    """What every step needs: the number, the present time, the operator's rules, and the digest of the person."""
 
     spellings: Spellings
     now: EpochMs
     policy: Policy
+    person: str
 
 
 # The columns of a booking's hidden numbers, and of the names that its customer gives to it and to participants.
@@ -248,6 +250,11 @@ def _erase_from_service(tx: Transaction, row: Row, task: Task, findings: Finding
     return False
 
 
+def _erase_reached(tx: Transaction, row: Row, task: Task, _: Findings) -> bool:
+    is_person = row["key_2"] == reached_digest(task.person, row["key"])
+    return is_person and tx.reached_callers.delete(row["key"], row["key_2"])
+
+
 # Who waits in a session becomes part of a booking. Bookings come before calls, and calls before what is written from
 # them: so a call that ends meanwhile cannot bring the number back.
 STEPS = (
@@ -270,4 +277,5 @@ STEPS = (
         ("unique_name", "callback_url", "out_of_session_callback_url"),
         _erase_from_service,
     ),
+    Step("reached_callers", "reached_callers", ("digest",), _erase_reached, page=2_000),
 )

@@ -1,8 +1,8 @@
 """Retention: deletes what has been kept long enough.
 
 This concerns call records, finished callbacks, endpoints and receivers that are no longer used, stored answers of
-idempotent requests, webhook secrets that no longer sign, notes of refused calls that were only counted, and the
-personal data of bookings that are gone.
+idempotent requests, webhook secrets that no longer sign, notes of refused calls that were only counted, digests of
+callers who have not called for a year, and the personal data of bookings that are gone.
 
 It runs in short transactions. Each deletes the oldest rows in the order of their ids, which is the order of time, so it
 takes as long for ten million records as for ten. A settled call is deleted together with its record, and its cost is
@@ -16,6 +16,7 @@ from operator import add
 
 from engine.accounts.idempotency import KEPT_MS
 from engine.cdr.refused import REPEATED_MS
+from engine.domain.caller_digests import FORMER_CALLER_MS
 from engine.domain.ids import BookingId
 from engine.domain.policy import RetentionPeriods
 from engine.domain.times import DAY_MS, EpochMs
@@ -44,6 +45,7 @@ class DeletedCounts:
     receivers: int = 0
     secrets: int = 0
     counted_calls: int = 0
+    callers: int = 0
 
     @property
     def any(self) -> bool:
@@ -84,6 +86,7 @@ def delete_batch(tx: Transaction, now: EpochMs, retention: RetentionPeriods) -> 
         endpoints=tx.retention.delete_unused_endpoints(EpochMs(now - retention.callbacks_ms), BATCH),
         receivers=tx.receivers.delete_unused(now, BATCH),
         secrets=tx.retention.forget_old_secrets(now),
+        callers=tx.reached_callers.forget(EpochMs(now - FORMER_CALLER_MS), BATCH),
         counted_calls=tx.refused_calls.forget_counted(EpochMs(now - REPEATED_MS), BATCH),
     )
 

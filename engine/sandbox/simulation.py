@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from engine.accounts.stored_data import check_stored
 from engine.calls.facts import IncomingCall, asked_for, facts_of
 from engine.calls.lifecycle import call_ended, note_answer, route_call
+from engine.calls.reached_callers import note_reached
 from engine.calls.reports import AnswerReport, EndReport
 from engine.domain.booking import Booking, BookingStatus, status_at
 from engine.domain.directions import Direction
@@ -76,7 +77,7 @@ def simulate_call(
     began = sandbox.timestamp(at)
     asserted = E164(call.source) if call.direction is not Direction.FORWARD and is_e164(call.source) else None
     incoming = IncomingCall(CallId(new_id("sim")), call.service, call.source, account_id, asserted=asserted)
-    asked = asked_for(tx, incoming, began.wall_ms)
+    asked = asked_for(tx, incoming, began.wall_ms, policy)
     reason = judge(facts_of(tx, asked, incoming, began, policy), began.wall_ms, policy)
     decision = route_call(tx, incoming, began, policy, room_was_made=True)
     if isinstance(decision, Preparation):
@@ -120,4 +121,6 @@ def _ring_and_talk(
     end = EndReport(call_id, booking.id, talked_ms, CUT_AT_LIMIT if was_cut else REPORTED[call.outcome])
     ended = Timestamp(EpochMs(began.wall_ms + lasted_ms), BootMs(began.boot_ms + lasted_ms))
     call_ended(tx, end, ended, policy)
+    if talked_ms and decision.direction is Direction.FORWARD:
+        note_reached(tx, booking.service, call.source, booking.id, began.wall_ms, policy.pepper)
     return moved

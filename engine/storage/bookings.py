@@ -23,6 +23,7 @@ NO_METADATA = as_text({})
 _PLANS = {plan.value: plan for plan in UsagePlan}
 _CALLER_IDS = {caller_id.value: caller_id for caller_id in CallerId}
 _SCREENINGS = {screening.value: screening for screening in Screening}
+_FLAGS = ("refuse_anonymous", "paused", "whisper", "reverse", "greeting", "accept_former_callers")
 _LANGUAGES: dict[str | None, Language | None] = {None: None, **{each.value: each for each in Language}}
 
 
@@ -208,6 +209,7 @@ def booking_from_row(row: Row) -> Booking:
     created_at, end_at, exhausted_at, gone_at = row[6:10]
     caller_id, refuse_anonymous, paused, label, metadata, language, start_at = row[21:28]
     whisper, screening, hours, reverse, greeting = row[28:33]
+    partner, destination_label, partner_label, accept_former_callers = row[33:37]
     return Booking(
         booking_id,
         account_id,
@@ -234,7 +236,10 @@ def booking_from_row(row: Row) -> Booking:
         None if hours is None else from_column(hours),
         bool(reverse),
         bool(greeting),
-        *row[33:36],
+        partner,
+        destination_label,
+        partner_label,
+        bool(accept_former_callers),
     )
 
 
@@ -242,7 +247,7 @@ def booking_to_row(booking: Booking) -> dict[str, Any]:
     """Returns the columns of `bookings`, by name."""
     row = fields_of(booking)
     row |= fields_of(row.pop("limits"))
-    row |= {name: int(row[name]) for name in ("refuse_anonymous", "paused", "whisper", "reverse", "greeting")}
+    row |= {name: int(row[name]) for name in _FLAGS}
     row |= {"metadata": as_text(booking.metadata), "hours": as_column(booking.hours)}
     for unit in ("seconds", "calls"):
         row |= {f"{unit}_{part}": amount for part, amount in fields_of(row.pop(unit)).items()}

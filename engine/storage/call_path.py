@@ -32,6 +32,7 @@ class Asked:
         call_has_record: Whether a call with this id has its record, because it has ended or was rejected,
             or was counted on the record of another one.
         account_suspended: Whether the booking's account is suspended or closed.
+        is_former_caller: Whether the caller reached another booking that had the number.
     """
 
     booking: Booking
@@ -43,6 +44,20 @@ class Asked:
     call_is_known: bool
     call_has_record: bool
     account_suspended: bool
+    is_former_caller: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FormerCaller:
+    """How a caller is recognised who has reached the number before.
+
+    Attributes:
+        digest: The digest of the caller and the number; empty if the caller cannot be recognised.
+        since: How long ago that counts.
+    """
+
+    digest: str
+    since: EpochMs
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +81,14 @@ class CallPath(Table):
     """Reads over several tables for the steps of a call."""
 
     def asked(
-        self, service: E164, source: str, call_id: CallId, since: EpochMs, *, asserted: E164 | None = None
+        self,
+        service: E164,
+        source: str,
+        call_id: CallId,
+        since: EpochMs,
+        *,
+        former: FormerCaller,
+        asserted: E164 | None = None,
     ) -> Asked | None:
         """Returns the booking that is called, of pairs the caller's own, with facts about a call from `source`.
 
@@ -77,16 +99,18 @@ class CallPath(Table):
             source: The caller.
             call_id: The call.
             since: From when on the caller's calls are counted.
+            former: How the caller is recognised who reached the number when another booking had it.
             asserted: The caller's number as its carrier asserts it, by which pairs are told apart.
         """
         called = {"service": service, "asserted": asserted}
         locked = self._sql.lock_booking_holding(self._db, **called)
-        row = self._sql.asked(self._db, **called, source=source, call_id=call_id, since=since)
+        recognised = {"digest": former.digest, "reached_since": former.since}
+        row = self._sql.asked(self._db, **called, **recognised, source=source, call_id=call_id, since=since)
         if row is None:
             return None
         if not locked:  # the number was booked since: that booking is not locked yet
-            return self.asked(service, source, call_id, since, asserted=asserted)
-        ours, blocked, calls, account_calls, own_limit, known, recorded, suspended = row[_BOOKING:]
+            return self.asked(service, source, call_id, since, former=former, asserted=asserted)
+        ours, blocked, calls, account_calls, own_limit, known, recorded, suspended, is_former = row[_BOOKING:]
         return Asked(
             booking_from_row(row),
             bool(ours),
@@ -97,6 +121,7 @@ class CallPath(Table):
             bool(known),
             bool(recorded),
             bool(suspended),
+            bool(is_former),
         )
 
     def last_caller(self, booking_id: BookingId) -> str | None:

@@ -47,6 +47,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "partner",
         "destination_label",
         "partner_label",
+        "accept_former_callers",
     ),
     "calls": (
         "call_id",

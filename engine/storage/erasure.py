@@ -34,7 +34,7 @@ class ErasureTables(Table):
             rows: list[Row] = read(self._db, after=after.first, at_most=limit, tail=tail)
         elif table == "callback_attempts":
             rows = read(self._db, after=after.first, after_2=after.second or 0, at_most=limit)
-        elif table in {"kept_answers", "blocked_callers", "pair_callers"}:
+        elif table in {"kept_answers", "blocked_callers", "pair_callers", "reached_callers"}:
             rows = read(self._db, after=after.first, after_2=after.second, at_most=limit)
         else:
             rows = read(self._db, after=after.first, at_most=limit)

@@ -20,6 +20,7 @@ from engine.storage.numbers import Numbers
 from engine.storage.outbox import Outbox
 from engine.storage.overview import Overview
 from engine.storage.pairs import Pairs
+from engine.storage.reached_callers import ReachedCallers
 from engine.storage.receivers import Receivers
 from engine.storage.refused_calls import RefusedCallTables
 from engine.storage.restores import Restores
@@ -60,6 +61,7 @@ class Transaction:
         self.erasure = ErasureTables(queries, connection)
         self.sandboxes = Sandboxes(queries, connection)
         self.receivers = Receivers(queries, connection)
+        self.reached_callers = ReachedCallers(queries, connection)
         self.posted_for: frozenset[AccountId] = frozenset()
         self.refused_calls = RefusedCallTables(queries, connection)
         self.restores = Restores(queries, connection)

@@ -231,6 +231,7 @@ def test_every_recorded_refusal_has_words() -> None:
 
 
 EARLIER = {
+    Disposition.CHANGED_HANDS: f"{REFUSED[Reason.CHANGED_HANDS]}. The caller got SIP 404.",
     Disposition.EXPIRED: "the booking was expired. The caller got SIP 410.",
     Disposition.ACCOUNT_SUSPENDED: "the operator had suspended the account. The caller got SIP 480.",
     Disposition.OUTSIDE_HOURS: f"{REFUSED[Reason.OUTSIDE_HOURS]}. The caller got SIP 480.",

@@ -61,6 +61,7 @@ async def test_a_change_affects_only_the_fields_sent(world: World) -> None:
         "hours": hours_from_text("Europe/Brussels", ["mon-fri 09:00-17:30"]),
         "reverse": True,
         "greeting": True,
+        "accept_former_callers": True,
     }
     changed = await change(world, booking, **everything, limits={"max_call_seconds": None, "max_concurrent_calls": 2})
     assert changed == replace(booking, **everything, limits=BookingLimits(max_concurrent_calls=2))

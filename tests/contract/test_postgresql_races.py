@@ -25,7 +25,7 @@ from engine.domain.policy import UsagePlan
 from engine.domain.rejections import UNKNOWN_NUMBER
 from engine.domain.routing import Bridge
 from engine.domain.times import BootMs, EpochMs
-from engine.storage.call_path import CallPath
+from engine.storage.call_path import CallPath, FormerCaller
 from engine.storage.postgresql.storage import PostgresStorage
 from engine.storage.transaction import Transaction
 from tests.contract.racing import PATIENCE_SECONDS, Race
@@ -218,7 +218,9 @@ async def test_what_is_committed_between_a_lock_and_its_read_is_locked_too(
         found = read(tx.call_path)
         return found is not None, outside.execute("SELECT id FROM bookings FOR UPDATE SKIP LOCKED").fetchall()
 
-    asked = await storage.run(command, "asked", book, lambda path: path.asked(number, CALLER, CallId("c1"), world.now))
+    nobody = FormerCaller("", world.now)
+    ask = lambda path: path.asked(number, CALLER, CallId("c1"), world.now, former=nobody)  # noqa: E731
+    asked = await storage.run(command, "asked", book, ask)
     called = await storage.run(command, "called", call, lambda path: path.called(CallId("c1")))
     assert asked == called == (True, [])
     await storage.close()

@@ -136,7 +136,7 @@ async def a_number_is_erased_as_its_call_ends(race: Race) -> None:
     world = race.world
     await world.bridge(await world.book(UsagePlan.LARGE), "c1")
     [calls_step] = [step for step in STEPS if step.table == "calls"]
-    task = Task(Spellings(E164(CALLER)), world.now, world.policy)
+    task = Task(Spellings(E164(CALLER)), world.now, world.policy, "")
 
     def erased(tx: Transaction) -> None:
         erase_some(tx, calls_step, Key(), task)

@@ -142,6 +142,7 @@ CALL_PATH = {
         "r USING COVERING INDEX cdrs_call (call_id=?)",
         "o USING PRIMARY KEY (call_id=?)",
         "s USING INDEX sqlite_autoindex_accounts_1 (id=?)",
+        "f USING INDEX sqlite_autoindex_reached_callers_1 (service=? AND digest=?)",
     ],
     "last_caller": [
         "c USING INDEX calls_returnable (booking_id=?)",

@@ -11,10 +11,11 @@ from engine.accounts.keys import create_key, revoke_key
 from engine.backup.replay import Losses, erase_again
 from engine.bookings.swapping import swap_number
 from engine.callbacks.secrets import rotate, secret_digest
+from engine.domain.caller_digests import person_digest
 from engine.domain.numbers import E164
 from engine.domain.spellings import Spellings
 from engine.domain.times import DAY_MS, EpochMs
-from engine.privacy.erasure import erase, erasure_digest
+from engine.privacy.erasure import erase
 from engine.storage import revocations
 from engine.storage.errors import StorageUnavailable
 from engine.storage.files import beside
@@ -55,7 +56,7 @@ async def test_everything_that_is_withdrawn_for_good_is_in_the_log(world: World)
         (Kind.SERVICE, expired.id),
     ]
     assert sorted(found[5:-1]) == sorted((Kind.BOOKING, each.id) for each in (changed, expired))
-    assert found[-1] == (Kind.NUMBER, erasure_digest(PEPPER, PERSON))
+    assert found[-1] == (Kind.NUMBER, person_digest(PEPPER, PERSON))
 
 
 async def test_a_command_that_fails_withdraws_nothing(world: World) -> None:
@@ -166,7 +167,7 @@ async def test_an_erased_number_is_found_by_its_digest_in_every_column_that_can_
             if parent != table:
                 insert(connection, parent, **({"name": "Bob"} if parent == "accounts" else {}))
         insert(connection, table, **{**changes.get(table, {}), column: value})
-    entries = [Entry(EpochMs(START), Kind.NUMBER, erasure_digest(PEPPER, PERSON))]
+    entries = [Entry(EpochMs(START), Kind.NUMBER, person_digest(PEPPER, PERSON))]
     losses = Losses(entries, (), EpochMs(START), world.at, world.policy)
     assert await erase_again(world.storage, losses, PEPPER) == (1, [])
     with outsider(world.database) as connection:
@@ -186,7 +187,7 @@ async def test_an_erased_number_is_found_in_every_spelling(world: World, spellin
     with outsider(world.database) as connection:
         insert(connection, "accounts", name="Bob")
         insert(connection, "bookings", gone_at=START, destination="+3225551234", label=f"Ann {spelling}")
-    entries = [Entry(EpochMs(START), Kind.NUMBER, erasure_digest(PEPPER, "+32475998877"))]
+    entries = [Entry(EpochMs(START), Kind.NUMBER, person_digest(PEPPER, "+32475998877"))]
     losses = Losses(entries, (), EpochMs(START), world.at, world.policy)
     assert await erase_again(world.storage, losses, PEPPER) == (1, [])
     assert "998877" not in repr(world.rows("SELECT label FROM bookings")).replace(" ", "").replace(".", "")
@@ -197,6 +198,6 @@ async def test_an_erased_number_is_found_in_every_spelling(world: World, spellin
 
 async def test_a_number_that_was_not_erased_stays(world: World) -> None:
     await world.book()
-    entries = [Entry(EpochMs(START), Kind.NUMBER, erasure_digest(PEPPER, E164("+3225559999")))]
+    entries = [Entry(EpochMs(START), Kind.NUMBER, person_digest(PEPPER, E164("+3225559999")))]
     losses = Losses(entries, (), EpochMs(START), world.at, world.policy)
     assert await erase_again(world.storage, losses, PEPPER) == (0, [])

@@ -57,6 +57,7 @@ def full_booking(world: World) -> Booking:
         screening=Screening.PRESS1,
         reverse=True,
         greeting=True,
+        accept_former_callers=True,
     )
 
 

@@ -1,9 +1,16 @@
 """Calls that are not put through: the SIP answer, the price (nothing), and the callback if there is one."""
 
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from engine.config.secrets import load
+from engine.domain.caller_digests import person_digest, reached_digest
+from engine.domain.numbers import E164
+from engine.domain.times import DAY_MS
 from phones.listener import CallbackListener
 from phones.sipp import SCENARIOS
 from tests.e2e.booking import Booking
@@ -38,6 +45,28 @@ def test_a_deleted_booking_gets_404(system: System, caller: Caller, listener: Ca
     assert caller.call(booked.service).status == 404
     assert booked.calls == []
     assert listener.received() == []
+
+
+def test_a_caller_of_a_former_owner_gets_404_until_the_next_one_accepts_such_callers(
+    system: System, caller: Caller, listener: CallbackListener
+) -> None:
+    former, booked = system.book("LARGE"), system.book("LARGE", listener.url)
+    digest = reached_digest(person_digest(load(system.data_dir / "secrets").key_pepper, SOURCE), E164(booked.service))
+    reached_at = int(time.time() * 1000) - 300 * DAY_MS
+    with closing(sqlite3.connect(system.data_dir / "rented-numbers.sqlite3", timeout=5)) as database, database:
+        row = (booked.service, digest, former.id, reached_at)
+        database.execute("INSERT INTO reached_callers VALUES (?, ?, ?, ?)", row)
+    with caller.hidden():
+        outcome = caller.call(booked.service)
+        assert outcome.status == 404
+        assert [(cdr["disposition"], cdr["duration"]) for cdr in booked.wait_settled()] == [("CHANGED_HANDS", 0)]
+        assert _untouched(booked)
+        assert_destination_hidden(outcome.messages, booked)
+        assert listener.received() == []
+
+        path = f"/bookings/{booked.id}"
+        assert system.request("PATCH", path, {"acceptFormerCallers": True}).status == 200
+        assert caller.call(booked.service, "uac_hangs_up", talk=100).status == 200
 
 
 def test_an_expired_booking_gets_410_and_sends_a_callback(

@@ -36,6 +36,7 @@ async def test_a_patch_changes_the_given_fields_and_adds_no_credit(api: Api) -> 
         "hours": {"timeZone": "UTC", "open": [{"days": ["sun"], "from": "00:00", "to": "24:00"}]},
         "reverse": True,
         "greeting": True,
+        "acceptFormerCallers": True,
     }
     answer = await patch(api, booking, **changes)
     assert (answer.status, answer.body) == (200, booking | changes)

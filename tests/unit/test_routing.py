@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from engine.domain.booking import Booking
+from engine.domain.directions import Direction
 from engine.domain.dispositions import Cause, Disposition
 from engine.domain.hours import hours_from_text
 from engine.domain.metering import Credit
@@ -33,6 +34,7 @@ SPENT = a_booking(exhausted_at=START, seconds=Credit(60, 0, 0, 60))
 ANSWERS = {
     Reason.NO_BOOKING: Reject(Cause(1), None, Prompt.UNKNOWN, notify_expired=False),
     Reason.NOT_A_PARTICIPANT: Reject(Cause(1), None, Prompt.UNKNOWN, notify_expired=False),
+    Reason.CHANGED_HANDS: Reject(Cause(1), Disposition.CHANGED_HANDS, Prompt.CHANGED_HANDS, notify_expired=False),
     Reason.END_REACHED: Reject(Cause(22), Disposition.EXPIRED, Prompt.EXPIRED, notify_expired=True),
     Reason.SECONDS_SPENT: Reject(Cause(22), Disposition.EXPIRED, Prompt.SPENT, notify_expired=True),
     Reason.CALLS_SPENT: Reject(Cause(22), Disposition.EXPIRED, Prompt.SPENT, notify_expired=True),
@@ -111,6 +113,36 @@ CASES: dict[str, tuple[Facts, EpochMs, Reason]] = {
     "ended, destination is ours": (Facts(a_booking(), CALLER, destination_is_ours=True), END, Reason.END_REACHED),
     "ended, caller blocked": (Facts(a_booking(), CALLER, caller_blocked=True), END, Reason.END_REACHED),
     "ended and paused": (Facts(PAUSED, CALLER), END, Reason.END_REACHED),
+    # A former caller: before everything but a booking that is gone.
+    "former caller": (Facts(a_booking(), CALLER, share=60, is_former_caller=True), START, Reason.CHANGED_HANDS),
+    "former caller, ended": (Facts(PAUSED, CALLER, is_former_caller=True), END, Reason.CHANGED_HANDS),
+    "former caller, suspended": (
+        Facts(PAUSED, CALLER, account_suspended=True, is_former_caller=True),
+        START,
+        Reason.CHANGED_HANDS,
+    ),
+    "former caller, gone": (
+        Facts(a_booking(gone_at=START), CALLER, is_former_caller=True),
+        START,
+        Reason.NO_BOOKING,
+    ),
+    "former caller, accepted": (
+        Facts(a_booking(accept_former_callers=True), CALLER, share=60, is_former_caller=True),
+        START,
+        Reason.PUT_THROUGH,
+    ),
+    "former caller is the hidden number": (
+        Facts(
+            a_booking(reverse=True),
+            a_booking().destination,
+            share=60,
+            direction=Direction.REVERSE,
+            last_caller=CALLER,
+            is_former_caller=True,
+        ),
+        START,
+        Reason.PUT_THROUGH,
+    ),
     "seconds spent": (Facts(SPENT, CALLER), START, Reason.SECONDS_SPENT),
     "calls spent": (
         Facts(a_booking(exhausted_at=START, calls=Credit(1, 0, 0, 1)), CALLER),

@@ -40,7 +40,8 @@ UPDATE bookings SET
     max_call_seconds = :max_call_seconds, caller_id = :caller_id, refuse_anonymous = :refuse_anonymous,
     paused = :paused, label = :label, metadata = :metadata, language = :language,
     whisper = :whisper, screening = :screening, hours = :hours, reverse = :reverse, greeting = :greeting,
-    partner = :partner, destination_label = :destination_label, partner_label = :partner_label
+    partner = :partner, destination_label = :destination_label, partner_label = :partner_label,
+    accept_former_callers = :accept_former_callers
 WHERE id = :id;
 
 -- name: set_service!

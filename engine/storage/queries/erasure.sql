@@ -62,6 +62,10 @@ SELECT id AS key, '' AS key_2, unique_name FROM proxy_sessions WHERE id > :after
 SELECT id AS key, '' AS key_2, unique_name, callback_url, out_of_session_callback_url FROM proxy_services
 WHERE id > :after ORDER BY id LIMIT :at_most;
 
+-- name: reached_callers_to_search
+SELECT service AS key, digest AS key_2 FROM reached_callers
+WHERE (service, digest) > (:after, :after_2) ORDER BY service, digest LIMIT :at_most;
+
 -- name: set_call_numbers!
 UPDATE calls SET
     source = CASE WHEN :source THEN 'erased' ELSE source END,
