@@ -10,6 +10,7 @@ from engine.accounts.lifecycle import suspend
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
 from engine.calls import lifecycle as calls
+from engine.calls.reached_callers import note_reached
 from engine.domain.dispositions import Disposition
 from engine.domain.errors import InvalidInput
 from engine.domain.ids import CallId
@@ -24,7 +25,7 @@ from engine.privacy.findings import Receiver
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.erasing import DIGITS, PERSON, call, erased_from, everything, insert_row, is_balanced, route
 from tests.contract.ledger import broken_rules
-from tests.contract.samples import CALLBACK, CALLER, HIDDEN, OTHER_HIDDEN, POLICY, START, end_report
+from tests.contract.samples import CALLBACK, CALLER, HIDDEN, OTHER_HIDDEN, PEPPER, POLICY, START, end_report
 from tests.contract.world import POOL, World, outsider
 from tests.integration.callback_sending import attempt_due
 
@@ -35,7 +36,7 @@ NEVER_A_NUMBER = {
     "api_keys": {"id", "account_id", "digest", "hint"},
     "bookings": {"id", "account_id", "service", "usage_plan", "caller_id", "language", "screening", "hours"},
     "blocked_callers": {"booking_id"},
-    "reached_callers": {"service", "booking_id"},
+    "reached_callers": {"service", "digest", "booking_id"},
     "booking_notes": {"booking_id", "digest"},
     "grants": {"id", "booking_id", "usage_plan", "account_id", "service", "currency"},
     "numbers": {"e164", "state", "country", "quarantined_by"},
@@ -75,7 +76,6 @@ ERASABLE = {
     "bookings": {*("destination", "partner", "callback"), *("label", "destination_label", "partner_label", "metadata")},
     "pair_callers": {"number"},
     "blocked_callers": {"caller"},
-    "reached_callers": {"digest"},
     "grants": {"reason"},
     "accounts": {"suspended_reason"},
     "calls": {"source", "destination", "sip_call_id"},
@@ -130,6 +130,9 @@ async def test_a_number_is_erased_wherever_it_can_appear_and_the_ledger_balances
     insert_row(world, "proxy_sessions", unique_name=f"with {PERSON}")
     for index, (number, name) in enumerate(((PERSON, None), (CALLER, f"not {PERSON}"), (CALLER, "Ann"))):
         insert_row(world, "proxy_participants", id=f"ppa_{index}", number=number, name=name)
+    service, booking_id = as_caller.service, as_caller.id
+    await world.storage.run(note_reached, service, PERSON, booking_id, world.now, PEPPER)
+    await world.storage.run(note_reached, service, CALLER, booking_id, world.now, PEPPER)
     assert everything(world).count(DIGITS) >= 17
 
     erased = await erased_from(world)
@@ -148,6 +151,7 @@ async def test_a_number_is_erased_wherever_it_can_appear_and_the_ledger_balances
         "adjustments": 1,
         "kept_answers": 2,
         "blocked_callers": 1,
+        "reached_callers": 1,
         "suspensions": 1,
         "participants": 2,
         "sessions": 1,
