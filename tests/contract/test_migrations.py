@@ -38,6 +38,14 @@ ROWS: dict[str, dict[str, Any]] = {
     },
     "number_swaps": {"account_id": "acc_1", "swapped_at": START, "booking_id": "bkg_1", "service": "+3225550002"},
     "booking_notes": {"digest": "d", "booking_id": "bkg_1"},
+    "pair_callers": {
+        "service": "+3225550009",
+        "number": "+32470000009",
+        "booking_id": None,
+        "quarantined_until": START,
+    },
+    "reached_callers": {"service": "+3225550000", "digest": "a digest", "booking_id": "bkg_1", "reached_at": START},
+    "callers_noted": {"id": 1, "cdr_id": "cdr_1"},
     "grants": {
         "id": "grt_1",
         "booking_id": "bkg_1",
