@@ -4,8 +4,8 @@ from alembic import op
 
 from engine.storage.migrations.column_order import move_to_end
 
-revision = "0042"
-down_revision = "0041"
+revision = "0043"
+down_revision = "0042"
 branch_labels = None
 depends_on = None
 
