@@ -43,11 +43,9 @@ def test_a_number_is_found_and_erased_and_the_ledger_balances(cli: Cli) -> None:
     receipt = json.loads(done.stdout)
     removed = receipt["removed"]
     assert (removed["bookings"], removed["calls"], removed["files"]) == (1, 0, 0)
-    assert receipt["searched"]["tables"][0] == {
-        "table": "bookings",
-        "columns": ["destination", "callback", "label", "metadata"],
-        "rows": 4,
-    }
+    [searched] = [each for each in receipt["searched"]["tables"] if each["table"] == "bookings"]
+    columns = ["destination", "partner", "callback", "label", "destination_label", "partner_label", "metadata"]
+    assert searched == {"table": "bookings", "columns": columns, "rows": 4}
     assert receipt["searched"]["files"] > 3
     assert (receipt["remaining"], receipt["unsure"], receipt["unsure_count"]) == ([], [], 0)
     assert receipt["unreachable"]["receivers"] == []
