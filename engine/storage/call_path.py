@@ -157,9 +157,11 @@ class CallPath(Table):
 
         Returns:
             False if nothing was done: the call does not ring, must have another limit or has no destination any more,
-            other calls are up on its booking, or its account has chosen the event `call.started`. Else a command must
-            not do anything after it: on PostgreSQL it is committed.
+            other calls are up on its booking, or its account has chosen the event `call.started`. Else a command that
+            has written nothing before must not do anything after it: on PostgreSQL it is committed.
         """
+        # A simulated call has written its route before: that must not be kept without the rest.
+        may_commit = not self._sql.has_one_writer and not self._db.has_written
         self._sql.lock_booking_of_call(self._db, call_id=call_id)
         changed = self._sql.begin_expected_talk(
             self._db,
@@ -172,7 +174,7 @@ class CallPath(Table):
             callee_sip_call_id=callee_sip_call_id,
             event=EventType.CALL_STARTED.value,
         )
-        return bool(changed) if self._sql.has_one_writer else bool(self._db.commit_if(changed))
+        return bool(self._db.commit_if(changed)) if may_commit else bool(changed)
 
     def called(self, call_id: CallId) -> Called | None:
         """Returns a call, whether it is up or has ended, and whether its booking is gone or not.

@@ -180,6 +180,11 @@ class Session:
         if ending.count is None:  # a transaction that had failed is rolled back, and COMMIT says so by its tag alone
             raise errors.InFailedSqlTransaction("COMMIT was answered by ROLLBACK")
 
+    @property
+    def has_written(self) -> bool:
+        """Whether the transaction has a statement that writes."""
+        return self._has_written
+
     def commit_if(self, changed: Affected) -> bool:
         """Commits the transaction now, if its only statement that writes has changed anything: one round trip for all.
 
