@@ -1,6 +1,6 @@
 """Rows and parameters of PostgreSQL: the same values as SQLite's, in both directions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from engine.domain.errors import InvalidInput
@@ -30,16 +30,14 @@ def row_class(names: Sequence[bytes]) -> type[PostgresRow]:
     return type("PostgresRow", (PostgresRow,), {"__slots__": (), "_places": places})
 
 
-def as_parameter(value: str | int | None) -> bytes | None:
-    """Returns a parameter in PostgreSQL's text format.
+def as_parameters(values: Iterable[str | int | None]) -> list[bytes | None]:
+    """Returns parameters in PostgreSQL's text format.
 
     Raises:
         InvalidInput: A text has a character with the code 0, which PostgreSQL does not store.
     """
-    if value is None:
-        return None
-    if isinstance(value, str):
-        if "\0" in value:
-            raise InvalidInput(["a text has a character with the code 0, which cannot be stored"])
-        return value.encode()
-    return b"%d" % value  # also of a bool: 1 and 0 are booleans and numbers there
+    # Also of a bool: 1 and 0 are booleans and numbers there.
+    texts = [value.encode() if isinstance(value, str) else None if value is None else b"%d" % value for value in values]
+    if b"\0" in b"".join(filter(None, texts)):
+        raise InvalidInput(["a text has a character with the code 0, which cannot be stored"])
+    return texts

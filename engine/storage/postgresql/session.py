@@ -21,7 +21,7 @@ from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.types.numeric import IntLoader
 
 from engine.config.postgres_address import PostgresAddress
-from engine.storage.postgresql.rows import PostgresRow, as_parameter, row_class
+from engine.storage.postgresql.rows import PostgresRow, as_parameters, row_class
 from engine.storage.queries import Prepared
 
 CONNECT_SECONDS = 3
@@ -55,7 +55,7 @@ class _Waiting:
 
     def __init__(self, sql: Prepared, values: tuple[Any, ...]) -> None:
         self.sql = sql
-        self.values = [as_parameter(value) for value in values]
+        self.values = as_parameters(values)
         self.rows: list[PostgresRow] = []
         self.count: int | None = None
 
