@@ -35,7 +35,27 @@ SQLITE, ONE, TWO = "SQLite, one engine", "PostgreSQL, one engine", "PostgreSQL, 
 BUSY_SQLITE, BUSY = "SQLite, one booking", "PostgreSQL, one booking"
 ROUNDS = 5
 CALLS = {SQLITE: 4_000, ONE: 2_000, TWO: 2_000, BUSY_SQLITE: 2_000, BUSY: 400}
-HEADINGS = ("calls/s", ": SQLite", "engine, CPU µs", ": SQLite", "server, CPU µs", "p50 µs", "p99 µs", "failed")
+HEADINGS = (
+    "calls/s",
+    ": SQLite",
+    "engine, CPU µs",
+    ": SQLite",
+    "server, CPU µs",
+    "WAL, bytes",
+    "p50 µs",
+    "p99 µs",
+    "failed",
+)
+    "calls/s",
+    ": SQLite",
+    "engine, CPU µs",
+    ": SQLite",
+    "server, CPU µs",
+    "WAL, bytes",
+    "p50 µs",
+    "p99 µs",
+    "failed",
+)
 EXPLANATION = """64 calls at once in all; engines, server and generator share the cores.
 CPU: of a whole call until it is settled. One booking: all calls are to the same number.
 Medians of the rounds; ratios are medians of each round's ratio."""
@@ -49,14 +69,34 @@ class Played:
         rate: Whole calls in a second.
         engine: CPU of the engines, microseconds a call.
         server: CPU of the PostgreSQL server, microseconds a call.
+        log: What the server wrote into its write-ahead log, bytes a call.
     """
 
     rate: float
     engine: float
     server: float
+    log: float
     p50: float
     p99: float
     failed: int
+
+
+class PostgresServer:
+    """The server: what it has used so far."""
+
+    def __init__(self, address: PostgresAddress) -> None:
+        self._connection = psycopg.connect(address, autocommit=True)
+        self._main = psutil.Process(self._connection.info.backend_pid).parents()[0]
+
+    def seconds(self) -> float:
+        """CPU seconds of its processes. None of them ends while its engine runs."""
+        times = [each.cpu_times() for each in (self._main, *self._main.children(recursive=True))]
+        return sum(each.user + each.system for each in times)
+
+    def log(self) -> int:
+        """Bytes of the write-ahead log."""
+        [(length,)] = self._connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'").fetchall()
+        return int(length)
 
 
 @dataclass(frozen=True)
@@ -65,34 +105,33 @@ class Contestant:
 
     Attributes:
         engines: The engines, each with its load generator.
-        server: The main process of PostgreSQL; None: SQLite.
+        server: The PostgreSQL server; None: SQLite.
     """
 
     engines: Sequence[Contender]
-    server: psutil.Process | None
+    server: PostgresServer | None
 
     def play(self, calls: int) -> Played:
         """Plays a round in which each engine gets the same part of the calls."""
         round_ = Round(calls // len(self.engines), slots=64 // len(self.engines))
-        before = self._server_seconds()
+        before = self._used()
         with ThreadPoolExecutor(len(self.engines)) as pool:
             runs = list(pool.map(lambda each: each.play(round_), self.engines))
         played = sum(run.calls for run in runs)
+        used = [after - earlier for after, earlier in zip(self._used(), before, strict=True)]
         return Played(
             rate=played / max(run.seconds for run in runs),
             engine=median(run.cpu_a_call for run in runs),
-            server=(self._server_seconds() - before) * 1e6 / played,
+            server=used[0] * 1e6 / played,
+            log=used[1] / played,
             p50=_route(runs, "p50"),
             p99=_route(runs, "p99"),
             failed=sum(run.failed for run in runs),
         )
 
-    def _server_seconds(self) -> float:
-        """CPU seconds of the server's processes so far. None of them ends while its engine runs."""
-        if self.server is None:
-            return 0.0
-        times = [each.cpu_times() for each in (self.server, *self.server.children(recursive=True))]
-        return sum(each.user + each.system for each in times)
+    def _used(self) -> tuple[float, int]:
+        """CPU seconds and bytes of the log that the server has used so far."""
+        return (0.0, 0) if self.server is None else (self.server.seconds(), self.server.log())
 
 
 def postgresql(directory: Path, show_progress: Callable[[str], None]) -> Measured:
@@ -119,7 +158,7 @@ def _contestants(directory: Path) -> Iterator[dict[str, Contestant]]:
     with ExitStack() as running:
         callback = running.enter_context(silent_receiver())
         address = running.enter_context(postgres_server(*DURABLE))
-        server = _main_process(address)
+        server = PostgresServer(address)
         found: dict[str, Contestant] = {}
         for name in CALLS:
             place = directory / str(len(found))
@@ -140,11 +179,6 @@ def _contestants(directory: Path) -> Iterator[dict[str, Contestant]]:
 
 def _ports() -> tuple[int, int]:
     return free_port(), free_port()
-
-
-def _main_process(address: PostgresAddress) -> psutil.Process:
-    with psycopg.connect(address) as connection:
-        return psutil.Process(connection.info.backend_pid).parents()[0]
 
 
 def _moved(system: BenchSystem, address: PostgresAddress) -> BenchSystem:
@@ -200,6 +234,7 @@ def _show(rounds: Sequence[dict[str, Played]]) -> None:
             f"{median(run.engine for run in runs):.0f}",
             f"{_ratio(rounds, name, lambda run: run.engine):.2f}",
             f"{median(run.server for run in runs):.0f}",
+            f"{median(run.log for run in runs):.0f}",
             f"{median(run.p50 for run in runs):.0f}",
             f"{median(run.p99 for run in runs):.0f}",
             str(sum(run.failed for run in runs)),
