@@ -46,16 +46,6 @@ HEADINGS = (
     "p99 µs",
     "failed",
 )
-    "calls/s",
-    ": SQLite",
-    "engine, CPU µs",
-    ": SQLite",
-    "server, CPU µs",
-    "WAL, bytes",
-    "p50 µs",
-    "p99 µs",
-    "failed",
-)
 EXPLANATION = """64 calls at once in all; engines, server and generator share the cores.
 CPU: of a whole call until it is settled. One booking: all calls are to the same number.
 Medians of the rounds; ratios are medians of each round's ratio."""
