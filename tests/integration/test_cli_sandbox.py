@@ -11,6 +11,7 @@ import pytest
 from engine.accounts.accounts import create_account, sandbox_of
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
+from engine.config import secrets
 from engine.domain.policy import UsagePlan
 from engine.domain.times import EpochMs, rfc3339
 from engine.runtime.clock import SystemClock
@@ -47,6 +48,7 @@ def booked(cli: Cli) -> str:
 
     database = cli.data / "rented-numbers.sqlite3"
     cli.data.mkdir(mode=0o700, exist_ok=True)
+    secrets.ensure(cli.data / "secrets")
     migrate(database)
     return asyncio.run(run())
 

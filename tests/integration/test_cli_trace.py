@@ -10,6 +10,7 @@ import pytest
 from api.schemas.traces import TraceBody
 from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import route_call
+from engine.config import secrets
 from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
 from engine.domain.retry import HttpAnswer
@@ -55,6 +56,7 @@ def services(world: World) -> dict[str, str]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[CliInProcess, dict[str, str]]:
     cli = CliInProcess(tmp_path_factory.mktemp("trace"))
     cli.data.mkdir(mode=0o700)
+    secrets.ensure(cli.data / "secrets")
     return cli, asyncio.run(fill(cli.data))
 
 
