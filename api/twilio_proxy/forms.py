@@ -14,8 +14,9 @@ from aiohttp import hdrs, web
 from api.http.dependencies import DEPENDENCIES
 from api.http.parsing import read_bytes
 from api.http.problems import ProblemError, safe_name
-from api.schemas.fields import LABEL, MAX_CALLBACK, MAX_INSTANT, URL
+from api.schemas.fields import MAX_CALLBACK, MAX_INSTANT, URL
 from engine.domain.errors import Refusal
+from engine.domain.notes import LABEL
 from engine.domain.numbers import E164, is_e164
 from engine.domain.times import EpochMs, instant_from
 from engine.domain.twilio_proxy import MAX_TTL, MAX_UNIQUE_NAME, ProxyRefusal, invalid

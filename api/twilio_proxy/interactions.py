@@ -80,5 +80,7 @@ def body_of(request: web.Request, found: Found, people: list[ProxyParticipant], 
 def _sides(found: Found, people: list[ProxyParticipant], cdr: Cdr) -> tuple[str | None, str | None]:
     """The SIDs of who called and of who was called; None where an erasure has taken the number."""
     pair = found.booking.participants if found.booking is not None else None
+    if pair is not None and len(pair) != len(people):
+        raise NotFound("there is no such session")  # it is being deleted
     sids = {who.number: sid("KP", each.id) for who, each in zip(pair or (), people, strict=True)}
     return sids.get(E164(cdr.source)), sids.get(cdr.destination)

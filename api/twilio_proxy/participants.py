@@ -95,6 +95,8 @@ def people(found: list[ProxyParticipant], booking: Booking | None) -> list[Perso
     pair = None if booking is None else booking.participants
     if booking is None or pair is None:
         return [Person(each, each.number, each.name, None) for each in found]
+    if len(found) != len(pair):
+        raise NotFound("there is no such session")  # it is being deleted
     service = booking.service if booking.gone_at is None else None
     return [Person(each, who.number, who.label or None, service) for each, who in zip(found, pair, strict=True)]
 

@@ -202,13 +202,12 @@ class SharedKeepership(Keepership):
         while not stop.is_set():
             with suppress(AmiError):  # the link says it
                 await self.refresh_mark()
-            await wait_for(stop, RETRY_SECONDS)
+            await wait_for(stop, BEAT_SECONDS if self._is_ours and self._mark.value else RETRY_SECONDS)
 
     async def refresh_mark(self) -> None:
         """Reads the mark of our Asterisk if it may have changed, and sets it as the keeper. Raises AmiError."""
         if self._is_ours:
-            if not self._mark.value:
-                await self._mark.make()
+            await self._mark.make()  # a reload of the dialplan may have cleared it (clearglobalvars)
         elif self._mark.value is None or not self._is_same or self._differing:
             await self._mark.read()
 

@@ -8,7 +8,7 @@ calls are settled when their leases are over, or when somebody says that it is o
 from asyncio import sleep
 from functools import partial
 
-from engine.asterisk.keepership import BEAT_SECONDS, LOST_SECONDS
+from engine.asterisk.keepership import BEAT_SECONDS, LOST_SECONDS, TAKE_OVER_SECONDS
 from engine.calls.lifecycle import Settlement
 from engine.calls.reconciliation import settle_calls_of
 from engine.domain.errors import RentedNumbersError
@@ -22,6 +22,9 @@ from engine.storage.transaction import Transaction
 # Several beats.
 WATCH_SECONDS = 3 * BEAT_SECONDS
 SETTLED_AT_ONCE = 100
+# After a keeper's last beat, a second engine of its Asterisk puts calls through before it becomes the keeper itself.
+# The machines' clocks may differ by a second.
+CALLS_AFTER_BEAT_MS = round((TAKE_OVER_SECONDS + 1) * 1000)
 
 
 class AsteriskLives(RentedNumbersError):
@@ -77,9 +80,10 @@ def _settle_some(
     asterisk: str, before: Kept | None, off_ticks: BootMs, now: EpochMs, policy: Policy, tx: Transaction
 ) -> list[Settlement]:
     """Settles some calls; with the last of them, the Asterisk is forgotten. Raises AsteriskLives."""
-    if tx.keepers.of(asterisk) != before:
+    # An engine that has just started decides on calls some seconds before it becomes the keeper.
+    if tx.keepers.of(asterisk) != before or tx.keepers.calls_since_beat(asterisk, CALLS_AFTER_BEAT_MS):
         raise AsteriskLives("its engine is there again")
     settled = settle_calls_of(tx, asterisk, off_ticks, now, policy, SETTLED_AT_ONCE)
     if not settled:
-        tx.keepers.forget(asterisk)
+        tx.keepers.forget(asterisk, before)
     return settled

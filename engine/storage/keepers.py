@@ -93,9 +93,14 @@ class Keepers(Table):
         """Returns all Asterisks with their calls."""
         return [KeptAsterisk(*row) for row in self._sql.asterisks(self._db)]
 
-    def forget(self, asterisk: str) -> None:
-        """Deletes the row of an Asterisk, and the errands that nobody will do."""
-        self._sql.forget_asterisk(self._db, asterisk=asterisk)
+    def calls_since_beat(self, asterisk: str, margin_ms: int) -> int:
+        """Counts the calls up that came in later than so long after the Asterisk's keeper was last heard of."""
+        return int(self._sql.calls_since_beat(self._db, asterisk=asterisk, margin=margin_ms))
+
+    def forget(self, asterisk: str, read: Kept | None) -> None:
+        """Deletes the row of an Asterisk unless it has changed since it was read, and the errands nobody will do."""
+        if read is not None:
+            self._sql.forget_asterisk(self._db, asterisk=asterisk, engine=read.engine, beat=read.beat)
         self._sql.forget_errands(self._db, asterisk=asterisk)
 
     def take(self, keeper: Keeper, read: Kept | None, sign: SignOfLife) -> None:

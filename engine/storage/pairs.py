@@ -39,6 +39,10 @@ class Pairs(Table):
         """Takes a pair's number from its callers. Until `until` no other pair is given it with one of them."""
         self._sql.quarantine_pair_callers(self._db, booking_id=booking_id, until=until)
 
+    def drop(self, booking_id: BookingId) -> None:
+        """Takes a pair's number from its callers, without a quarantine."""
+        self._sql.delete_pair_callers_of(self._db, booking_id=booking_id)
+
     def lengthen_quarantine(self, service: E164, caller: E164, until: EpochMs) -> None:
         """Lets the quarantine of a caller on a number, if there is one, end at `until` instead of earlier."""
         self._sql.lengthen_pair_quarantine(

@@ -192,8 +192,9 @@ def _check_expiry(expires_at: EpochMs | None, now: EpochMs, policy: Policy) -> N
 def _closed(
     tx: Transaction, session: ProxySession, booking: Booking | None, now: EpochMs, *, was_open: bool
 ) -> ProxySession:
+    session = replace(session, idle_until=None)
     if was_open:
-        session = replace(session, closed_at=now, idle_until=None)
+        session = replace(session, closed_at=now)
         if booking is not None:
             session = replace(session, paid_until=max(session.paid_until or booking.end_at, booking.end_at))
             tx.bookings.update(replace(booking, end_at=now))

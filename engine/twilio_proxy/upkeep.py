@@ -34,8 +34,12 @@ def move_ends(tx: Transaction, now: EpochMs, policy: Policy, account_id: Account
         The bookings whose live calls may last longer now.
     """
     moved = []
-    for session in tx.twilio_proxy.idle(now, EpochMs(now + AHEAD_MS), account_id, BATCH):
-        booking = None if session.booking_id is None else tx.bookings.by_id(session.booking_id)
+    for idle in tx.twilio_proxy.idle(now, EpochMs(now + AHEAD_MS), account_id, BATCH):
+        booking = None if idle.booking_id is None else tx.bookings.by_id(idle.booking_id)
+        # Whoever changes a session that is a pair holds its booking. What was read before that was locked may be old.
+        session = tx.twilio_proxy.session(idle.service_id, idle.id)
+        if session is None or session.idle_until is None:
+            continue
         if booking is None or session.paid_until is None or status_at(booking, now, policy) is BookingStatus.GONE:
             tx.twilio_proxy.set_idle_until(session.id, None)
             continue

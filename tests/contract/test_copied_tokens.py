@@ -106,6 +106,17 @@ async def test_a_second_engine_of_the_same_asterisk_decides_and_takes_over_also_
     assert other.is_certain
 
 
+async def test_a_mark_that_a_reload_of_the_dialplan_has_cleared_is_made_again(machines: Machines) -> None:
+    asterisk: dict[str, str] = {}
+    machines.begin("one", asterisk)
+    await machines.run(2)
+    asterisk.clear()
+    await machines.run(2)
+    other = machines.begin("other", asterisk)
+    await machines.run(PROVEN)
+    assert (other.may_decide, other.is_stranger) == (True, False)
+
+
 async def test_after_the_restart_of_its_machine_an_engine_decides_before_it_becomes_the_keeper(
     machines: Machines,
 ) -> None:

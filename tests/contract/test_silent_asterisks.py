@@ -92,6 +92,16 @@ async def test_a_living_asterisk_is_not_forgotten(dead: World, monkeypatch: pyte
     assert charged(dead) == {}
 
 
+async def test_an_asterisk_whose_engine_puts_calls_through_again_is_not_forgotten(dead: World) -> None:
+    """A machine that has just come back decides on calls for some seconds before its engine becomes the keeper."""
+    booking = await dead.book(UsagePlan.LARGE)
+    incoming = IncomingCall(CallId("c9"), booking.service, CALLER, asterisk=GONE.asterisk)
+    await dead.storage.run(calls.route_call, incoming, dead.at, dead.policy, room_was_made=True)
+    with pytest.raises(AsteriskLives, match="there again"):
+        await forget(dead.storage, WorldClock(dead), dead.policy, GONE.asterisk, dead.now)
+    assert charged(dead) == {}
+
+
 async def test_an_asterisk_with_calls_is_shown_as_silent_after_a_minute(dead: World) -> None:
     async def seen() -> tuple[list[str], dict[str, float]]:
         async with OperatorReads(dead.database) as operator, GaugeReads(dead.database) as gauges:

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from engine.bookings.shared_numbers import share
 from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import route_call
@@ -14,10 +16,11 @@ from engine.domain.times import EpochMs
 from engine.domain.twilio_proxy import TOO_MANY_PARTICIPANTS, ProxyRefusal, SessionStatus
 from engine.privacy.retention import delete_expired
 from engine.storage.reads import Reads
+from engine.storage.twilio_proxy import TwilioProxy
 from engine.twilio_proxy.participants import Joining, join
 from engine.twilio_proxy.services import ServiceChange, create_service
 from engine.twilio_proxy.sessions import SessionChange, SessionRequest, change_session, create_session, locked_session
-from engine.twilio_proxy.upkeep import sweep_sessions
+from engine.twilio_proxy.upkeep import AHEAD_MS, sweep_sessions
 from tests.contract.samples import CALLBACK, DAY, HIDDEN, OTHER_HIDDEN, POLICY, SECOND
 from tests.contract.world import POOL, World
 
@@ -79,7 +82,8 @@ async def test_a_call_moves_the_end_of_a_session_with_a_time_to_live(world: Worl
     world.now += 10 * MINUTE
     assert not await reaches(world, OTHER_HIDDEN, "c2")
     assert await status(world, place) is SessionStatus.CLOSED
-    await world.storage.run(sweep_sessions, world.now, POLICY)
+    # Before a sweep has seen that it closed by itself.
+    await world.storage.run(change_session, world.account, *place, SessionChange(ttl=0), world.now, POLICY)
     assert world.rows("SELECT idle_until FROM proxy_sessions") == [{"idle_until": None}]
     opened = SessionChange(is_open=True)
     await world.storage.run(change_session, world.account, *place, opened, world.now, POLICY)
@@ -87,6 +91,24 @@ async def test_a_call_moves_the_end_of_a_session_with_a_time_to_live(world: Worl
     await world.answered(CallId("c3"))
     await world.ended(CallId("c3"), 2_000)
     assert [row["n"] for row in world.rows("SELECT COUNT(*) AS n FROM outbox")] == [3]  # missed, out of session, ended
+
+
+async def test_a_session_that_is_closed_while_a_sweep_comes_to_it_stays_closed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = await session_in(world, ttl=600)
+    for number in (HIDDEN, OTHER_HIDDEN):
+        await joined(world, place, number)
+    world.now += 10 * MINUTE - SECOND
+    assert await reaches(world, HIDDEN, "c1")
+    read = await world.storage.run(lambda tx: tx.twilio_proxy.idle(world.now, EpochMs(world.now + AHEAD_MS), None, 9))
+    assert len(read) == 1
+    closed = SessionChange(ttl=0, is_open=False)
+    await world.storage.run(change_session, world.account, *place, closed, world.now, POLICY)
+    monkeypatch.setattr(TwilioProxy, "idle", lambda *_: read)
+    assert await world.storage.run(sweep_sessions, world.now, POLICY) == []
+    assert await status(world, place) is SessionStatus.CLOSED
+    assert not await reaches(world, OTHER_HIDDEN, "c2")
 
 
 async def test_lists_are_read_in_pages_and_sessions_go_with_their_bookings(world: World) -> None:

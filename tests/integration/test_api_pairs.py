@@ -107,6 +107,10 @@ async def test_a_sandbox_tries_out_a_pair(api: Api) -> None:
     }
     explained = await api.call("GET", f"/bookings/{booked['id']}/explain?source=%2B14155550123", account=TESTED)
     assert (explained.body["direction"], explained.body["reason"]) == ("pair", "not_a_participant")
+    # Sandboxes share the simulated numbers, so these have no quarantine.
+    assert (await api.call("DELETE", f"/bookings/{booked['id']}", account=TESTED)).status == 204
+    again = await api.call("POST", "/bookings", a_pair(service=booked["service"]), account=TESTED)
+    assert again.status == 201, again.text
 
 
 def test_an_operator_shares_a_number_and_books_a_pair(tmp_path: Path) -> None:

@@ -315,6 +315,9 @@ REFUSALS = {
     "{service}.sessions.create(date_expiry=datetime(2026, 3, 1, 11))": (400, 80701, "DateExpiry"),
     "{service}.sessions.create(date_expiry=datetime(2026, 12, 1))": (400, 80701, "DateExpiry"),
     "{service}.sessions.create(participants=[{{'Identifier': '+32470123456', 'x': ''}}])": (400, 80701, "Participants"),
+    "{service}.sessions.create(participants=[{{'Identifier': '+32470123456', 'FriendlyName': '\\ud800'}}])": (
+        400, 80701, "Participants",
+    ),
     "{service}.sessions.create(participants=[{{'Identifier': '+3247012345' + n}} for n in '678'])": (
         400, 80609, "2 participants",
     ),

@@ -22,7 +22,12 @@ WHERE asterisk = :asterisk AND engine = :engine;
 UPDATE keepers SET engine = '', beat = beat + 1 WHERE asterisk = :asterisk AND engine = :engine;
 
 -- name: forget_asterisk!
-DELETE FROM keepers WHERE asterisk = :asterisk;
+DELETE FROM keepers WHERE asterisk = :asterisk AND engine = :engine AND beat = :beat;
+
+-- name: calls_since_beat$
+-- How many calls that are up in an Asterisk came in later than `margin` milliseconds after its keeper was last heard of.
+SELECT COUNT(*) FROM calls AS c JOIN keepers AS k ON k.asterisk = c.asterisk
+WHERE c.asterisk = :asterisk AND c.ended_at IS NULL AND k.beaten_at > 0 AND c.started_at > k.beaten_at + :margin;
 
 -- name: forget_errands!
 DELETE FROM errands WHERE asterisk = :asterisk;

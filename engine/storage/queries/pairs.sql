@@ -23,6 +23,9 @@ INSERT INTO pair_callers (service, number, booking_id, quarantined_until) VALUES
 -- name: quarantine_pair_callers!
 UPDATE pair_callers SET booking_id = NULL, quarantined_until = :until WHERE booking_id = :booking_id;
 
+-- name: delete_pair_callers_of!
+DELETE FROM pair_callers WHERE booking_id = :booking_id;
+
 -- name: lengthen_pair_quarantine!
 UPDATE pair_callers SET quarantined_until = :until
 WHERE service = :service AND number = :number AND quarantined_until < :ends_before;
