@@ -210,7 +210,7 @@ def test_no_variable_that_is_set_writes_a_file_runs_a_program_or_changes_asteris
     """The dialplan writes the end spool with FILE(). The manager's user cannot, because `live_dangerously` is off."""
     spool, tried = system.settings.journal / "ends", system.data_dir / "tried"
     booked = system.book("LARGE")
-    with caller.hidden("uas_no_answer"), caller.dialling(booked.service, "uac_cancel", keys={"ring": 1500}) as callers:
+    with caller.hidden("uas_no_answer"), caller.dialling(booked.service, "uac_cancel", keys={"ring": 4000}) as callers:
         system.until(lambda: any(m.status == 180 for m in callers.messages()), "it rings")
         [call] = system.command("calls", "live", "--json")
         before = spool.read_text() if spool.exists() else ""
