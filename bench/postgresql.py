@@ -1,4 +1,4 @@
-"""The part of the bench that plays calls on PostgreSQL, with SQLite beside it: one engine, two, one busy booking."""
+"""The part of the bench that compares calls on PostgreSQL with calls on SQLite: one engine, two, one busy booking."""
 
 import os
 import shutil
@@ -125,7 +125,7 @@ class Contestant:
 
 
 def postgresql(directory: Path, show_progress: Callable[[str], None]) -> Measured:
-    """Calls on PostgreSQL, with SQLite beside it in each round."""
+    """Calls on PostgreSQL and on SQLite, both in each round."""
     os.sched_setaffinity(0, CORES)  # the server inherits it
     with _contestants(directory) as contestants:
         for each in contestants.values():
@@ -204,8 +204,8 @@ def _route(runs: Sequence[Run], part: str) -> float:
 
 def _ratio(rounds: Sequence[dict[str, Played]], name: str, of: Callable[[Played], float]) -> float:
     """The median of each round's ratio to SQLite: other load on the machine affects both sides of a round."""
-    beside = BUSY_SQLITE if name in {BUSY, BUSY_SQLITE} else SQLITE
-    return median(of(each[name]) / of(each[beside]) for each in rounds)
+    sqlite = BUSY_SQLITE if name in {BUSY, BUSY_SQLITE} else SQLITE
+    return median(of(each[name]) / of(each[sqlite]) for each in rounds)
 
 
 def _show(rounds: Sequence[dict[str, Played]]) -> None:

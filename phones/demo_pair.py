@@ -1,4 +1,4 @@
-"""`make call CALL=pair`: two people call one rented number and reach each other, and a stranger reaches nobody."""
+"""`make call CALL=pair`: two people call one rented number and reach each other, and a stranger is refused."""
 
 import tempfile
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Any
 from engine.asterisk.softphones import SOFTPHONES, Softphone
 from engine.bookings.shared_numbers import share
 from engine.cli.database import run_command
-from engine.config.secrets import load
 from engine.config.settings import Settings
 from engine.domain.numbers import NumberState
 from phones.baresip import Baresip
@@ -19,20 +18,20 @@ from phones.demo_steps import (
     Api,
     DemoFailed,
     caller_phone,
+    check_shown,
     check_sound,
     connected,
     console,
     hang_up_after,
     secret_of,
-    server_of,
     show_callback,
     show_record,
+    softphone,
     step,
 )
 from phones.errors import CallEndedError
 from phones.listener import CallbackListener
 
-# Their passwords show who calls, as the word of a carrier does.
 FIRST, SECOND = SOFTPHONES
 UNKNOWN = 404
 
@@ -43,9 +42,8 @@ def pair(settings: Settings) -> None:
     with CallbackListener() as listener, tempfile.TemporaryDirectory() as directory:
         booking = _book(settings, api, listener.url)
         heard_by_first, heard_by_second = Path(directory, "first.wav"), Path(directory, "second.wav")
-        passwords = load(settings.data_dir / "secrets")
-        first = _phone(settings, FIRST, passwords.softphone1_password, CALLER_HZ, heard_by_first)
-        second = _phone(settings, SECOND, passwords.softphone2_password, CALLEE_HZ, heard_by_second)
+        first = softphone(settings, FIRST, CALLER_HZ, heard_by_first)
+        second = softphone(settings, SECOND, CALLEE_HZ, heard_by_second)
         with first, second:
             for phone in (first, second):
                 phone.wait_registered()
@@ -81,18 +79,12 @@ def _book(settings: Settings, api: Api, callback: str) -> dict[str, Any]:
     return booked
 
 
-def _phone(settings: Settings, account: Softphone, password: str, hz: int, record: Path) -> Baresip:
-    return Baresip(account.user, server=server_of(settings), password=password, tone=hz, record=record)
-
-
 def _call(caller: Baresip, calls: Softphone, callee: Baresip, called: Softphone, service: str) -> None:
     step(f"{calls.number} dials {service}.")
     caller.dial(service)
     with connected():
         callee.wait_ringing()
-        if service not in callee.peer or calls.number in callee.peer:
-            raise DemoFailed(f"The telephone of {called.number} sees {callee.peer}.")
-        step(f"The telephone of {called.number} rings, and shows {service}.")
+        check_shown(callee, called.number, service, calls.number)
         callee.accept()
         caller.wait_established()
     hang_up_after(caller, TALK_SECONDS, calls.number)
@@ -107,7 +99,7 @@ def _stranger(settings: Settings, service: str, record: Path) -> None:
             phone.wait_established()
         except CallEndedError as ended:
             if ended.ending.status == UNKNOWN:
-                step(f"The answer is SIP {UNKNOWN}, as for a number that nobody has.")
+                step(f"The answer is SIP {UNKNOWN}, as for an unknown number.")
                 return
             raise DemoFailed(f"The answer is {ended.ending.status} {ended.ending.reason}.") from ended
-    raise DemoFailed("The stranger reached somebody.")
+    raise DemoFailed("The stranger was put through.")

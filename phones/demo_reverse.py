@@ -5,7 +5,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.asterisk.softphones import SOFTPHONES
-from engine.config.secrets import load
 from engine.config.settings import Settings
 from phones.baresip import Baresip
 from phones.demo_steps import (
@@ -14,43 +13,35 @@ from phones.demo_steps import (
     CALLER_HZ,
     TALK_SECONDS,
     Api,
-    DemoFailed,
     book,
     caller_phone,
+    check_shown,
     check_sound,
     connected,
     console,
     hang_up_after,
     secret_of,
-    server_of,
     show_callback,
     show_record,
+    softphone,
     step,
     trunk_port,
 )
 from phones.errors import CallEndedError
 from phones.listener import CallbackListener
 
-# Its password shows who calls, as the word of a carrier does.
 HIDDEN_PHONE = SOFTPHONES[0]
 
 
 def reverse(settings: Settings) -> None:
     """The caller gives up; the hidden telephone calls back, and the caller sees the rented number."""
     api, secret = Api(settings), secret_of(settings)
-    password = load(settings.data_dir / "secrets").softphone1_password
     with CallbackListener() as listener, tempfile.TemporaryDirectory() as directory:
         booking = book(api, HIDDEN_PHONE.number, listener.url, reverse=True)
         heard_by_caller, heard_by_hidden = Path(directory, "caller.wav"), Path(directory, "hidden.wav")
         # On the telephone network: it calls, and it is called over the trunk.
         caller = caller_phone(settings, heard_by_caller, port=trunk_port(settings))
-        hidden = Baresip(
-            HIDDEN_PHONE.user,
-            server=server_of(settings),
-            password=password,
-            tone=CALLEE_HZ,
-            record=heard_by_hidden,
-        )
+        hidden = softphone(settings, HIDDEN_PHONE, CALLEE_HZ, heard_by_hidden)
         with caller, hidden:
             hidden.wait_registered()
             _miss(caller, hidden, booking["service"])
@@ -79,9 +70,7 @@ def _call_back(hidden: Baresip, caller: Baresip, service: str) -> None:
     hidden.dial(service)
     with connected():
         caller.wait_ringing()
-        if service not in caller.peer or HIDDEN_PHONE.number in caller.peer:
-            raise DemoFailed(f"The caller sees {caller.peer}.")
-        step(f"The telephone of {CALLER} rings, and shows {service}.")
+        check_shown(caller, CALLER, service, HIDDEN_PHONE.number)
         caller.accept()
         hidden.wait_established()
     hang_up_after(hidden, TALK_SECONDS, "The hidden telephone")

@@ -16,6 +16,8 @@ from typing import Any
 from rich.console import Console
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from engine.asterisk.softphones import Softphone
+from engine.config.secrets import load
 from engine.config.settings import Settings
 from engine.config.types import Profile, reachable
 from engine.local.demo import call_lock, key_file, webhook_secret_file
@@ -117,6 +119,19 @@ def caller_phone(settings: Settings, record: Path, *, port: int | None = None) -
 def network_phone(settings: Settings, record: Path, *, answer: Answer) -> Baresip:
     """Returns the hidden telephone, behind the trunk."""
     return Baresip("network", numbers=[HIDDEN], port=trunk_port(settings), answer=answer, tone=CALLEE_HZ, record=record)
+
+
+def softphone(settings: Settings, account: Softphone, hz: int, record: Path) -> Baresip:
+    """Returns one of the demo's telephones. Its password shows who calls, as the word of a carrier does."""
+    password = getattr(load(settings.data_dir / "secrets"), f"{account.user}_password")
+    return Baresip(account.user, server=server_of(settings), password=password, tone=hz, record=record)
+
+
+def check_shown(callee: Baresip, called: str, service: str, caller: str) -> None:
+    """Checks that a telephone that rings shows the rented number, and not who calls. Raises DemoFailed."""
+    if service not in callee.peer or caller in callee.peer:
+        raise DemoFailed(f"The telephone of {called} sees {callee.peer}.")
+    step(f"The telephone of {called} rings, and shows {service}.")
 
 
 def server_of(settings: Settings) -> str:

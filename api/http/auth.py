@@ -88,7 +88,7 @@ async def _key(request: web.Request, *, is_basic: bool) -> ApiKey:
 
 
 def _bearer(header: str) -> tuple[None, str | None]:
-    """Returns the key of a header. Its account is whoever has the key."""
+    """Returns the key of a header, which alone names the account."""
     match = _BEARER.fullmatch(header)
     return None, match[1] if match else None
 

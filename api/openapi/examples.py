@@ -23,17 +23,19 @@ from api.resources.catalogue import CountryBody, NumbersBody, PlanBody, PlansBod
 from api.resources.health import HealthBody
 from api.resources.portal_links import NewPortalLink, PortalLinkBody
 from api.resources.usage import CostBody, UsageBody, UsageLineBody
+from api.schemas.booking_requests import (
+    BookingChange,
+    BookingPatchBody,
+    NewBooking,
+    NewParticipant,
+    NumberWish,
+)
 from api.schemas.bookings import (
     BlockedCallerBody,
     BlockedCallerPage,
     BookingBody,
-    BookingChange,
     BookingPage,
-    BookingPatchBody,
     NewBlockedCaller,
-    NewBooking,
-    NewParticipant,
-    NumberWish,
     ParticipantBody,
 )
 from api.schemas.callbacks import (

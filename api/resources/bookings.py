@@ -14,7 +14,8 @@ from api.http.responses import json_answer, request_id_of
 from api.http.routes import Operation, Route
 from api.resources.booking_filters import PARAMETERS as FILTERS
 from api.resources.booking_filters import filter_of
-from api.schemas.bookings import BookingBody, BookingChange, BookingPage, BookingPatchBody, NewBooking
+from api.schemas.booking_requests import BookingChange, BookingPatchBody, NewBooking
+from api.schemas.bookings import BookingBody, BookingPage
 from api.schemas.fields import BOOKING_ID
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingPatch, BookingRequest, Renewal

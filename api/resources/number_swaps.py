@@ -7,7 +7,8 @@ from api.http.idempotency import answer_once, kept
 from api.http.parsing import read_body
 from api.http.routes import Operation, Route
 from api.resources.bookings import ONE, TAG, id_of
-from api.schemas.bookings import BookingBody, NumberWish
+from api.schemas.booking_requests import NumberWish
+from api.schemas.bookings import BookingBody
 from engine.bookings import swapping
 from engine.storage.kept_answers import KeptAnswer
 from engine.storage.transaction import Transaction

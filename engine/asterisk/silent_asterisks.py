@@ -2,7 +2,7 @@
 
 Nobody but a person, or what has cut a machine's power, can know that a silent Asterisk has no calls any more: an
 Asterisk whose engine was killed and whose network was cut is as silent, and its calls go on within their leases. So its
-calls are settled when their leases are over, or when somebody says that it is off.
+calls are settled when their leases are over, or when an operator says that it is off.
 """
 
 from asyncio import sleep

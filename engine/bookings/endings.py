@@ -105,7 +105,7 @@ def quarantine_number(tx: Transaction, gone: Booking, now: EpochMs, policy: Poli
     """Begins the quarantine of the number of a booking that has ended; of a pair, that of its callers on the number."""
     until = EpochMs(now + policy.quarantine_ms)
     if gone.is_pair and is_simulated(gone.service):
-        tx.pairs.drop(gone.id)  # sandboxes share the simulated numbers, and nobody calls one by mistake
+        tx.pairs.drop(gone.id)  # sandboxes share the simulated numbers, and no telephone calls one by mistake
     elif gone.is_pair:
         tx.pairs.release(gone.id, until)
     else:

@@ -100,7 +100,7 @@ def _number_that_fits(tx: Transaction, pattern: NumberPattern, pair: Participant
     callers = [participant.number for participant in pair]
     after = ""
     while (number := tx.pairs.number_for(callers, pattern, after, now)) is not None:
-        # The lock makes others who look for this number wait. Whoever was first may have one of these callers.
+        # The lock makes other transactions wait. One of them may have taken this number for one of these callers.
         locked = tx.numbers.by_number(number)
         if locked is not None and tx.pairs.number_for(callers, NumberPattern(service=number), "", now) == number:
             return number

@@ -166,7 +166,7 @@ def settle_overdue(tx: Transaction, at: Timestamp, policy: Policy, limit: int, a
 def settle_calls_of(
     tx: Transaction, asterisk: str, off_ticks: BootMs, now: EpochMs, policy: Policy, limit: int
 ) -> list[Settlement]:
-    """Settles up to `limit` calls of an Asterisk that is off, as somebody knows.
+    """Settles up to `limit` calls of an Asterisk that is off, as an operator has said.
 
     An answered call is charged until `off_ticks`, or until it was last seen up if that is later: at least one second,
     and never more than its lease. A call that only rang is free.

@@ -149,7 +149,7 @@ class Booking:
     def reached_by(self, caller: str) -> E164 | None:
         """Returns the hidden number that a caller reaches: in a pair, the other participant's.
 
-        None: nobody, because the caller is no participant.
+        None: the caller is no participant.
         """
         if self.partner is None:
             return self.destination

@@ -23,7 +23,7 @@ def person_digest(pepper: str, number: str) -> str:
 def reached_digest(person: str, service: E164) -> str:
     """Returns the digest of a person who has reached a rented number: 120 bits, in 20 characters.
 
-    It differs from number to number, so that nobody can see who called several of them. It follows from the digest of
+    It differs from number to number, so that it does not show who called several of them. It follows from the digest of
     the person, so that a restore, which knows no more of an erased number than that, deletes it again.
     """
     digest = hashlib.blake2b(f"{person} reached {service}".encode(), digest_size=15).digest()

@@ -88,7 +88,7 @@ GIVEN_UP = Reject(Cause.NO_CIRCUIT, None)
 
 _ANSWERS: dict[Reason, Reject] = {
     Reason.NO_BOOKING: UNKNOWN_NUMBER,
-    # A number of pairs is, for everybody else, one that nobody holds.
+    # To callers who are no participants, a number of pairs is an unknown number.
     Reason.NOT_A_PARTICIPANT: UNKNOWN_NUMBER,
     Reason.CHANGED_HANDS: CHANGED_HANDS,
     Reason.ACCOUNT_SUSPENDED: ACCOUNT_SUSPENDED,

@@ -113,7 +113,7 @@ class Facts:
 
     @property
     def callee(self) -> str | None:
-        """Whom the call reaches; None if there is nobody."""
+        """The number that the call reaches; None if there is none."""
         if self.is_reverse:
             return self.last_caller
         return None if self.booking is None else self.booking.reached_by(self.source)
@@ -232,7 +232,7 @@ def decide(facts: Facts, now: EpochMs, policy: Policy, *, room_was_made: bool = 
     seconds = min(facts.share, free)
     if not seconds:
         return _rejection(Reason.SECONDS_HELD, booking)
-    # `judge` lets no call through that reaches nobody.
+    # `judge` has refused all calls that reach no number.
     return bridge(booking, E164(facts.callee or ""), seconds, facts.source, policy, facts.dead_trunks, facts.direction)
 
 

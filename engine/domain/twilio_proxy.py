@@ -35,7 +35,7 @@ def number_sid(number: E164) -> str:
 
 
 class SessionStatus(StrEnum):
-    """`open` until the first call, then `in-progress`; nobody reaches anybody in a `closed` one."""
+    """`open` until the first call, then `in-progress`; in a `closed` one all calls are refused."""
 
     OPEN = "open"
     IN_PROGRESS = "in-progress"
@@ -176,7 +176,7 @@ def why_closed(session: ProxySession, booking: Booking | None) -> ClosedReason:
     return ClosedReason.USAGE_PLAN if booking is not None and booking.exhausted_at is not None else ClosedReason.EXPIRED
 
 
-# The statuses that Twilio has for a call to somebody. Every other call reached nobody.
+# Twilio's statuses of calls that rang a participant. All other calls rang no telephone.
 _OUTBOUND = {
     Disposition.ANSWERED: "completed",
     Disposition.BUSY: "busy",

@@ -29,7 +29,7 @@ SOLE_KEEPER = Keeper("", "")
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A row: who keeps an Asterisk. `engine` is empty if nobody does, `mark` if it is not known."""
+    """A row: who keeps an Asterisk. `engine` is empty if no engine does, `mark` if it is not known."""
 
     asterisk: str
     engine: str
@@ -98,7 +98,7 @@ class Keepers(Table):
         return int(self._sql.calls_since_beat(self._db, asterisk=asterisk, margin=margin_ms))
 
     def forget(self, asterisk: str, read: Kept | None) -> None:
-        """Deletes the row of an Asterisk unless it has changed since it was read, and the errands nobody will do."""
+        """Deletes the row of an Asterisk unless it has changed since it was read, and its errands."""
         if read is not None:
             self._sql.forget_asterisk(self._db, asterisk=asterisk, engine=read.engine, beat=read.beat)
         self._sql.forget_errands(self._db, asterisk=asterisk)

@@ -14,7 +14,7 @@ class AnsweredCall:
 
     Attributes:
         id: The record's id.
-        duration: The charged seconds; 0 if nobody answered.
+        duration: The charged seconds; 0 if the call was not answered.
         source: The caller: E.164, as sent, "anonymous" or "erased".
         direction: A value of Direction.
     """

@@ -1,4 +1,4 @@
-"""What time does to sessions: calls move the end of those with a time to live, and those nobody joins are deleted."""
+"""What time does to sessions: calls move the end of those with a time to live; incomplete ones are deleted."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def move_ends(tx: Transaction, now: EpochMs, policy: Policy, account_id: Account
     moved = []
     for idle in tx.twilio_proxy.idle(now, EpochMs(now + AHEAD_MS), account_id, BATCH):
         booking = None if idle.booking_id is None else tx.bookings.by_id(idle.booking_id)
-        # Whoever changes a session that is a pair holds its booking. What was read before that was locked may be old.
+        # Every change of a session that is a pair locks its booking first, so it is read again under the lock.
         session = tx.twilio_proxy.session(idle.service_id, idle.id)
         if session is None or session.idle_until is None:
             continue

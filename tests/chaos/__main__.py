@@ -3,28 +3,18 @@
 import argparse
 import random
 import sys
-import time
+from functools import partial
 
 from tests.chaos.plan import Wanted
 from tests.chaos.run import run
+from tests.verdict import carried_out
 
 
 def main() -> int:
     wanted = _wanted()
-    began = time.monotonic()
-
-    def show_progress(line: str) -> None:
-        sys.stdout.write(f"{time.monotonic() - began:6.0f} s  {line}\n")
-        sys.stdout.flush()
-
-    show_progress(f"seed {wanted.seed}")
-    report = run(wanted, show_progress)
-    failures = report.failures
-    sys.stdout.write("\n".join(["", *report.lines(), "", *failures]))
     options = f"--seed {wanted.seed} --engine-kills {wanted.engine_kills} --asterisk-kills {wanted.asterisk_kills}"
-    verdict = f"{len(failures)} failures" if failures else "Database and telephones agree on every call"
-    sys.stdout.write(f"\n{verdict}. Repeat with: python -m tests.chaos {options} --rate {wanted.rate:g}\n")
-    return 1 if failures else 0
+    repeat = f"python -m tests.chaos {options} --rate {wanted.rate:g}"
+    return carried_out(partial(run, wanted), wanted.seed, repeat)
 
 
 def _wanted() -> Wanted:

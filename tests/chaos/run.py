@@ -19,6 +19,7 @@ from tests.chaos.plan import Wanted
 from tests.chaos.trouble import Outage, Renewals, Trouble
 from tests.e2e.booking import Booking
 from tests.e2e.system import System
+from tests.verdict import ShowProgress
 
 PLANS = {
     "SMALL": {"seconds": 20, "calls": 8, "valid_for": 86400},  # scarce
@@ -32,8 +33,6 @@ LONGEST_CALL_SECONDS = 6
 CROWD_SERIAL = 900_000
 SECONDS_A_STEP = 10.0
 LAST_CALLS_SECONDS = 60.0
-
-ShowProgress = Callable[[str], None]
 
 
 @dataclass

@@ -3,28 +3,17 @@
 import argparse
 import random
 import sys
-import time
+from functools import partial
 
 from tests.cluster.plan import Kind, Wanted
 from tests.cluster.run import run
+from tests.verdict import carried_out
 
 
 def main() -> int:
     wanted = _wanted()
-    began = time.monotonic()
-
-    def show_progress(line: str) -> None:
-        sys.stdout.write(f"{time.monotonic() - began:6.0f} s  {line}\n")
-        sys.stdout.flush()
-
-    show_progress(f"seed {wanted.seed}")
-    report = run(wanted, show_progress)
-    failures = report.failures
-    sys.stdout.write("\n".join(["", *report.lines(), "", *failures]))
-    verdict = f"{len(failures)} failures" if failures else "Database and telephones agree on every call"
     options = f"--seed {wanted.seed} --rounds {wanted.rounds} --rate {wanted.rate:g}"
-    sys.stdout.write(f'\n{verdict}. Repeat with: make cluster-chaos CLUSTER="{options}"\n')
-    return 1 if failures else 0
+    return carried_out(partial(run, wanted), wanted.seed, f'make cluster-chaos CLUSTER="{options}"')
 
 
 def _wanted() -> Wanted:

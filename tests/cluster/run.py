@@ -28,6 +28,7 @@ from tests.cluster.starting import cluster_on_free_ports
 from tests.cluster.trouble import Relays, Trouble
 from tests.e2e.environment import QUICK, as_environment
 from tests.postgresql import Outsider
+from tests.verdict import ShowProgress
 
 # The limit that ends calls whose sides do not hang up.
 LONGEST_CALL_SECONDS = 6
@@ -50,8 +51,6 @@ SETTINGS: dict[str, object] = {
 }
 
 _UNSURE = re.compile(r'"kind": "StorageUnsure".*"event": "commit_failed"')
-
-ShowProgress = Callable[[str], None]
 
 
 @dataclass

@@ -66,7 +66,7 @@ async def asked(
 
 
 def is_stranger(decision: RouteDecision) -> bool:
-    """Whether a caller got what a caller of a number gets that nobody holds."""
+    """Whether a caller got the same answer as at an unknown number."""
     return isinstance(decision, Reject) and (decision.cause, decision.disposition) == (1, None)
 
 

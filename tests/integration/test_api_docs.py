@@ -17,7 +17,8 @@ from api.http.problems import PROBLEMS
 from api.http.routes import Route
 from api.openapi.document import build
 from api.resources.account import AccountBody
-from api.schemas.bookings import BookingBody, NewBooking
+from api.schemas.booking_requests import NewBooking
+from api.schemas.bookings import BookingBody
 from api.schemas.callbacks import (
     CallbackAttemptBody,
     CallbackBody,

@@ -8,7 +8,7 @@ from typing import Any
 from api.http.parsing import checked_body
 from api.http.problems import ProblemError, pointer_to
 from api.resources.bookings import changes_of
-from api.schemas.bookings import BookingChange, BookingPatchBody
+from api.schemas.booking_requests import BookingChange, BookingPatchBody
 from api.schemas.common import FieldError
 from api.schemas.operator_rows import booking_record
 from api.web.console.bookings import bookings_pages, form_texts, metadata_text, seen_booking

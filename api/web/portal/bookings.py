@@ -12,7 +12,8 @@ from api.http.parsing import checked_body
 from api.resources import bookings as resource
 from api.resources.booking_pictures import qr_code
 from api.resources.catalogue import PlanBody
-from api.schemas.bookings import BookingBody, BookingChange, BookingPatchBody, NewBooking
+from api.schemas.booking_requests import BookingChange, BookingPatchBody, NewBooking
+from api.schemas.bookings import BookingBody
 from api.schemas.fields import BOOKING_ID
 from api.web.frame.booking_form import CALL_FIELDS, body_of, call_choices, changed_texts, texts_of
 from api.web.frame.protection import PageRefused

@@ -81,7 +81,7 @@ SELECT country, state, COUNT(*) AS numbers FROM numbers GROUP BY country, state;
 -- name: taken_by_country
 -- A booking takes a number when it is made and at each swap, and has as many: its own and those in number_swaps. So both
 -- are counted where they are, though a swap keeps the number that was left. Sandboxes' numbers are not in the pool, and
--- pairs share numbers that nobody else can book.
+-- pairs share numbers that other bookings cannot have.
 SELECT n.country, COUNT(*) AS numbers FROM (
     SELECT service FROM bookings WHERE created_at >= :since AND created_at < :until AND partner IS NULL
     UNION ALL

@@ -26,7 +26,7 @@ PAIRS: tuple[str, ...] = (
     "DROP INDEX bookings_service",
     "CREATE UNIQUE INDEX bookings_service ON bookings (service) WHERE gone_at IS NULL AND partner IS NULL",
     # Who calls a shared number decides which pair is called. The key is the database's own word that it is one at most.
-    # Once the pair is gone, nobody else is given this number with this caller before the quarantine ends.
+    # Once the pair is gone, no other pair is given this number with this caller before the quarantine ends.
     """
     CREATE TABLE pair_callers (
         service TEXT NOT NULL,
