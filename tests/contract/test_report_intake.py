@@ -15,6 +15,7 @@ from engine.domain.booking import Booking
 from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
 from engine.storage.errors import StorageUnavailable
+from tests.contract.racing import PATIENCE_SECONDS
 from tests.contract.samples import HOUR
 from tests.contract.spooling import Reading, answer_line, end_line, write
 from tests.contract.world import World
@@ -88,6 +89,38 @@ async def test_an_end_whose_event_has_come_is_not_looked_up_again(
     monkeypatch.setattr(world.storage, "run_keyed", run_keyed)
     assert await reading.spool.take_in() == 1
     assert asked == ["spool"]
+
+
+async def test_an_answer_that_comes_after_the_spool_has_shown_the_end_asks_for_nothing(
+    world: World, booking: Booking, reading: Reading, tmp_path: Path
+) -> None:
+    await world.bridge(booking, "c1")
+    write(tmp_path, end_line("c1"))
+    assert await reading.spool.take_in() == 1
+    await noted(reading, answer_line("c1"))
+    assert reading.noted.answers == []
+
+
+async def test_a_report_that_takes_long_keeps_no_other_waiting(
+    world: World, booking: Booking, reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("slow", "quick"):
+        await world.bridge(booking, name)
+    ordinary, go_on = world.storage.run_keyed, asyncio.Event()
+
+    async def run_keyed(key: str, command: Any, report: Any, *more: Any, **named: Any) -> Any:
+        if key == "slow":
+            await go_on.wait()
+        return await ordinary(key, command, report, *more, **named)
+
+    monkeypatch.setattr(world.storage, "run_keyed", run_keyed)
+    noting = asyncio.create_task(noted(reading, end_line("slow"), end_line("quick")))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while reading.noted.ends != ["quick"]:  # noqa: ASYNC110  a list, and no event
+            await asyncio.sleep(0.01)
+    go_on.set()
+    await noting
+    assert reading.noted.ends == ["quick", "slow"]
 
 
 async def test_what_is_remembered_of_settled_calls_is_bounded_and_forgotten(
