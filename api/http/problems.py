@@ -161,7 +161,7 @@ def _problem_of_storage(error: StorageError | TimeoutError) -> ProblemError:
 def _problem_of_refusal(refusal: Refusal) -> ProblemError:
     field = refusal.field or FIELD_OF_CODE.get(refusal.code)
     if field:
-        error = FieldError(field=field, message=str(refusal), pointer=pointer_to((field,)))
+        error = FieldError(field=field, message=str(refusal), pointer=pointer_to((field, *refusal.place)))
         return ProblemError(refusal.code, str(refusal), (error,))
     return ProblemError(refusal.code, _sentence(str(refusal)), retry_after=refusal.retry_after)
 

@@ -12,7 +12,7 @@ from engine.callbacks import notifications
 from engine.domain import booking as life
 from engine.domain.booking import Booking, BookingStatus, CallerId
 from engine.domain.destinations import allowed_destination
-from engine.domain.errors import BookingGone, DestinationIsOurs, InvalidDestination, NotForPairs, NotFound
+from engine.domain.errors import BookingGone, DestinationIsOurs, InvalidDestination, NotForPairs, NotFound, Refusal
 from engine.domain.events import WhyGone
 from engine.domain.hours import ANY_TIME, WeeklyHours
 from engine.domain.ids import AccountId, BookingId, CallId
@@ -282,10 +282,18 @@ def _checked_numbers(tx: Transaction, request: BookingRequest, policy: Policy) -
     if request.participants is None:
         return [_checked_destination(tx, request.destination or E164(""), policy)]
     _check_fits_pair(request.destination, request.caller_id, reverse=request.reverse)
-    numbers = [_checked_destination(tx, each.number, policy, "participants") for each in request.participants]
+    numbers = [_checked_participant(tx, place, each.number, policy) for place, each in enumerate(request.participants)]
     if numbers[0] == numbers[1]:
         raise InvalidDestination("the two participants have the same number")
     return numbers
+
+
+def _checked_participant(tx: Transaction, place: int, number: E164, policy: Policy) -> E164:
+    try:
+        return _checked_destination(tx, number, policy)
+    except Refusal as refusal:
+        refusal.field, refusal.place = "participants", (place, "number")
+        raise
 
 
 def _check_fits_pair(destination: E164 | None, caller_id: CallerId, *, reverse: bool) -> None:
@@ -302,9 +310,9 @@ def _partner_fields(pair: Participants | None) -> dict[str, Any]:
     return {"partner": second.number, "destination_label": first.label, "partner_label": second.label}
 
 
-def _checked_destination(tx: Transaction, destination: E164, policy: Policy, field: str | None = None) -> E164:
+def _checked_destination(tx: Transaction, destination: E164, policy: Policy) -> E164:
     """Refuses a rented number as destination: neither Asterisk nor a carrier counts hops, so a loop never ends."""
     checked = allowed_destination(destination, policy.destinations)
     if tx.numbers.is_ours(checked):
-        raise DestinationIsOurs("destination is itself a rented number", field)
+        raise DestinationIsOurs("destination is itself a rented number")
     return checked

@@ -44,12 +44,14 @@ class Refusal(RentedNumbersError):
         retryable: Whether the same request may succeed later.
         retry_after: Seconds after which it may; None: not known, or the usual time for this code.
         field: The field of the request that is wrong; None: not known, or the usual one for this code.
+        place: Where in this field: keys and indexes that lead there; empty: the field as a whole.
     """
 
     code = "refused"
     retryable = False
     retry_after: int | None = None
     field: str | None = None
+    place: tuple[str | int, ...] = ()
 
 
 class InvalidDestination(Refusal):
@@ -68,10 +70,6 @@ class DestinationIsOurs(Refusal):
     """The destination is itself a rented number: calls would loop."""
 
     code = "destination_is_ours"
-
-    def __init__(self, message: str, field: str | None = None) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 class NotForPairs(Refusal):

@@ -13,6 +13,8 @@ from engine.accounts.accounts import create_account
 from engine.accounts.keys import create_key
 from engine.accounts.sign_in import NewSession, csrf_token_of, new_session
 from engine.bookings.lifecycle import BookingRequest, book
+from engine.bookings.number_pool import import_numbers
+from engine.bookings.shared_numbers import share
 from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import call_ended, note_answer, route_call
 from engine.calls.reports import AnswerReport, EndReport
@@ -44,6 +46,7 @@ CALL_FIELDS = {
     "whisper": "yes",
     "greeting": "yes",
     "reverse": "yes",
+    "acceptFormerCallers": "yes",
     "hours": "mon-fri 09:00-17:30\r\nsat 10:00-24:00",
     "timeZone": "Europe/Brussels",
 }
@@ -126,6 +129,12 @@ def a_tenant(tx: Transaction, name: str, hidden: str) -> Tenant:
     return Tenant(name, account.id, key.secret, booking, ids, marks)
 
 
+async def share_number(portal: Portal, number: str) -> None:
+    """Adds a rented number that pairs share."""
+    await portal.storage.run(import_numbers, [(1, number)], CLOCK.now())
+    await portal.storage.run(share, number)
+
+
 async def ask(portal: Portal, method: str, path: str, secret: str = "", form: Any = None, **headers: str) -> Answer:
     return await ask_site(SITE, portal.client, method, portal.url + path, secret, form, headers)
 
@@ -159,6 +168,8 @@ def form_for(action: Action, ids: dict[str, str], url: str = "https://receiver.e
         "sure": "yes",
         "label": "",
         "destination": "+32470999999",
+        "firstNumber": "+32470999997",
+        "secondNumber": "+32470999996",
         "callback": "https://changed.example/calls",
         "paused": "yes",
         "overlap": "none",

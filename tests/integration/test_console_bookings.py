@@ -34,6 +34,7 @@ OF_CALLS = {
     "whisper": "yes",
     "greeting": "yes",
     "reverse": "yes",
+    "acceptFormerCallers": "yes",
 }
 
 
@@ -78,10 +79,11 @@ async def test_each_action_changes_what_it_says_and_is_logged(console: Console) 
         (
             "change",
             OF_CALLS,
-            {"hours": OFFICE, "language": "fr", "screening": "press1", "reverse": True},
+            {"hours": OFFICE, "language": "fr", "screening": "press1", "reverse": True, "accept_former_callers": True},
             "BookingChanged",
         ),
         ("change", {"hours": "", "greeting": "no"}, {"hours": None, "greeting": False}, "BookingChanged"),
+        ("change", {"acceptFormerCallers": "no"}, {"accept_former_callers": False}, "BookingChanged"),
         ("renew", {"usagePlan": "LARGE"}, {"usage_plan": "LARGE"}, "BookingRenewed"),
     ]
     for word, form, changed, event in table:
@@ -160,7 +162,7 @@ async def test_what_is_wrong_stands_beside_its_field_and_nothing_changes(console
 
 async def test_both_numbers_of_a_pair_are_masked_until_somebody_has_one_shown(console: Console) -> None:
     await console.storage.run(share, NUMBERS[-2])
-    pair = Participant(E164("+442079460201"), "Ann"), Participant(E164("+442079460202"), "Bob")
+    pair = Participant(E164("+442079460201"), "Ann"), Participant(E164("+442079460202"), "+442079460202")
     wanted = BookingRequest(
         console.account_id, None, UsagePlan.SMALL, CALLBACK, caller_id=CallerId.SERVICE, participants=pair
     )
@@ -169,8 +171,12 @@ async def test_both_numbers_of_a_pair_are_masked_until_somebody_has_one_shown(co
     for path in (f"/console/bookings/{booking.id}", f"/console/bookings?number=%2B{booking.service[1:]}"):
         text = (await ask(console, "GET", path, secret)).text
         assert [each.number for each in pair if each.number[1:] in text] == []
-        assert text.count("+442•••••02") == 1, "the partner, beside the first one"
-        assert not {'name="reverse"', 'name="callerId"'} & set(re.findall(r'name="\w+"', text))
+        of_booking = path.endswith(booking.id)
+        assert text.count("+442•••••02") == 1 + of_booking, "the partner, beside the first one, and its name"
+        assert ("Ann" in text) == of_booking
+        assert not {'name="reverse"', 'name="callerId"', 'name="acceptFormerCallers"'} & set(
+            re.findall(r'name="\w+"', text)
+        )
     shown = await act_by_path(console, "/console/hidden-number", secret, {"kind": "partner", "id": booking.id})
     assert (shown.status, pair[1].number in shown.text) == (200, True)
 

@@ -13,8 +13,6 @@ import pytest_asyncio
 from api.web.portal.keys import MAX_KEYS
 from engine.accounts.keys import create_key
 from engine.accounts.sign_in import csrf_token_of
-from engine.bookings.number_pool import import_numbers
-from engine.bookings.shared_numbers import share
 from engine.domain.policy import Policy, UsagePlan
 from engine.domain.times import DAY_MS, EpochMs, instant_from, rfc3339
 from tests.integration.api_helpers import PEPPER, POLICY
@@ -31,6 +29,7 @@ from tests.integration.portal_helpers import (
     form_for,
     link_of,
     path_of,
+    share_number,
     use,
 )
 from tests.integration.web_server import Answer as PageAnswer
@@ -55,6 +54,7 @@ CHANGED: dict[str, Any] = {
     "whisper": True,
     "greeting": True,
     "reverse": True,
+    "acceptFormerCallers": True,
     "hours": {
         "timeZone": "Europe/Brussels",
         "open": [
@@ -102,6 +102,8 @@ async def test_what_a_page_sends_is_carried_out_for_its_account(portal: Portal, 
     assert (await api("/bookings"))[1]["data"] == [booked, changed]
     assert {name: booked[name] for name in CHANGED} == CHANGED
     assert (booked["label"], booked["usagePlan"], booked["startTime"]) == ("Shop", "SMALL", booked["createdAt"])
+    await share_number(portal, "+3225550093")
+    assert (await carry_out("/book-pair"))["booking"]["service"] == "+3225550093"
     sent = (await carry_out("/deliveries/test"))["callback"]
     assert (sent["state"], sent["test"], receiver.requests[-1].event_id) == ("DELIVERED", True, sent["id"])
     await carry_out("/deliveries/redeliver", id=sent["id"])
@@ -112,9 +114,8 @@ async def test_what_a_page_sends_is_carried_out_for_its_account(portal: Portal, 
     await carry_out("/keys/revoke")
     assert [(await api(booking))[0], (await api(booking, key))[0]] == [401, 200]
     secret = (await carry_out("/secret/show"))["secret"]
-    assert secret in tenant.marks
     rotated = (await carry_out("/secret/rotate"))["secret"]
-    assert rotated != secret
+    assert (secret in tenant.marks, rotated in tenant.marks) == (True, False)
     assert (await api("/webhook-secret", key))[1] == {"secret": rotated, "oldSecret": None, "oldSecretUntil": None}
     await carry_out("/bookings/cancel")
     assert (await api(booking, key))[1]["code"] == "gone"
@@ -224,27 +225,39 @@ async def test_fields_stay_as_they_are_and_what_is_wrong_stands_beside_its_field
         assert (refused.status, "has switched off what is spoken" in refused.text) == (422, True)
 
 
-async def test_a_pair_is_shown_with_both_numbers_and_can_be_changed_but_for_them(portal: Portal) -> None:
+async def test_a_pair_is_booked_shown_with_both_numbers_and_changed_but_for_them(portal: Portal) -> None:
     numbers, more = ("+33612345684", "+33612345685"), ("+3225550091", "+3225550092")
-    await portal.storage.run(import_numbers, list(enumerate(more)), CLOCK.now())
-    await portal.storage.run(share, more[0])
+    for number in more:
+        await share_number(portal, number)
     tenant = await portal.storage.run(a_tenant, "pairs-up", "+33612345686")
-    wanted = {
-        "participants": [{"number": number, "label": f"side {number[-1]}"} for number in numbers],
-        "usagePlan": "SMALL",
-        "callback": "https://pairs-up.example/calls",
-    }
-    headers = {"Authorization": f"Bearer {tenant.key}"}
-    async with portal.client.post(f"{portal.url}/bookings", json=wanted, headers=headers) as answer:
-        pair = await answer.json()
-        assert answer.status == 201, pair
     secret = (await portal.session(of=tenant)).secret
+    [book_pair] = [action for action in SITE.actions if action.path == "/book-pair"]
+    shown = {name: text for name, text in form_for(book_pair, tenant.ids).items() if name not in {"hours", "timeZone"}}
+    form = shown | {"firstNumber": numbers[0], "secondNumber": numbers[1], "firstLabel": "side 4", "secondLabel": ""}
+    for changes, status, marked in (
+        ({"secondNumber": numbers[0]}, 422, "secondNumber"),
+        ({"firstNumber": "+33"}, 422, "firstNumber"),
+        ({"firstNumber": "+3290012345"}, 422, "firstNumber"),
+        ({"secondNumber": more[1]}, 422, "secondNumber"),
+        ({"secondLabel": "\u202e"}, 422, "secondLabel"),
+        ({"callback": "ftp://pairs-up.example"}, 422, "callback"),
+        ({"country": "GB"}, 503, ""),
+    ):
+        refused = await act(portal, book_pair, secret, form | changes)
+        found = re.findall(r'name="(\w+)"[^>]*aria-invalid="true"', refused.text)
+        assert (refused.status, *found) == (status, *filter(None, [marked])), (changes, refused.text)
+    for _ in range(2):  # the form that is sent twice
+        booked = await act(portal, book_pair, secret, form)
+        assert (booked.status, f"Booked: the number is {more[0]}." in booked.text) == (200, True), booked.text
+    page = json.loads((await ask(portal, "GET", "/portal", secret, Accept="application/json")).text)
+    [pair, _] = page["data"]
+    people = [{"number": number, "label": label} for number, label in zip(numbers, ("side 4", None), strict=True)]
+    assert (pair["service"], pair["participants"], pair["destination"]) == (more[0], people, None)
     path = f"/portal/bookings/{pair['id']}"
-    for shown in ("/portal", path):
-        text = (await ask(portal, "GET", shown, secret)).text
-        assert ([number in text for number in numbers], clumsy_in(text)) == ([True, True], [])
-    assert "side 4" in text
-    assert 'name="reverse"' not in text, "both call anyway"
+    for place, said in (("/portal", f"{numbers[0]} (side 4), {numbers[1]}"), (path, f"{numbers[1]}, and back")):
+        text = (await ask(portal, "GET", place, secret)).text
+        assert (said in text, clumsy_in(text)) == (True, []), text
+    assert not re.findall('name="(?:reverse|acceptFormerCallers)"', text), "both call anyway, and nobody else does"
     [change] = [action for action in SITE.actions if action.path == "/bookings/{id}/change"]
     changed = await act(portal, change, secret, {"id": pair["id"], "destination": "", "label": "Ann and Bob"})
     assert (changed.status, "Ann and Bob" in changed.text) == (200, True)

@@ -16,12 +16,13 @@ from api.web.frame.site import Page
 from api.web.portal.deliveries import REFRESH_SECONDS
 from engine.domain.web_access import Role
 from tests.integration.callback_receiver import Answer, CallbackReceiver
-from tests.integration.portal_helpers import SITE, Portal, a_tenant, path_of
+from tests.integration.portal_helpers import SITE, Portal, a_tenant, path_of, share_number
 from tests.playwright_browser import VIEWS, Watched, signed_in_page, watched_page
 
 pytest_plugins = ["tests.integration.portal_fixtures", "tests.integration.browser_fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+SHARED = "+3225550099"
 NAMED, OTHER = "https://www.customer.example", "https://www.attacker.example"
 
 
@@ -123,10 +124,10 @@ async def test_a_number_is_booked_and_its_hours_are_changed_by_keyboard_on_a_tel
         await tab.set_viewport_size({"width": 390, "height": 800})
         await tab.goto(f"{portal.url}/portal")
         await tab.get_by_text("Book a number", exact=True).press("Enter")
-        await tab.get_by_label("Callbacks go to").fill("https://books.example/calls")
-        await press(tab, "button", "Add a time")
+        await tab.get_by_label("Callbacks go to").first.fill("https://books.example/calls")
+        await tab.get_by_role("button", name="Add a time").first.press("Enter")
         assert await tab.evaluate("document.activeElement.type") == "checkbox", "the keyboard goes on in the new row"
-        assert await tab.get_by_label("Time zone of these times").input_value() != "", "the browser's"
+        assert await tab.get_by_label("Time zone of these times").first.input_value() != "", "the browser's"
         for day in ("Mon", "Fri"):
             await press(tab, "checkbox", day, "Space")
         await tab.get_by_label("from", exact=True).fill("09:00")
@@ -151,7 +152,36 @@ async def test_a_number_is_booked_and_its_hours_are_changed_by_keyboard_on_a_tel
             await press(tab, "button", "Remove")
         await press(tab, "button", "Change")
         await tab.locator("#live").get_by_text("Takes calls").wait_for(state="detached")
+        await tab.locator("#live").get_by_text("hear that the owner has changed").wait_for()
+        await tab.get_by_text("Change", exact=True).first.press("Enter")
+        await tab.get_by_label("Callers of a former owner").select_option("yes")
+        await press(tab, "button", "Change")
+        await tab.locator("#live").get_by_text("are put through", exact=True).wait_for()
         assert watched.complaints == []
+
+
+async def test_two_people_get_a_number_on_a_telephones_screen(portal: Portal, browser: Browser) -> None:
+    await share_number(portal, SHARED)
+    tenant = await portal.storage.run(a_tenant, "books-for-two", "+33612345684")
+    secret = (await portal.session(of=tenant)).secret
+    async with signed_in_page(browser, SITE, portal.url, secret) as watched:
+        tab = watched.page
+        await tab.set_viewport_size({"width": 390, "height": 800})
+        await tab.goto(f"{portal.url}/portal")
+        await tab.get_by_text("Book a number for two people").press("Enter")
+        await tab.get_by_label("Number of one person").fill("+32470999998")
+        await tab.get_by_label("Name of this person").fill("Ann")
+        await tab.get_by_label("Callbacks go to").last.fill("https://books.example/calls")
+        await check_refused(watched, "Number of the other person", "+32470999998", "Book for two")
+        await tab.get_by_label("Number of the other person").fill("+32470999997")
+        await tab.get_by_label("Name of the other person").fill("Bob")
+        await tab.get_by_label("Name of the other person").press("Enter")
+        await tab.get_by_role("link", name=f"The booking of {SHARED}").press("Enter")
+        await tab.get_by_text("+32470999998 (Ann), which reaches +32470999997 (Bob), and back").wait_for()
+        await watched.check(portal.url, views=(VIEWS[0], VIEWS[-1]))
+        await tab.goto(f"{portal.url}/portal")
+        await tab.get_by_text("+32470999998 (Ann), +32470999997 (Bob)").wait_for()
+        assert (await watched.off_screen(), watched.complaints) == ([], [])
 
 
 async def check_refused(watched: Watched, label: str, text: str, button: str) -> None:

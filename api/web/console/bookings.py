@@ -16,7 +16,7 @@ from engine.cdr.listing import record_page
 from engine.domain.booking import BookingStatus, CallerId
 from engine.domain.errors import NotFound
 from engine.domain.ids import BookingId
-from engine.domain.masking import masked
+from engine.domain.masking import masked, masked_text
 from engine.domain.numbers import is_simulated
 from engine.domain.policy import UsagePlan
 from engine.domain.web_access import Role
@@ -107,6 +107,7 @@ async def load_one(visit: Visit) -> Mapping[str, Any]:
     return {
         "booking": record
         | {"destination": masked(booking.destination), "partner": booking.partner and masked(booking.partner)},
+        "labels": [masked_text(label) for label in (booking.destination_label, booking.partner_label)],
         "sandbox": sandbox_data(seen.clock_ahead_ms, visit.now) if is_simulated(booking.service) else None,
         "callsForgotten": seen.calls_forgotten,
         "isGone": record["status"] == BookingStatus.GONE.value,

@@ -16,8 +16,22 @@ from engine.domain.prompts import Language
 from engine.domain.screening import Screening
 
 TRUTH = {"yes": True, "no": False}
-FLAGS = ("paused", "refuseAnonymous", "whisper", "greeting", "reverse")
-CALL_FIELDS = frozenset({"language", "screening", "whisper", "greeting", "reverse", "hours", "timeZone", "startTime"})
+FLAGS = ("paused", "refuseAnonymous", "whisper", "greeting", "reverse", "acceptFormerCallers")
+CALL_FIELDS = frozenset(
+    {
+        "language",
+        "screening",
+        "whisper",
+        "greeting",
+        "reverse",
+        "acceptFormerCallers",
+        "hours",
+        "timeZone",
+        "startTime",
+    }
+)
+# Of these, what a pair does not need: both of its people call, and nobody else reaches them.
+NOT_OF_PAIRS = frozenset({"reverse", "acceptFormerCallers"})
 LANGUAGES: Mapping[str, str] = {
     Language.EN: "English",
     Language.FR: "French",

@@ -9,19 +9,21 @@ from typing import Any
 from api.http.dependencies import now_of
 from api.http.idempotency import kept
 from api.http.parsing import checked_body
+from api.http.problems import ProblemError, problem_of
 from api.resources import bookings as resource
 from api.resources.booking_pictures import qr_code
 from api.resources.catalogue import PlanBody
 from api.schemas.booking_requests import BookingChange, BookingPatchBody, NewBooking
 from api.schemas.bookings import BookingBody
 from api.schemas.fields import BOOKING_ID
-from api.web.frame.booking_form import CALL_FIELDS, body_of, call_choices, changed_texts, texts_of
+from api.web.frame.booking_form import CALL_FIELDS, NOT_OF_PAIRS, body_of, call_choices, changed_texts, texts_of
 from api.web.frame.protection import PageRefused
 from api.web.frame.site import Action, Outcome, Page, Visit
 from api.web.portal.entry import account_of, answer_of, id_of
 from engine.accounts.idempotency import KeyedRequest, once
 from engine.bookings.lifecycle import Renewal, book, renew
 from engine.bookings.swapping import swap_number
+from engine.domain.errors import Refusal
 from engine.domain.ids import BookingId
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
@@ -42,9 +44,20 @@ CHANGED = OWN_FIELDS | CALL_FIELDS | {"paused"}
 # What the form of a new booking shows before anything is filled in.
 NEW_BOOKING: Mapping[str, str] = {
     **dict.fromkeys(OWN_FIELDS | CALL_FIELDS | {"country"}, ""),
-    **dict.fromkeys(("whisper", "greeting", "reverse"), "no"),
+    **dict.fromkeys(("whisper", "greeting", "reverse", "acceptFormerCallers"), "no"),
     "screening": Screening.NONE,
 }
+# The same of a pair.
+NEW_PAIR = {name: text for name, text in NEW_BOOKING.items() if name not in NOT_OF_PAIRS | {"destination"}} | {
+    "firstLabel": "",
+    "secondLabel": "",
+}
+# Which field of a pair's form is at a place of the body. Only the two numbers together can be wrong as a whole.
+FIELD_AT = {
+    f"/participants/{index}/{name}": f"{person}{name.title()}"
+    for index, person in enumerate(("first", "second"))
+    for name in ("number", "label")
+} | {"": "secondNumber"}
 
 
 def booking_pages() -> tuple[Page, ...]:
@@ -90,9 +103,11 @@ def booking_actions() -> tuple[Action, ...]:
     """Returns what can be done to a booking."""
     full, [listed, one, _] = Role.CUSTOMER, booking_pages()
     renewed, sure = frozenset({"id", "usagePlan", "key"}), frozenset({"id", "sure"})
-    swapped, booked = sure | {"key"}, {"destination", "callback", "usagePlan", "key"}
+    swapped, booked = sure | {"key"}, {"callback", "usagePlan", "key"}
+    single, pair = booked | {"destination"}, booked | {"firstNumber", "secondNumber"}
     return (
-        listed.action("book", "Book", "BookingCreated", full, book_number, booked, optional=NEW_BOOKING),
+        listed.action("book", "Book", "BookingCreated", full, book_number, single, optional=NEW_BOOKING),
+        listed.action("book-pair", "Book for two", "BookingCreated", full, book_pair, pair, optional=NEW_PAIR),
         one.action("change", "Change", "BookingChanged", full, change_booking, optional=CHANGED),
         Action(f"{PATH}/renew", "Renew", "BookingRenewed", full, renew_booking, renewed),
         Action(f"{PATH}/swap-number", "Swap", "BookingNumberSwapped", full, swap_booking_number, swapped),
@@ -137,9 +152,34 @@ async def load_print(visit: Visit) -> Mapping[str, Any]:
 
 async def book_number(visit: Visit, form: Mapping[str, str]) -> Outcome:
     """Books a number. A form that is sent twice books one."""
+    return await _book(visit, form, _wanted(visit, form))
+
+
+async def book_pair(visit: Visit, form: Mapping[str, str]) -> Outcome:
+    """Books a number that two people share. A form that is sent twice books one."""
+    sent = _wanted(visit, form)
+    people = [
+        {name: text for name in ("number", "label") if (text := sent.pop(f"{person}{name.title()}", None)) is not None}
+        for person in ("first", "second")
+    ]
+    try:
+        return await _book(visit, form, {**sent, "participants": people})
+    except (Refusal, ProblemError) as error:
+        problem = problem_of(error)
+        errors = tuple(
+            each.model_copy(update={"field": FIELD_AT.get(each.pointer or "", each.field)}) for each in problem.errors
+        )
+        raise ProblemError(problem.code, problem.detail, errors, retry_after=problem.retry_after) from None
+
+
+def _wanted(visit: Visit, form: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the body of a new booking that the filled in fields of a form stand for. Raises ProblemError."""
     sent = {name: text for name, text in changed_texts(form, dict.fromkeys(form, "")).items() if name != "key"}
-    texts = {**NEW_BOOKING, "language": visit.deps.policy.language}
-    body = checked_body(visit.request, NewBooking, body_of(sent, texts))
+    return body_of(sent, {**NEW_BOOKING, "language": visit.deps.policy.language})
+
+
+async def _book(visit: Visit, form: Mapping[str, str], wish: dict[str, Any]) -> Outcome:
+    body = checked_body(visit.request, NewBooking, wish)
     wanted = resource.wanted_booking(account_of(visit), body)
     policy, now = visit.deps.policy, now_of(visit.request)
 
