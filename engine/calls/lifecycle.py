@@ -88,7 +88,7 @@ def route_call(
         until = EpochMs(at.wall_ms + policy.quarantine_silence_ms)
         tx.numbers.lengthen_quarantine(incoming.service, until)
         if incoming.asserted is not None:
-            tx.pairs.lengthen_quarantine(incoming.service, incoming.asserted, until)
+            tx.pairs.lengthen_quarantine(incoming.service, incoming.asserted, at.wall_ms, until)
     if asked is not None:
         asked = asked_near_limit(tx, asked, incoming, at.wall_ms, policy)
     if asked is not None and asked.call_is_known:

@@ -43,8 +43,12 @@ class Pairs(Table):
         """Takes a pair's number from its callers, without a quarantine."""
         self._sql.delete_pair_callers_of(self._db, booking_id=booking_id)
 
-    def lengthen_quarantine(self, service: E164, caller: E164, until: EpochMs) -> None:
-        """Lets the quarantine of a caller on a number, if there is one, end at `until` instead of earlier."""
+    def lengthen_quarantine(self, service: E164, caller: E164, now: EpochMs, until: EpochMs) -> None:
+        """Lets the quarantine of a caller on a number, if there is one, end at `until` instead of earlier.
+
+        A caller who is not known here gets one if pairs of the number may have been lost in a restore.
+        """
+        self._sql.quarantine_unknown_pair_caller(self._db, service=service, number=caller, now=now, until=until)
         self._sql.lengthen_pair_quarantine(
             self._db, service=service, number=caller, until=until, ends_before=until - QUARANTINE_STEP_MS
         )

@@ -9,14 +9,18 @@ from engine.accounts.accounts import create_account
 from engine.backup.replay import Losses, erase_again
 from engine.bookings.explain import explain
 from engine.bookings.lifecycle import BookingPatch, cancel, change
+from engine.bookings.shared_numbers import share, unshare
 from engine.bookings.swapping import swap_number
 from engine.calls import reached_callers
+from engine.calls.facts import IncomingCall
+from engine.calls.lifecycle import route_call
 from engine.calls.reached_callers import MARGIN_MS, note_all_reached
-from engine.domain.booking import Booking
+from engine.domain.booking import Booking, CallerId
 from engine.domain.caller_digests import FORMER_CALLER_MS, person_digest
 from engine.domain.ids import AccountId, CallId
 from engine.domain.number_choice import NumberRequest
-from engine.domain.numbers import ANONYMOUS, E164
+from engine.domain.numbers import ANONYMOUS, E164, NumberState
+from engine.domain.pairs import Participant
 from engine.domain.policy import RetentionPeriods, UsagePlan
 from engine.domain.prompts import Prompt
 from engine.domain.rejections import CHANGED_HANDS, Reason
@@ -30,7 +34,7 @@ from engine.storage.revocations import Entry, Kind
 from tests.contract.erasing import PERSON, call, erased_from, route
 from tests.contract.samples import CALLER, HOUR, PEPPER, SECOND
 from tests.contract.trial import Trial
-from tests.contract.world import World
+from tests.contract.world import POOL, World
 
 STRANGER = E164("+14155550177")
 
@@ -103,6 +107,39 @@ async def test_a_former_caller_hears_that_the_number_has_changed_hands(street: S
         change, second.account_id, second.id, BookingPatch(accept_former_callers=False), world.now, world.policy
     )
     assert await street.reason(second) is None, "the caller knows the present owner by now"
+
+
+async def test_former_callers_reach_a_new_pair_on_a_shared_number_and_nobody_once_it_is_shared_no_more(
+    street: Street,
+) -> None:
+    world, service, partner, other = street.world, E164(POOL[0]), E164("+32470999001"), E164("+32470999002")
+    await world.storage.run(share, service)
+
+    async def pair(with_whom: E164) -> Booking:
+        both = Participant(E164(CALLER)), Participant(with_whom)
+        return await world.book(destination=None, participants=both, caller_id=CallerId.SERVICE, plan=UsagePlan.LARGE)
+
+    async def reached(call_id: str) -> str | None:
+        incoming = IncomingCall(CallId(call_id), service, CALLER, asserted=E164(CALLER))
+        decision = await world.storage.run(route_call, incoming, world.at, world.policy)
+        return decision.destination if isinstance(decision, Bridge) else None
+
+    first = await pair(partner)
+    assert await reached("c1") == partner
+    await world.answered(CallId("c1"))
+    await world.ended(CallId("c1"), 3 * SECOND)
+    await street.noted()
+    await world.cancel(first)
+    world.now += 2 * HOUR
+    second = await pair(other)
+    assert (second.service, len(world.rows("SELECT * FROM reached_callers"))) == (service, 1)
+    assert await reached("c2") == other, "the new pair was made for this caller"
+    await world.ended(CallId("c2"), 0, "BUSY")
+    await world.cancel(second)
+    world.now += 2 * HOUR
+    assert (await world.storage.run(unshare, service, world.now)).state == NumberState.FREE
+    third = await world.book(UsagePlan.LARGE, account=street.bob, wanted=NumberRequest(service=service))
+    assert await street.reason(third, CALLER) is Reason.CHANGED_HANDS
 
 
 @pytest.mark.parametrize(

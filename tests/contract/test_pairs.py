@@ -351,11 +351,28 @@ async def test_retention_forgets_both_participants_of_a_pair_that_is_gone(world:
 async def test_after_a_restore_a_shared_number_takes_no_new_pairs_for_as_long_as_others_rest(world: World) -> None:
     await share(world, SHARED)
     booking = await pair(world)
-    until = EpochMs(world.now + DAY)
+    until, other, lost = EpochMs(world.now + 15 * DAY), E164("+32470999002"), E164("+32470999003")
     await world.storage.run(lambda tx: tx.restores.quarantine_numbers(until))
     with pytest.raises(NoNumberFree):
-        await pair(world, EVE, E164("+32470999002"))
+        await pair(world, EVE, other)
     assert isinstance(await asked(world, booking.service, "c1", ANN), Bridge)
-    world.now += DAY
-    assert (await pair(world, EVE, E164("+32470999002"))).service == SHARED
+    # A caller of a pair that the backup does not have must have been silent as long as callers of other numbers.
+    assert is_stranger(await asked(world, SHARED, "c2", EVE))
+    world.now = EpochMs(until - POLICY.quarantine_silence_ms // 2)
+    for call_id in ("c3", "c4"):
+        assert is_stranger(await asked(world, SHARED, call_id, lost))
+    last_call = world.now
+    world.now = until
+    with pytest.raises(NoNumberFree):
+        await pair(world, lost, other)
+    assert (await pair(world, EVE, other)).service == SHARED, "the first call was long enough ago"
+    world.now = EpochMs(last_call + POLICY.quarantine_silence_ms)
+    assert is_stranger(await asked(world, SHARED, "c5", lost)), "it lengthens its own quarantine, and begins no other"
+    assert is_stranger(await asked(world, SHARED, "c6", E164("+32470999005")))
+    resting = {row["number"] for row in world.rows("SELECT * FROM pair_callers WHERE booking_id IS NULL")}
+    assert resting == {lost}
+    with pytest.raises(NoNumberFree):
+        await pair(world, lost, E164("+32470999004"))
+    world.now = EpochMs(world.now + POLICY.quarantine_silence_ms)
+    assert (await pair(world, lost, E164("+32470999004"))).service == SHARED
     assert await world.storage.run(lambda tx: tx.restores.held_but_not_booked(10)) == []

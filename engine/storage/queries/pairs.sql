@@ -30,6 +30,14 @@ DELETE FROM pair_callers WHERE booking_id = :booking_id;
 UPDATE pair_callers SET quarantined_until = :until
 WHERE service = :service AND number = :number AND quarantined_until < :ends_before;
 
+-- name: quarantine_unknown_pair_caller!
+-- After a restore a shared number takes no new pairs for a time. Who calls it meanwhile, and is in none that is known here,
+-- may be in one that was lost: such a caller gets a quarantine of its own, if it ends later than this time.
+INSERT INTO pair_callers (service, number, booking_id, quarantined_until)
+SELECT n.e164, CAST(:number AS TEXT), NULL, CAST(:until AS BIGINT) FROM numbers AS n
+WHERE n.e164 = :service AND n.state = 'SHARED' AND n.quarantined_until > :now AND n.quarantined_until < :until
+ON CONFLICT (service, number) DO NOTHING;
+
 -- name: forget_pair_callers!
 DELETE FROM pair_callers WHERE quarantined_until IS NOT NULL AND quarantined_until <= :now;
 
