@@ -12,6 +12,7 @@ import psycopg
 
 from engine.config.postgres_address import PostgresAddress
 from engine.storage.errors import StorageTooSlow, StorageUnavailable
+from engine.storage.postgresql.connecting import Preference
 from engine.storage.postgresql.faults import Fault, as_storage_error, fault_of, is_damage
 from engine.storage.postgresql.session import ConnectionLost, Session
 
@@ -37,6 +38,7 @@ class PostgresReadConnection:
         self._statement_seconds = statement_seconds
         self._thread: ThreadPoolExecutor | None = None
         self._session: Session | None = None
+        self._preference = Preference()
 
     async def open(self) -> None:
         """Begins to take statements. The first one connects."""
@@ -63,6 +65,7 @@ class PostgresReadConnection:
             except ConnectionLost as lost:
                 self._session = None
                 if lost.is_late:
+                    self._preference.was_silent()
                     raise StorageTooSlow(str(lost)) from lost
                 if is_last:
                     raise StorageUnavailable(str(lost)) from lost
@@ -78,7 +81,9 @@ class PostgresReadConnection:
     def _connected(self) -> Session:
         seconds = self._statement_seconds
         if self._session is None:
-            self._session = Session(self._address, statement_seconds=seconds, read_only=True)
+            self._session = Session(
+                self._address, statement_seconds=seconds, read_only=True, preference=self._preference
+            )
         self._session.deadline = math.inf if seconds is None else time.monotonic() + seconds + MARGIN_SECONDS
         return self._session
 

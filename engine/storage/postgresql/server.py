@@ -12,7 +12,7 @@ from engine.runtime.clock import SystemClock
 from engine.storage.errors import DatabaseUnusable, StorageUnavailable
 from engine.storage.migrate import MIGRATIONS, newer_schema, newest_revision, older_schema
 from engine.storage.migrations import OLDEST_PROGRAM
-from engine.storage.postgresql.session import CONNECT_SECONDS
+from engine.storage.postgresql.connecting import open_connection
 
 MIN_VERSION = 15
 # Ids and positions in lists are compared as bytes, as SQLite does it.
@@ -31,9 +31,7 @@ def connected(address: PostgresAddress) -> Iterator[psycopg.Connection[Any]]:
         StorageUnavailable: The server cannot be reached, or fails.
     """
     try:
-        with psycopg.connect(
-            address.with_options({}, read_only=False), autocommit=True, connect_timeout=CONNECT_SECONDS
-        ) as connection:
+        with open_connection(address.with_options({}, read_only=False)) as connection:
             yield connection
     except psycopg.OperationalError as error:
         raise StorageUnavailable(f"{address.shown}: {str(error).strip()}") from error

@@ -21,10 +21,10 @@ from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.types.numeric import IntLoader
 
 from engine.config.postgres_address import PostgresAddress
+from engine.storage.postgresql.connecting import Preference, open_connection
 from engine.storage.postgresql.rows import PostgresRow, as_parameters, row_class
 from engine.storage.queries import Prepared
 
-CONNECT_SECONDS = 3
 # The server's own time-outs are this much longer than any deadline here. They end what a lost engine has left behind.
 # They must never end a wait for a standby: the COMMIT would count as done, and only this server would have it.
 SERVER_MARGIN_SECONDS = 30
@@ -100,6 +100,7 @@ class Session:
         idle_seconds: How long the server waits for the next statement of a transaction. What an engine that hangs has
             locked is free then.
         read_only: Whether writes are refused.
+        preference: Which host to try first.
 
     Attributes:
         deadline: When the wait for the server ends (time.monotonic).
@@ -112,6 +113,7 @@ class Session:
         statement_seconds: float | None = None,
         idle_seconds: float = SERVER_MARGIN_SECONDS,
         read_only: bool = False,
+        preference: Preference | None = None,
     ) -> None:
         options = {"idle_in_transaction_session_timeout": f"{int(idle_seconds * 1000)}ms"}
         if statement_seconds is not None:
@@ -124,9 +126,7 @@ class Session:
         if read_only:
             options["default_transaction_read_only"] = "on"
         try:
-            self._connection = psycopg.connect(
-                address.with_options(options, read_only=read_only), autocommit=True, connect_timeout=CONNECT_SECONDS
-            )
+            self._connection = open_connection(address.with_options(options, read_only=read_only), preference)
         except psycopg.Error as error:
             raise ConnectionLost(str(error).strip(), is_unsure=False) from error
         self._connection.adapters.register_loader("numeric", IntLoader)  # sums of BIGINT are NUMERIC

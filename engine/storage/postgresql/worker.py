@@ -22,6 +22,7 @@ from engine.runtime import failpoints
 from engine.storage import queries
 from engine.storage.errors import StorageError, StorageUnavailable, StorageUnsure
 from engine.storage.jobs import Job, answer
+from engine.storage.postgresql.connecting import Preference
 from engine.storage.postgresql.faults import Fault, as_storage_error, fault_of, is_damage
 from engine.storage.postgresql.session import SERVER_MARGIN_SECONDS, ConnectionLost, Session
 from engine.storage.transaction import Transaction
@@ -69,6 +70,7 @@ class Worker:
         self._address = address
         self._seconds = seconds
         self._sql = queries.load("psycopg")
+        self._preference = Preference()
         self._session: Session | None = None
         self._transaction: Transaction | None = None  # of the session
         self._is_busy = False
@@ -141,6 +143,8 @@ class Worker:
             session.commit()
         except ConnectionLost as lost:
             self._session = self._transaction = None
+            if lost.is_late:
+                self._preference.was_silent()
             raise self._after_loss(lost) from lost
         except psycopg.Error as error:
             raise self._after_error(error) from error
@@ -158,8 +162,11 @@ class Worker:
                 self._address,
                 statement_seconds=self._seconds + SERVER_MARGIN_SECONDS,
                 idle_seconds=self._seconds + IDLE_MARGIN_SECONDS,
+                preference=self._preference,
             )
             self._transaction = Transaction(self._sql, self._session)
+            if time.monotonic() >= deadline:  # the connection is for the next command
+                raise _RunAgain("it took too long to connect", Fault.LOST)
         self._session.deadline = deadline
         self._transaction.begin_anew()
         return self._session, self._transaction
