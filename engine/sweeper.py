@@ -86,8 +86,7 @@ class Sweeper:
         """Sweeps once. Raises StorageError."""
         await self._spool.take_in()
         # A call moves a session's end. Until then, the session's booking would expire too early.
-        for booking_id in await self._storage.run(sweep_sessions, self._clock.now(), self._policy):
-            self._renewed(booking_id)
+        await sweep_sessions(self._storage, self._clock.now(), self._policy, self._renewed)
         # Before a number can be given away again.
         await note_all_reached(self._storage, self._clock.now(), self._policy.pepper)
         # An expired booking's notifications must be posted before the sweep removes the booking.

@@ -14,7 +14,7 @@ from engine.domain.times import EpochMs
 from engine.storage.interface import Storage
 from engine.storage.sandboxes import Sandbox
 from engine.storage.transaction import Transaction
-from engine.twilio_proxy.upkeep import move_ends
+from engine.twilio_proxy.upkeep import due_sessions, move_ends
 
 # A thousand years: every instant that follows from it can still be written as RFC 3339.
 MAX_AHEAD_MS = 1_000 * 366 * 86_400_000
@@ -133,7 +133,7 @@ def sweep_sandbox(tx: Transaction, sandbox: Sandbox, now: EpochMs, policy: Polic
     Returns:
         How many rows it handled.
     """
-    move_ends(tx, now, policy, sandbox.account_id)
+    move_ends(tx, due_sessions(tx, now, sandbox.account_id, SWEEP_LIMIT), now, policy)
     notified = notify_due(tx, now, policy, sandbox.account_id)
     over = tx.sandboxes.expired_before(sandbox.account_id, EpochMs(now - policy.grace_ms), SWEEP_LIMIT)
     if notified.is_full:

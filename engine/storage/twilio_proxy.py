@@ -30,6 +30,15 @@ class LastCall:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionPlace:
+    """Where a session is found."""
+
+    id: str
+    service_id: str
+    booking_id: BookingId | None
+
+
+@dataclass(frozen=True, slots=True)
 class CalledSession:
     """A session whose number was called, and where its service reports calls to."""
 
@@ -68,7 +77,8 @@ class TwilioProxy(Table):
         self._sql.delete_proxy_service(self._db, id=service_id)
 
     def service(self, account_id: AccountId, service_id: str) -> ProxyService | None:
-        """Returns a service of the account."""
+        """Returns a service of the account. No other transaction changes it or its sessions now."""
+        self._sql.lock_proxy_service(self._db, id=service_id, account_id=account_id)
         row = self._sql.proxy_service(self._db, id=service_id, account_id=account_id)
         return ProxyService(*row) if row else None
 
@@ -119,16 +129,22 @@ class TwilioProxy(Table):
         """Returns how many sessions of the account wait for a participant."""
         return int(self._sql.count_proxy_sessions_waiting(self._db, account_id=account_id))
 
-    def idle(self, now: EpochMs, by: EpochMs, account_id: AccountId | None, limit: int) -> list[ProxySession]:
-        """Returns sessions whose time to live is over, or ends by then and had calls: of customers, or of a sandbox."""
-        rows = self._sql.proxy_sessions_idle(self._db, now=now, by=by, account_id=account_id, at_most=limit)
-        return [ProxySession(*row) for row in rows]
+    def idle(self, now: EpochMs, by: EpochMs, account_id: AccountId | None, limit: int) -> list[SessionPlace]:
+        """Returns sessions whose time to live is over, or ends by then and had calls: of customers, or of a sandbox.
 
-    def waiting_since(self, before: EpochMs, limit: int) -> list[str]:
-        """Returns the ids of sessions that were made before an instant and still wait for a participant."""
+        Each account has the same share of them.
+        """
+        rows = self._sql.proxy_sessions_idle(self._db, now=now, by=by, account_id=account_id, at_most=limit)
+        return [SessionPlace(*row) for row in rows]
+
+    def waiting_since(self, before: EpochMs, limit: int) -> list[SessionPlace]:
+        """Returns sessions that were made before an instant and wait for a participant.
+
+        Sessions of services that other transactions hold are left out. The others do not change now.
+        """
         before_id = first_id("pse", before)
         rows = self._sql.old_proxy_sessions_waiting(self._db, before_id=before_id, at_most=limit)
-        return [row["id"] for row in rows]
+        return [SessionPlace(*row) for row in rows]
 
     def delete_session_of(self, booking_id: BookingId) -> None:
         """Deletes the session whose pair the booking is, if there is one."""

@@ -1,4 +1,9 @@
-"""Services: what sessions have in common."""
+"""Services: what sessions have in common.
+
+A command locks the service first, then a session's booking, and the account last: the path of a call locks a booking
+and then, near the account's limit of calls, the account. Two commands that lock in different orders could wait for each
+other.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -60,6 +65,7 @@ def change_service(
     """
     service = locked_service(tx, account_id, service_id)
     if changes.unique_name is not None and changes.unique_name != service.unique_name:
+        tx.accounts.lock(account_id)  # two services at once must not get one name
         _check_name(tx, account_id, changes.unique_name)
     sent = {name: getattr(changes, name) for name in changes.__dataclass_fields__}
     changed = replace(service, updated_at=now, **{name: value for name, value in sent.items() if value is not None})
@@ -81,12 +87,11 @@ def delete_service(tx: Transaction, account_id: AccountId, service_id: str) -> N
 
 
 def locked_service(tx: Transaction, account_id: AccountId, service_id: str) -> ProxyService:
-    """Returns a service of the account. Until the transaction ends, no other one changes what the account has.
+    """Returns a service of the account. Until the transaction ends, no other one changes it or its sessions.
 
     Raises:
         NotFound: The account has no such service.
     """
-    tx.accounts.lock(account_id)
     service = tx.twilio_proxy.service(account_id, service_id)
     if service is None:
         raise NotFound("there is no such service")

@@ -73,6 +73,7 @@ def create_session(
     _check_expiry(wanted.expires_at, now, policy)
     if wanted.unique_name is not None and tx.twilio_proxy.session_named(service.id, wanted.unique_name) is not None:
         raise ProxyRefusal(409, NAME_NOT_UNIQUE, "Session UniqueName must be unique.")
+    tx.accounts.lock(account_id)  # its other services have sessions too
     if tx.twilio_proxy.count_waiting(account_id) >= MAX_WAITING:
         raise ProxyRefusal(403, 403, f"{MAX_WAITING} Sessions of the account wait for a Participant, the most allowed.")
     session = ProxySession(

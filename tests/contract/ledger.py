@@ -37,6 +37,12 @@ RULES = {
         SELECT id FROM (
             SELECT r.id, 1 AS reported FROM cdrs AS r JOIN bookings AS b ON b.id = r.booking_id
             WHERE r.duration > 0 AND b.callback <> ''
+                AND NOT EXISTS (SELECT 1 FROM proxy_sessions AS s WHERE s.booking_id = b.id)
+            UNION ALL
+            -- A session's service may have had no URL at that time.
+            SELECT r.id, (SELECT COUNT(DISTINCT o.call_id) FROM outbox AS o WHERE json_extract(o.body, '$.id') = r.id)
+            FROM cdrs AS r JOIN proxy_sessions AS s ON s.booking_id = r.booking_id
+            WHERE r.duration > 0
             UNION ALL
             SELECT json_extract(body, '$.id'), -1 FROM outbox
             WHERE json_extract(body, '$.id') IS NOT NULL AND json_extract(body, '$.type') IS NULL

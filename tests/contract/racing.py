@@ -103,7 +103,7 @@ class Race:
         if self.has_locks:
             await run(self)
             return
-        with pytest.raises((AssertionError, psycopg.errors.CheckViolation)):
+        with pytest.raises((AssertionError, psycopg.IntegrityError)):
             await run(self)
 
 

@@ -13,23 +13,31 @@ from engine.accounts.accounts import create_account
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingPatch, Renewal
 from engine.bookings.number_pool import quarantine
-from engine.calls.lifecycle import Settlement
+from engine.bookings.shared_numbers import share
+from engine.calls.facts import IncomingCall
+from engine.calls.lifecycle import Settlement, route_call
 from engine.calls.reconciliation import LiveChannels, compare_with_asterisk
 from engine.config.postgres_address import PostgresAddress
 from engine.domain.account_limits import DEFAULT_ACCOUNT_LIMITS
 from engine.domain.booking import Booking
-from engine.domain.errors import InvalidInput, QuotaReached
+from engine.domain.errors import InvalidInput, NotFound, QuotaReached
 from engine.domain.ids import CallId
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.domain.rejections import UNKNOWN_NUMBER
 from engine.domain.routing import Bridge
 from engine.domain.times import BootMs, EpochMs
+from engine.domain.twilio_proxy import ProxySession
 from engine.storage.call_path import CallPath, FormerCaller
 from engine.storage.postgresql.storage import PostgresStorage
 from engine.storage.transaction import Transaction
-from tests.contract.racing import PATIENCE_SECONDS, Race
-from tests.contract.samples import CALLER, DAY, OTHER_HIDDEN, POLICY, SECOND
+from engine.storage.twilio_proxy import TwilioProxy
+from engine.twilio_proxy.participants import Joining, join
+from engine.twilio_proxy.services import ServiceChange, create_service
+from engine.twilio_proxy.sessions import SessionChange, SessionRequest, change_session, create_session
+from engine.twilio_proxy.upkeep import delete_unjoined
+from tests.contract.racing import PATIENCE_SECONDS, WAITING, Command, Race
+from tests.contract.samples import CALLER, DAY, HIDDEN, OTHER_HIDDEN, POLICY, SECOND
 from tests.contract.world import POOL, World
 from tests.postgresql import empty
 
@@ -145,6 +153,36 @@ async def an_operator_quarantines_what_is_booked(race: Race) -> None:
     assert kept[0].service != number or isinstance(kept[1], InvalidInput)
 
 
+async def session_of(world: World) -> tuple[str, str]:
+    """Returns the ids of a new service and of a session in it."""
+    service = await world.storage.run(create_service, world.account, "shop", ServiceChange(), world.now)
+    session = await world.storage.run(
+        create_session, world.account, service.id, SessionRequest(), world.now, world.policy
+    )
+    return service.id, session.id
+
+
+def joining(world: World, place: tuple[str, str], number: E164 = OTHER_HIDDEN) -> Command:
+    return lambda tx: join(tx, world.account, *place, Joining(number), world.now, world.policy)
+
+
+def much_later(tx: Transaction) -> None:
+    delete_unjoined(tx, EpochMs(4_000_000_000_000), POLICY)  # ids have the machine's time
+
+
+async def somebody_joins_a_session_as_a_sweep_deletes_it(race: Race) -> None:
+    place = await session_of(race.world)
+    joined, swept = await race.at_once(joining(race.world, place), much_later)
+    assert (joined.number, swept) == (OTHER_HIDDEN, None)
+    assert race.world.rows("SELECT session_id FROM proxy_participants") == [{"session_id": place[1]}]
+
+
+async def a_sweep_deletes_a_session_as_somebody_joins_it(race: Race) -> None:
+    place = await session_of(race.world)
+    _, refused = await race.at_once(much_later, joining(race.world, place))
+    assert isinstance(refused, NotFound)
+
+
 RACES: tuple[Callable[[Race], Awaitable[None]], ...] = (
     two_calls_on_one_calls_credit,
     two_calls_of_a_booking_end,
@@ -160,6 +198,8 @@ RACES: tuple[Callable[[Race], Awaitable[None]], ...] = (
     a_number_is_swapped_twice,
     two_numbers_of_an_account_are_swapped_up_to_the_quota,
     an_operator_quarantines_what_is_booked,
+    somebody_joins_a_session_as_a_sweep_deletes_it,
+    a_sweep_deletes_a_session_as_somebody_joins_it,
 )
 
 
@@ -192,6 +232,48 @@ async def test_a_comparison_with_asterisk_waits_for_no_call(postgres: PostgresAd
     await changing
     await storage.close()
     assert compared.missing == {"c1"}
+
+
+async def test_a_session_that_is_changed_and_a_call_on_it_do_not_wait_for_each_other(
+    postgres: PostgresAddress, outside: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL would end one of them after a second, and it would begin again."""
+    empty(postgres)
+    storage = PostgresStorage(postgres, threads=2)
+    world, held, go_on = await World.begin(storage, postgres), threading.Event(), threading.Event()
+    await storage.run(share, POOL[0])
+    place = await session_of(world)
+    for number in (HIDDEN, OTHER_HIDDEN):
+        await storage.run(joining(world, place, number))
+    limits = replace(DEFAULT_ACCOUNT_LIMITS, calls_at_once=9)  # so near that a call locks the account, too
+    policy, began, read = replace(world.policy, account_limits=limits), list[str](), TwilioProxy.session
+
+    def session(table: TwilioProxy, service_id: str, session_id: str) -> ProxySession | None:
+        found = read(table, service_id, session_id)
+        held.set()
+        assert go_on.wait(PATIENCE_SECONDS)
+        return found
+
+    def close(tx: Transaction) -> ProxySession:
+        began.append("close")
+        return change_session(tx, world.account, *place, SessionChange(is_open=False), world.now, policy)
+
+    def call(tx: Transaction) -> Any:
+        began.append("call")
+        incoming = IncomingCall(CallId("c1"), E164(POOL[0]), HIDDEN, asserted=HIDDEN)
+        return route_call(tx, incoming, world.at, policy)
+
+    monkeypatch.setattr(TwilioProxy, "session", session)
+    closing = storage.run(close)
+    assert await asyncio.to_thread(held.wait, PATIENCE_SECONDS)
+    calling = asyncio.ensure_future(storage.run(call))
+    while not calling.done() and outside.execute(WAITING).fetchone() == (0,):
+        await asyncio.wait([calling], timeout=0.002)
+    go_on.set()
+    assert isinstance(await calling, Bridge)
+    assert (await closing).closed_at == world.now
+    assert began == ["close", "call"]
+    await storage.close()
 
 
 async def test_what_is_committed_between_a_lock_and_its_read_is_locked_too(

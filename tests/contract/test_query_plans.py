@@ -49,6 +49,7 @@ SORTS = {
     "ends_of_quarantine_by_country": "numbers in quarantine, by country and day",
     "left_by_country": "numbers that were left within a week",
     "numbers_by_country": "for the operator",
+    "proxy_sessions_idle": "sessions with a time to live that have just had calls or are over",
     "proxy_numbers_page": "the open sessions of one service",
     "proxy_number": "the open sessions of one service",
     "usage_by_booking": "bookings that one account had on one day",

@@ -13,7 +13,6 @@ from engine.domain.routing import Bridge
 from engine.domain.times import EpochMs
 from engine.storage.outbox import Delivery
 from engine.storage.transaction import Transaction
-from engine.twilio_proxy.upkeep import sweep_sessions
 from tests.contract.samples import ENDS
 from tests.integration.api_helpers import (
     CALLBACK,
@@ -28,7 +27,7 @@ from tests.integration.api_helpers import (
 from tests.integration.callback_receiver import CallbackReceiver
 from tests.integration.callback_sending import DEMO, TLS
 from tests.integration.twilio_client import TwilioClient
-from tests.integration.twilio_helpers import MINUTE, THIRD, called, paired
+from tests.integration.twilio_helpers import MINUTE, THIRD, called, paired, swept
 
 pytest_plugins = ["tests.integration.api_fixtures", "tests.integration.twilio_fixtures"]
 
@@ -111,13 +110,13 @@ async def test_a_time_to_live_counts_from_the_last_call(api: Api, client: Twilio
     number = ann["proxy_identifier"]
     api.clock.advance(599 * SECOND)
     assert isinstance(await called(api, number, HIDDEN, "c1", 0), Bridge)
-    [booking_id] = await api.storage.run(sweep_sessions, api.clock.now(), POLICY)
+    [booking_id] = await swept(api)
     assert (await client.made(f"{it}.fetch()"))["status"] == "in-progress"
     end = EndReport(CallId("c1"), booking_id, 0, ENDS["BUSY"])
     await api.storage.run(call_ended, end, api.clock.timestamp(), POLICY)
     for advance, is_open in ((599 * SECOND, True), (2 * SECOND, False)):
         api.clock.advance(advance)
-        assert await api.storage.run(sweep_sessions, api.clock.now(), POLICY) == []
+        assert await swept(api) == []
         found = await client.made(f"{it}.fetch()")
         assert (found["status"] == "in-progress", found["closed_reason"]) == (is_open, None if is_open else "expired")
     assert not isinstance(await called(api, number, HIDDEN, "c2", 1), Bridge)
@@ -214,7 +213,7 @@ async def test_sessions_that_nobody_joins_are_deleted(api: Api, client: TwilioCl
     assert await client.ask(f"{it}.participants('{first['sid']}').delete()") is True
     await client.made(f"{it}.participants.create('{HIDDEN}')")
     future = EpochMs(4_000_000_000_000)  # ids are made by the machine's clock
-    await api.storage.run(sweep_sessions, future, POLICY)
+    await swept(api, future)
     assert (await client.ask(f"{it}.fetch()"))["code"] == 20404
     assert await api.storage.run(lambda tx: tx.twilio_proxy.participants(session["sid"])) == []
 

@@ -5,9 +5,11 @@ from typing import Any
 from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import call_ended, note_answer, route_call
 from engine.calls.reports import AnswerReport, EndReport
-from engine.domain.ids import CallId
+from engine.domain.ids import BookingId, CallId
 from engine.domain.numbers import E164
 from engine.domain.routing import Bridge
+from engine.domain.times import EpochMs
+from engine.twilio_proxy.upkeep import sweep_sessions
 from tests.contract.samples import ENDS
 from tests.integration.api_helpers import (
     CALLBACK,
@@ -22,6 +24,13 @@ from tests.integration.twilio_client import TwilioClient
 THIRD = "+33199007000"
 PAIR = f"""participants=[{{"Identifier": "{HIDDEN}", "FriendlyName": "Ann"}}, {{"Identifier": "{OTHER_HIDDEN}"}}]"""
 MINUTE = 60 * SECOND
+
+
+async def swept(api: Api, now: EpochMs | None = None) -> list[BookingId]:
+    """Sweeps the sessions. Returns the bookings whose ends have moved."""
+    moved: list[BookingId] = []
+    await sweep_sessions(api.storage, now or api.clock.now(), POLICY, moved.append)
+    return moved
 
 
 async def called(api: Api, service: str, caller: str, call_id: str, seconds: int) -> Any:

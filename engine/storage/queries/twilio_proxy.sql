@@ -67,24 +67,33 @@ ORDER BY s.id DESC
 LIMIT :at_most;
 
 -- name: proxy_sessions_idle
--- Which are over, or end within a while if no call had come: of customers, or of one sandbox.
-SELECT {s.sessions}
-FROM proxy_sessions AS s JOIN proxy_services AS v ON v.id = s.service_id JOIN accounts AS a ON a.id = v.account_id
-WHERE s.idle_until <= :by
-    AND (
-        s.idle_until <= :now OR EXISTS (
-            SELECT 1 FROM calls AS c
-            WHERE c.booking_id = s.booking_id
-                AND (c.ended_at IS NULL OR c.started_at + s.ttl * 1000 > s.idle_until)
+-- Which are over, or end within a while if no call had come: of customers, or of one sandbox. The first of each account
+-- come first, so that an account with many sessions does not delay those of another one.
+SELECT id, service_id, booking_id FROM (
+    SELECT
+        s.id, s.service_id, s.booking_id, s.idle_until,
+        ROW_NUMBER() OVER (PARTITION BY v.account_id ORDER BY s.idle_until, s.id) AS place
+    FROM proxy_sessions AS s JOIN proxy_services AS v ON v.id = s.service_id JOIN accounts AS a ON a.id = v.account_id
+    WHERE s.idle_until <= :by
+        AND (
+            s.idle_until <= :now OR EXISTS (
+                SELECT 1 FROM calls AS c
+                WHERE c.booking_id = s.booking_id
+                    AND (c.ended_at IS NULL OR c.started_at + s.ttl * 1000 > s.idle_until)
+            )
         )
-    )
-    AND CASE WHEN CAST(:account_id AS TEXT) IS NULL THEN a.test_of IS NULL ELSE a.id = :account_id END
-ORDER BY s.idle_until
+        AND CASE WHEN CAST(:account_id AS TEXT) IS NULL THEN a.test_of IS NULL ELSE a.id = :account_id END
+) AS due
+ORDER BY place, idle_until, id
 LIMIT :at_most;
 
 -- name: old_proxy_sessions_waiting
--- Ids begin with their time, and those of sandboxes are made by the machine's clock too.
-SELECT id FROM proxy_sessions WHERE booking_id IS NULL AND id < :before_id ORDER BY id LIMIT :at_most {skip locked};
+-- Ids begin with their time, and those of sandboxes are made by the machine's clock too. It locks the services.
+SELECT s.id, s.service_id, s.booking_id FROM proxy_sessions AS s JOIN proxy_services AS v ON v.id = s.service_id
+WHERE s.booking_id IS NULL AND s.id < :before_id
+ORDER BY s.id
+LIMIT :at_most
+{skip locked v};
 
 -- name: proxy_session_of_booking$
 SELECT id FROM proxy_sessions WHERE booking_id = :booking_id;

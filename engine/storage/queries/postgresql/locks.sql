@@ -19,6 +19,9 @@ SELECT 1 FROM bookings WHERE id = (SELECT booking_id FROM calls WHERE call_id = 
 -- name: lock_account!
 SELECT 1 FROM accounts WHERE id = :id FOR NO KEY UPDATE;
 
+-- name: lock_proxy_service!
+SELECT 1 FROM proxy_services WHERE id = :id AND account_id = :account_id FOR NO KEY UPDATE;
+
 -- name: lock_endpoint!
 SELECT 1 FROM callback_endpoints WHERE account_id = :account_id AND url = :url FOR NO KEY UPDATE;
 
