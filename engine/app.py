@@ -344,4 +344,5 @@ class Engine:
             self._limits.changed,
             self._settings.tuning.sweep_interval,
             self._node.keepership,
+            self._tallies,
         )

@@ -16,8 +16,10 @@ from engine.calls.reached_callers import note_all_reached
 from engine.calls.reconciliation import settle_overdue
 from engine.domain.ids import BookingId
 from engine.domain.policy import Policy, RetentionPeriods
+from engine.metrics.tallies import Tallies
 from engine.privacy.retention import delete_expired
 from engine.runtime.clock import Clock
+from engine.runtime.logs import places_of
 from engine.runtime.periodic import wait_for
 from engine.sandbox.clock import sweep_sandboxes
 from engine.storage.errors import StorageError
@@ -45,6 +47,7 @@ class Sweeper:
         renewed: Called with a booking whose live calls may last longer now.
         interval: Seconds between two sweeps.
         keepership: Where several engines work on the database, the keeper of an Asterisk sweeps.
+        tallies: Counts the steps that failed.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Sweeper:
         renewed: Callable[[BookingId], None],
         interval: float,
         keepership: Keepership | None = None,
+        tallies: Tallies | None = None,
     ) -> None:
         self._storage = storage
         self._clock = clock
@@ -70,6 +74,7 @@ class Sweeper:
         self._renewed = renewed
         self._interval = interval
         self._keepership = keepership or Keepership()
+        self._tallies = tallies or Tallies(())
         self._started_ms = clock.timestamp().boot_ms
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -83,24 +88,51 @@ class Sweeper:
             await wait_for(stop, self._interval)
 
     async def sweep(self) -> None:
-        """Sweeps once. Raises StorageError."""
-        await self._spool.take_in()
+        """Sweeps once. A step that fails keeps no other one from being done, and is tried again by the next sweep.
+
+        Otherwise one row that a step cannot handle would end the engine in every sweep, since an engine whose parts
+        fail ends, or let nothing ever fall due any more.
+
+        Raises:
+            StorageError: The database failed. The other steps would not get any further.
+        """
+        storage, now, policy = self._storage, self._clock.now, self._policy
+        spool_is_read = await self._try("end_spool", self._spool.take_in)
         # A call moves a session's end. Until then, the session's booking would expire too early.
-        await sweep_sessions(self._storage, self._clock.now(), self._policy, self._renewed)
+        await self._try("sessions", sweep_sessions, storage, now(), policy, self._renewed)
         # Before a number can be given away again.
-        await note_all_reached(self._storage, self._clock.now(), self._policy.pepper)
+        callers_are_noted = await self._try("former_callers", note_all_reached, storage, now(), policy.pepper)
         # An expired booking's notifications must be posted before the sweep removes the booking.
-        await notify_all_due(self._storage, self._clock.now(), self._policy)
-        await self._storage.run(end_bookings_of_closed, self._clock.now(), self._policy)
+        await self._try("notifications", notify_all_due, storage, now(), policy)
+        await self._try("closed_accounts", storage.run, end_bookings_of_closed, now(), policy)
+        await self._try("bookings", self._sweep_bookings, settle=spool_is_read, free_numbers=callers_are_noted)
+        await self._try("lost_asterisks", self._settle_calls_of_lost_asterisks)
+        await self._try("sandboxes", sweep_sandboxes, storage, now(), policy)
+        await self._try("retention", self._delete_expired)
+
+    async def _try(self, step: str, work: Callable[..., Awaitable[object]], *args: object, **kwargs: object) -> bool:
+        """Returns whether a step was done. Raises StorageError."""
+        try:
+            await work(*args, **kwargs)
+        except StorageError:
+            raise
+        except Exception as error:
+            self._tallies.failed_sweep_steps += 1
+            log.error("sweep_step_failed", step=step, error=type(error).__name__, where=places_of(error))
+            return False
+        return True
+
+    async def _sweep_bookings(self, *, settle: bool, free_numbers: bool) -> None:
         at = self._clock.timestamp()
-        settle_lost = self._reconciler.has_compared or at.boot_ms - self._started_ms >= WAIT_FOR_ASTERISK_MS
-        asterisk = self._keepership.keeper.asterisk
-        swept = await self._storage.run(sweep, at, self._policy, settle_lost=settle_lost, asterisk=asterisk)
-        for lost in await self._keepership.lost_asterisks():
-            settled = await self._storage.run(settle_overdue, at, self._policy, SWEEP_LIMIT, lost)
-            if settled:
-                log.warning("calls_of_lost_asterisk_settled", asterisk=lost, calls=len(settled))
-        await sweep_sandboxes(self._storage, self._clock.now(), self._policy)
+        is_time = self._reconciler.has_compared or at.boot_ms - self._started_ms >= WAIT_FOR_ASTERISK_MS
+        swept = await self._storage.run(
+            sweep,
+            at,
+            self._policy,
+            settle_lost=settle and is_time,
+            free_numbers=free_numbers,
+            asterisk=self._keepership.keeper.asterisk,
+        )
         if swept.bookings_gone or swept.numbers_freed or swept.calls_lost:
             log.info(
                 "swept",
@@ -109,6 +141,14 @@ class Sweeper:
                 calls_lost=swept.calls_lost,
             )
         await self._hang_up(swept.channels)
+
+    async def _settle_calls_of_lost_asterisks(self) -> None:
+        for lost in await self._keepership.lost_asterisks():
+            settled = await self._storage.run(settle_overdue, self._clock.timestamp(), self._policy, SWEEP_LIMIT, lost)
+            if settled:
+                log.warning("calls_of_lost_asterisk_settled", asterisk=lost, calls=len(settled))
+
+    async def _delete_expired(self) -> None:
         deleted = await delete_expired(self._storage, self._clock.now(), self._retention)
         if deleted.any:
             log.info("expired_records_deleted", **asdict(deleted))

@@ -1,14 +1,13 @@
 """The headers that all answers have, answers that are not refusals, and the log of requests that failed."""
 
 import re
-import traceback
-from pathlib import Path
 
 import structlog
 from aiohttp import hdrs, web
 
 from api.schemas.common import Outgoing
 from engine.runtime.ids import new_id
+from engine.runtime.logs import places_of
 from engine.storage.kept_answers import KeptAnswer
 
 log = structlog.get_logger(__name__)
@@ -19,7 +18,6 @@ SERVER = "rented-numbers"
 SANDBOX_HEADER = "RentedNumbers-World"
 # On all answers, and in the log lines that requests cause.
 REQUEST_ID_HEADER = "X-Request-Id"
-MAX_FRAMES = 8
 _REQUEST_ID = web.RequestKey("REQUEST_ID", str)
 _ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -60,7 +58,6 @@ def text_answer(answer: KeptAnswer, *, headers: dict[str, str]) -> web.Response:
 
 def log_failure(request: web.Request, error: Exception) -> None:
     """Logs where the error happened, without its message, which may repeat a telephone number."""
-    frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
     resource = request.match_info.route.resource
     log.error(
         "request_failed",
@@ -68,5 +65,5 @@ def log_failure(request: web.Request, error: Exception) -> None:
         method=request.method,
         route=resource.canonical if resource else None,
         error=type(error).__name__,
-        where=[f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
+        where=places_of(error),
     )

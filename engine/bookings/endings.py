@@ -38,7 +38,13 @@ class SweepResult:
 
 
 def sweep(
-    tx: Transaction, at: Timestamp, policy: Policy, *, settle_lost: bool = True, asterisk: str = ""
+    tx: Transaction,
+    at: Timestamp,
+    policy: Policy,
+    *,
+    settle_lost: bool = True,
+    free_numbers: bool = True,
+    asterisk: str = "",
 ) -> SweepResult:
     """Ends graces, frees quarantined numbers and settles calls whose end was never reported.
 
@@ -50,11 +56,12 @@ def sweep(
         at: Now.
         policy: The operator's rules.
         settle_lost: Whether to settle calls by time alone; False while Asterisk may still list those that are up.
+        free_numbers: Whether numbers may leave their quarantine; False while it is not noted who has reached them.
         asterisk: The Asterisk whose calls are settled and hung up.
     """
     now = at.wall_ms
     gone = end_graces(tx, tx.bookings.expired_before(EpochMs(now - policy.grace_ms), SWEEP_LIMIT), now, policy)
-    freed = tx.numbers.free_quarantined(now) + tx.pairs.forget_quarantined(now)
+    freed = tx.numbers.free_quarantined(now) + tx.pairs.forget_quarantined(now) if free_numbers else 0
     lost = settle_overdue(tx, at, policy, SWEEP_LIMIT, asterisk) if settle_lost else []
     channels = [call.call_id for call in tx.calls.to_hang_up(asterisk, SWEEP_LIMIT)]
     return SweepResult(gone, freed, len(lost), channels)

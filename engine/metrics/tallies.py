@@ -19,6 +19,7 @@ class Tallies:
         routes: Calls that were decided on.
         requests: HTTP requests.
         lag: Lateness of the event loop.
+        failed_sweep_steps: Steps of the clean-up that failed although the database did not.
     """
 
     def __init__(self, trunks: Iterable[str]) -> None:
@@ -26,3 +27,4 @@ class Tallies:
         self.routes = RouteTallies()
         self.requests = RequestCounts()
         self.lag = LoopLag()
+        self.failed_sweep_steps = 0

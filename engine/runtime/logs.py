@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
@@ -22,6 +23,8 @@ from engine.domain.masking import masked_text
 
 # Values nested deeper than this are logged as text.
 MAX_DEPTH = 6
+# Of the place of an error.
+MAX_FRAMES = 8
 
 
 # Amounts are not masked: telephone numbers are strings everywhere.
@@ -68,6 +71,12 @@ def mask_numbers(
         else _masked_value(value)
         for key, value in event.items()
     }
+
+
+def places_of(error: BaseException) -> list[str]:
+    """Returns where an error happened, for a log without its message, which may repeat a telephone number."""
+    frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def _masked_value(value: object, depth: int = 0) -> object:

@@ -140,7 +140,7 @@ def test_prometheus_reads_the_metrics_and_evaluates_every_rule_and_panel(
         prometheus.wait_for('up{job="rented-numbers"} == 1')
         prometheus.wait_for("rented_numbers:calls_failed:increase30m")
         rules = [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
-        assert len(rules) == 18
+        assert len(rules) == 19
         assert {rule["health"] for rule in rules} <= {"ok", "unknown"}, rules
         named = {name for each in prometheus.get("label/__name__/values") for name in names_in(each)}
         empty = [each for each in expressions(dashboard) if " > 0" not in each and not prometheus.query(each)]

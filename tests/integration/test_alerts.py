@@ -67,6 +67,7 @@ HEALTHY: dict[str, str] = {
     series("database_up"): steady(1),
     series("storage_failures_total"): steady(0),
     series("readings_failed_total"): steady(1),
+    series("sweep_steps_failed_total"): steady(1),
     **calls("ANSWERED", 10),
     **calls("BUSY", 2),
     **calls("CALLER_BLOCKED", 30),
@@ -109,6 +110,7 @@ CASES = {
     ),
     "the database is down": Case({"StorageFailing"}, {series("database_up"): steady(0)}),
     "commits fail": Case({"StorageFailing"}, {series("storage_failures_total"): rising(1)}),
+    "a step of the clean-up fails": Case({"CleanUpFails"}, {series("sweep_steps_failed_total"): rising(6)}),
     "figures cannot be read": Case({"MetricsIncomplete"}, {series("readings_failed_total"): rising(1)}),
     "calls fail at the carrier": Case({"CallsFail"}, calls("UNREACHABLE", 0.3, 5)),
     "calls are lost": Case({"CallsFail"}, calls("LOST", 0, 5)),
@@ -150,7 +152,7 @@ def run(directory: Path, cases: Mapping[str, Case]) -> str:
 
 
 def test_promtool_accepts_the_configuration_and_the_rules() -> None:
-    assert "18 rules found" in promtool("check", "config", CONFIG)
+    assert "19 rules found" in promtool("check", "config", CONFIG)
 
 
 def test_each_alert_fires_when_its_part_is_broken_and_no_other_does(tmp_path: Path) -> None:
