@@ -114,6 +114,6 @@ def quarantine_number(tx: Transaction, gone: Booking, now: EpochMs, policy: Poli
     if gone.is_pair and is_simulated(gone.service):
         tx.pairs.drop(gone.id)  # sandboxes share the simulated numbers, and no telephone calls one by mistake
     elif gone.is_pair:
-        tx.pairs.release(gone.id, until)
+        tx.pairs.release(gone.id, gone.account_id, until)
     else:
         tx.numbers.quarantine(gone.service, gone.account_id, now, until)

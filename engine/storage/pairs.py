@@ -35,9 +35,12 @@ class Pairs(Table):
             self._db, [{"service": service, "number": each, "booking_id": booking_id} for each in callers]
         )
 
-    def release(self, booking_id: BookingId, until: EpochMs) -> None:
-        """Takes a pair's number from its callers. Until `until` no other pair is given it with one of them."""
-        self._sql.quarantine_pair_callers(self._db, booking_id=booking_id, until=until)
+    def release(self, booking_id: BookingId, account_id: AccountId, until: EpochMs) -> None:
+        """Takes a pair's number from its callers. Until `until` no other pair is given it with one of them.
+
+        As long as one of them is in this quarantine, the pair counts against the account.
+        """
+        self._sql.quarantine_pair_callers(self._db, booking_id=booking_id, account_id=account_id, until=until)
 
     def drop(self, booking_id: BookingId) -> None:
         """Takes a pair's number from its callers, without a quarantine."""

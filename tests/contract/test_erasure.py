@@ -45,7 +45,7 @@ NEVER_A_NUMBER = {
         *("asterisk", "direction", "account_id"),
     },
     "number_swaps": {"account_id", "booking_id", "service"},
-    "pair_callers": {"service", "booking_id"},
+    "pair_callers": {"service", "booking_id", "quarantined_by", "last_booking_id"},
     "keepers": {"asterisk", "engine", "host", "mark"},
     "errands": {"id", "asterisk", "kind", "subject"},
     "cdrs": {

@@ -201,6 +201,8 @@ INCONSISTENT: list[tuple[str, dict[str, Any]]] = [
     ("numbers", {"quarantined_until": START}),
     ("numbers", {"quarantined_by": "acc_1"}),
     ("numbers", {"state": "QUARANTINED", "quarantined_until": START, "quarantined_by": "acc_none"}),
+    ("pair_callers", {"quarantined_by": "acc_none"}),
+    ("pair_callers", {"last_booking_id": "bkg_none"}),
     ("accounts", {"max_bookings": 0}),
     ("accounts", {"new_bookings_a_day": 0}),
     ("accounts", {"stored_megabytes": 0}),

@@ -42,6 +42,7 @@ SORTS = {
     "asterisks_with_calls": "live calls",
     "busiest_bookings": "bookings that were called within the last hours",
     "numbers_matching": "for the operator",
+    "nth_end_of_quarantine": "what one account gave back, when it is refused a booking",
     "countries_rented_out": "countries, which are few",
     "taken_by_country": "numbers that were taken within a week",
     "calls_by_hour": "a bounded number of scanned rows",

@@ -10,14 +10,20 @@ from engine.accounts.accounts import create_account, sandbox_of, set_limits
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
 from engine.bookings.number_pool import import_numbers
+from engine.bookings.shared_numbers import share
+from engine.bookings.swapping import swap_number
+from engine.calls.facts import IncomingCall
+from engine.calls.lifecycle import route_call
 from engine.domain.account_limits import AccountLimits
-from engine.domain.booking import Booking
+from engine.domain.booking import Booking, CallerId
 from engine.domain.errors import InvalidInput, QuotaReached, TooManyNewBookings
-from engine.domain.ids import AccountId
+from engine.domain.ids import AccountId, CallId
 from engine.domain.number_choice import NumberRequest
 from engine.domain.numbers import E164
+from engine.domain.pairs import Participant
 from engine.domain.policy import UsagePlan
 from engine.domain.spellings import Spellings
+from engine.domain.times import EpochMs, rfc3339
 from engine.privacy.erasure import erase
 from engine.storage.database import open_storage
 from engine.storage.transaction import Transaction
@@ -106,6 +112,43 @@ async def test_a_number_counts_against_the_account_that_gave_it_back_last(limite
         limited.now += limited.policy.quarantine_ms
         await limited.sweep()
         assert limited.rows(quarantined) == []
+
+
+async def test_a_pair_that_is_gone_counts_until_both_of_its_people_have_left_the_quarantine(limited: World) -> None:
+    limited.policy = replace(limited.policy, account_limits=AccountLimits(3, 1_000))
+    people, number, other = [E164(f"+324709990{n:02}") for n in range(8)], E164(POOL[0]), E164(POOL[1])
+    for each in (number, other):
+        await limited.storage.run(share, each)
+
+    async def pair(first: E164, second: E164) -> Booking:
+        both = Participant(first), Participant(second)
+        return await limited.book(destination=None, participants=both, caller_id=CallerId.SERVICE)
+
+    async def in_quarantine() -> int:
+        summary = await limited.storage.run(
+            lambda tx: tx.accounts.summary(limited.account, limited.policy.account_limits, limited.now)
+        )
+        assert summary is not None
+        return summary.numbers_in_quarantine
+
+    await limited.cancel(await pair(people[0], people[1]))
+    limited.now += DAY
+    kept = await pair(people[2], people[3])
+    await limited.storage.run(swap_number, limited.account, kept.id, limited.now, limited.policy)
+    assert await in_quarantine() == 2
+    first_end = START + limited.policy.quarantine_ms
+    with pytest.raises(QuotaReached, match=f"it holds 1, and 2 numbers .* possible at {rfc3339(EpochMs(first_end))}"):
+        await pair(people[4], people[5])
+    limited.now = EpochMs(first_end - DAY)  # a late call of one of the two
+    incoming = IncomingCall(CallId("late"), number, people[1], asserted=people[1])
+    await limited.storage.run(route_call, incoming, limited.at, limited.policy)
+    limited.now = first_end
+    assert await in_quarantine() == 2
+    with pytest.raises(QuotaReached, match=f"possible at {rfc3339(EpochMs(first_end + DAY))}"):
+        await pair(people[4], people[5])
+    limited.now = EpochMs(first_end + DAY)  # without a sweep
+    assert await in_quarantine() == 1
+    assert (await pair(people[0], people[4])).service == number
 
 
 async def test_limits_are_kept_for_customers_accounts_only(world: World) -> None:

@@ -48,6 +48,11 @@ SELECT id, name, events, frame_origin, created_at, suspended_at, closed_at, (
     SELECT COUNT(*) FROM (
         SELECT 1 FROM numbers
         WHERE state = 'QUARANTINED' AND quarantined_by = :account_id AND quarantined_until > :now
+        UNION ALL
+        SELECT 1 FROM (
+            SELECT DISTINCT last_booking_id FROM pair_callers
+            WHERE quarantined_by = :account_id AND quarantined_until > :now
+        ) AS pairs
         LIMIT :at_most
     ) AS given_back
 ) AS numbers_in_quarantine, (

@@ -28,17 +28,28 @@ UPDATE numbers SET quarantined_until = :until
 WHERE e164 = :e164 AND state = 'QUARANTINED' AND quarantined_until < :ends_before;
 
 -- name: numbers_quarantined_by$
--- Stops counting at `at_most`.
+-- Of a shared number an account gives back a pair, whose two people are in quarantine on it. Stops counting at `at_most`.
 SELECT COUNT(*) FROM (
     SELECT 1 FROM numbers
     WHERE state = 'QUARANTINED' AND quarantined_by = :account_id AND quarantined_until > :now
+    UNION ALL
+    SELECT 1 FROM (
+        SELECT DISTINCT last_booking_id FROM pair_callers
+        WHERE quarantined_by = :account_id AND quarantined_until > :now
+    ) AS pairs
     LIMIT :at_most
 ) AS given_back;
 
 -- name: nth_end_of_quarantine$
-SELECT quarantined_until FROM numbers
-WHERE state = 'QUARANTINED' AND quarantined_by = :account_id AND quarantined_until > :now
-ORDER BY quarantined_until
+SELECT ends_at FROM (
+    SELECT quarantined_until AS ends_at FROM numbers
+    WHERE state = 'QUARANTINED' AND quarantined_by = :account_id AND quarantined_until > :now
+    UNION ALL
+    SELECT MAX(quarantined_until) FROM pair_callers
+    WHERE quarantined_by = :account_id AND quarantined_until > :now
+    GROUP BY last_booking_id
+) AS given_back
+ORDER BY ends_at
 LIMIT 1 OFFSET :skipped;
 
 -- name: set_number_state!

@@ -21,7 +21,9 @@ DELETE FROM pair_callers WHERE service = :service AND number = :number AND quara
 INSERT INTO pair_callers (service, number, booking_id, quarantined_until) VALUES (:service, :number, :booking_id, NULL);
 
 -- name: quarantine_pair_callers!
-UPDATE pair_callers SET booking_id = NULL, quarantined_until = :until WHERE booking_id = :booking_id;
+UPDATE pair_callers SET
+    booking_id = NULL, quarantined_until = :until, quarantined_by = :account_id, last_booking_id = booking_id
+WHERE booking_id = :booking_id;
 
 -- name: delete_pair_callers_of!
 DELETE FROM pair_callers WHERE booking_id = :booking_id;
