@@ -1,4 +1,4 @@
-"""A scripted SIP peer, as caller or callee, over UDP and TCP, with sound.
+"""A scripted SIP peer, as caller or callee, over UDP, TCP and TLS, with sound.
 
 Peer    a SIP address that accepts and starts calls
 Dialog  one call: answers, requests, any bytes at any moment; keeps everything that it receives

@@ -28,6 +28,7 @@ class Media:
         received: The RTP packets, with sender and time.
         reports: The RTCP packets, with sender and time.
         seal: Encrypts each RTP packet before it is sent; by default it leaves it as it is.
+        seal_report: The same for RTCP packets.
     """
 
     def __init__(self, local: Address) -> None:
@@ -35,6 +36,7 @@ class Media:
         self.received: list[Packet] = []
         self.reports: list[Packet] = []
         self.seal: Callable[[bytes], bytes] = lambda packet: packet
+        self.seal_report = self.seal
         self._source = secrets.randbits(31)
         self._sequence = 0
         self._sound = UdpWire(local, lambda _, packet: self.received.append(packet))
@@ -80,7 +82,7 @@ class Media:
             for duration, end in ((PACKET_SAMPLES, 0), (5 * PACKET_SAMPLES, 0x80), (5 * PACKET_SAMPLES, 0x80)):
                 self._sequence += 1
                 head = struct.pack("!BBHII", 0x80, KEYS_TYPE, self._sequence, moment, self._source)
-                self._sound.send(head + struct.pack("!BBH", KEYS.index(key), end | 10, duration), to)
+                self._sound.send(self.seal(head + struct.pack("!BBH", KEYS.index(key), end | 10, duration)), to)
                 await asyncio.sleep(PACKET_SECONDS)
             await asyncio.sleep(KEY_PAUSE_SECONDS)
 
@@ -90,7 +92,8 @@ class Media:
         items = bytes([CNAME, len(text)]) + text + bytes([PHONE, len(text)]) + text + bytes([END])
         chunk = struct.pack("!I", self._source) + items
         chunk += b"\0" * (-len(chunk) % 4)
-        self._control.send(report + struct.pack("!BBH", 0x81, DESCRIPTION, len(chunk) // 4) + chunk, to)
+        whole = report + struct.pack("!BBH", 0x81, DESCRIPTION, len(chunk) // 4) + chunk
+        self._control.send(self.seal_report(whole), to)
 
 
 def payload_of(packet: Packet) -> bytes:

@@ -4,13 +4,15 @@ It is no SIP stack: it does what a script needs to keep a call going, and otherw
 """
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 
+from phones.errors import PhoneError
 from phones.messages import Message
 from phones.peer.dialog import Dialog
-from phones.peer.wire import Address, Packet, TcpWire, UdpWire, Wire
+from phones.peer.wire import Address, Packet, SipTransport, TcpWire, UdpWire, Wire
 from phones.peer.writing import Reply, answer, token, uri_of
-from phones.ports import Transport, free_port
+from phones.ports import free_port
 
 # The script of an incoming call.
 Play = Callable[[Dialog], Awaitable[None]]
@@ -24,9 +26,11 @@ class Peer:
         strays: Received packets that belong to no call.
         calls: Incoming calls by Call-ID.
         outside: Chooses the reply to a request that belongs to no call, such as REGISTER; None sends no reply.
+        trusts: The certificates that calls of its own over TLS accept, and its own one if it shows any.
     """
 
     def __init__(self, local: Address, play: Play | None) -> None:
+        self.trusts: ssl.SSLContext | None = None
         self.outside: Callable[[Packet], Reply | None] = lambda packet: None
         self.packets: list[Packet] = []
         self.strays: list[Packet] = []
@@ -36,12 +40,20 @@ class Peer:
         self._playing: set[asyncio.Future[None]] = set()
         self._udp = UdpWire(local, self._take)
         self.local = self._udp.local
-        self._tcp: dict[Address, TcpWire] = {}
+        self._streams: dict[tuple[Address, SipTransport], TcpWire] = {}
         self._connecting = asyncio.Lock()
         self._server: asyncio.Server | None = None
 
     @classmethod
-    async def open(cls, host: str, port: int = 0, play: Play | None = None, *, tcp: bool = False) -> "Peer":
+    async def open(
+        cls,
+        host: str,
+        port: int = 0,
+        play: Play | None = None,
+        *,
+        tcp: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> "Peer":
         """Opens the address.
 
         Args:
@@ -49,14 +61,15 @@ class Peer:
             port: The port; 0 for a free one.
             play: The script of incoming calls; None ignores them.
             tcp: Accept TCP connections at the same port as well.
+            tls: Accept TLS connections there instead, with this certificate.
 
         Raises:
             OSError: The port is taken.
         """
         # Not a port that the kernel chooses for UDP: a TCP connection of another program may use the same one.
         peer = cls((host, port or free_port()), play)
-        if tcp:
-            peer._server = await asyncio.start_server(peer._accept, *peer.local)
+        if tcp or tls is not None:
+            peer._server = await asyncio.start_server(peer._accept, *peer.local, ssl=tls)
         return peer
 
     async def close(self) -> None:
@@ -64,7 +77,7 @@ class Peer:
         if self._server is not None:
             self._server.close()
         self._udp.close()
-        for wire in self._tcp.values():
+        for wire in self._streams.values():
             wire.close()
             await wire.wait_closed()
         for each in self._playing:
@@ -75,7 +88,7 @@ class Peer:
             raise failed[0]
 
     async def dialog(
-        self, user: str, target: Address, *, source: str, transport: Transport = "udp", display: str = ""
+        self, user: str, target: Address, *, source: str, transport: SipTransport = "udp", display: str = ""
     ) -> Dialog:
         """Prepares a dialog of our own, for a call or any other request. Sends nothing yet."""
         wire = await self._wire(target, transport)
@@ -86,18 +99,32 @@ class Peer:
         self._dialogs[dialog.call_id] = dialog
         return dialog
 
-    async def _wire(self, target: Address, transport: Transport) -> Wire:
+    async def _wire(self, target: Address, transport: SipTransport) -> Wire:
         if transport == "udp":
             return self._udp
+        if transport == "tls" and self.trusts is None:
+            raise PhoneError("a peer that calls over TLS needs certificates to trust")
         async with self._connecting:
-            if target not in self._tcp:
-                self._tcp[target] = await TcpWire.connect(self.local[0], target, self._take)
-            return self._tcp[target]
+            if (target, transport) not in self._streams:
+                trusts = self.trusts if transport == "tls" else None
+                wire = await TcpWire.connect(self.local[0], target, self._take, trusts)
+                if self._server is not None:
+                    wire.local = self.local  # where it can be reached if this connection is lost
+                self._streams[target, transport] = wire
+            return self._streams[target, transport]
+
+    async def reconnect(self, dialog: Dialog) -> None:
+        """Opens the connection of a call again, after the other side has lost it. Raises OSError if that fails."""
+        transport: SipTransport = "tls" if dialog.wire.name == "TLS" else "tcp"
+        lost = self._streams.pop((dialog.remote, transport), None)
+        if lost is not None:
+            lost.close()
+        dialog.wire = await self._wire(dialog.remote, transport)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         wire = TcpWire(reader, writer, self._take)
         wire.local = self.local
-        self._tcp[wire.remote] = wire
+        self._streams[wire.remote, "tls" if wire.name == "TLS" else "tcp"] = wire
 
     def _take(self, wire: Wire, packet: Packet) -> None:
         self.packets.append(packet)
@@ -115,6 +142,7 @@ class Peer:
                 host, port = self.local
                 wire.send(answer(message, reply, token(), f"<sip:peer@{host}:{port}>"), packet.source)
         else:
+            dialog.wire = wire  # another one than before, if the other side has connected again
             dialog.take(packet)
 
     def _incoming(self, wire: Wire, packet: Packet, invite: Message) -> Dialog:

@@ -1,19 +1,21 @@
-"""Sockets that keep every received SIP message over UDP and TCP, with its time and its sender."""
+"""Sockets that keep every received SIP message over UDP, TCP and TLS, with its time and its sender."""
 
 import asyncio
 import contextlib
 import re
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Literal, Protocol
 
 from phones.messages import Message
 
 Address = tuple[str, int]
+SipTransport = Literal["udp", "tcp", "tls"]
 # So large that a burst of calls does not overflow our own socket.
 BUFFER_BYTES = 4 * 1024 * 1024
 MAX_MESSAGE = 256 * 1024
@@ -95,11 +97,10 @@ class UdpWire:
 
 
 class TcpWire:
-    """A TCP connection, read message by message (Content-Length)."""
-
-    name = "TCP"
+    """A TCP connection, or one with TLS, read message by message (Content-Length)."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, take: Take) -> None:
+        self.name = "TCP" if writer.get_extra_info("ssl_object") is None else "TLS"
         self.local: Address = writer.get_extra_info("sockname")
         self.remote: Address = writer.get_extra_info("peername")
         self._reader = reader
@@ -108,8 +109,12 @@ class TcpWire:
         self._reading = asyncio.ensure_future(self._read())
 
     @classmethod
-    async def connect(cls, host: str, to: Address, take: Take) -> "TcpWire":
-        reader, writer = await asyncio.open_connection(*to, local_addr=(host, 0), limit=MAX_MESSAGE)
+    async def connect(cls, host: str, to: Address, take: Take, tls: ssl.SSLContext | None = None) -> "TcpWire":
+        """Connects. Raises OSError if that fails; with TLS also if the other side's certificate is not accepted."""
+        name = None if tls is None else to[0]
+        reader, writer = await asyncio.open_connection(
+            *to, local_addr=(host, 0), limit=MAX_MESSAGE, ssl=tls, server_hostname=name
+        )
         return cls(reader, writer, take)
 
     async def _read(self) -> None:
@@ -119,7 +124,7 @@ class TcpWire:
                 length = CONTENT_LENGTH.search(head)
                 body = await self._reader.readexactly(int(length[1])) if length else b""
                 self._take(self, Packet(time.time(), self.remote, head.lstrip() + body))
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
             return
 
     def send(self, data: bytes, to: Address) -> None:
@@ -128,8 +133,11 @@ class TcpWire:
 
     def close(self) -> None:
         self._reading.cancel()
+        if self.name == "TLS":
+            # Otherwise it would wait up to 30 s for the other side to end TLS as well.
+            self._writer.transport.abort()
         self._writer.close()
 
     async def wait_closed(self) -> None:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             await self._writer.wait_closed()

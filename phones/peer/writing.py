@@ -67,10 +67,14 @@ def answer(request: Message, reply: Reply, tag: str, contact: str) -> bytes:
     return compose(f"SIP/2.0 {reply.status} {reason}", own, reply.headers, reply.body)
 
 
-def sdp(media: Address, *, version: int = 1, lines: Iterable[str] = ()) -> Body:
-    """Writes an audio offer or answer. A line of `lines` replaces the first of its type ("s=…"), else it comes last."""
+def sdp(media: Address, *, version: int = 1, lines: Iterable[str] = (), key: str | None = None) -> Body:
+    """Writes an audio offer or answer. A line of `lines` replaces the first of its type ("s=…"), else it comes last.
+
+    With a key, which is a line `a=crypto:…`, the sound is encrypted.
+    """
     host, port = media
-    written = [*_session(host, version), f"m=audio {port} {PLAIN_SOUND[0]}", *PLAIN_SOUND[1:]]
+    kind = PLAIN_SOUND[0] if key is None else PLAIN_SOUND[0].replace("RTP/AVP", "RTP/SAVP")
+    written = [*_session(host, version), f"m=audio {port} {kind}", *PLAIN_SOUND[1:], *([key] if key else [])]
     for line in lines:
         # i=, u=, e= and p= come after s= (RFC 8866, 5).
         at = next((n for n, old in enumerate(written) if old[:2] == line[:2] and line[0] in "vosct"), None)

@@ -1,11 +1,13 @@
-"""The scripted SIP peer against itself: calls over UDP and TCP, sound, keys, and any bytes at any moment."""
+"""The scripted SIP peer against itself: calls over UDP, TCP and TLS, sound, keys, and any bytes at any moment."""
 
+import ssl
 from collections.abc import Iterator
 
 import pytest
+import trustme
 
 from phones.peer import Dialog, Media, Peer, Reply, Stage, keys_of, media_of, payload_of, sdp, user_of
-from phones.ports import Transport
+from phones.peer.wire import SipTransport
 
 SOURCE = "+33199007777"
 
@@ -21,10 +23,16 @@ async def _answer(dialog: Dialog) -> None:
     dialog.answer(Reply(200, body=sdp(("127.0.0.1", 20000), lines=("s=named", "i=more", "a=x"))))
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
-async def test_a_call_is_made_answered_and_ended(transport: Transport) -> None:
-    callee = await Peer.open("127.0.0.1", play=_answer, tcp=True)
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_a_call_is_made_answered_and_ended(transport: SipTransport) -> None:
+    authority, certificate = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(certificate)
+    callee = await Peer.open(
+        "127.0.0.1", play=_answer, tcp=transport == "tcp", tls=certificate if transport == "tls" else None
+    )
     caller = await Peer.open("127.0.0.1")
+    caller.trusts = ssl.create_default_context()
+    authority.configure_trust(caller.trusts)
     try:
         dialog = await caller.dialog("+33199000001", callee.local, source=SOURCE, transport=transport)
         answer = await dialog.answered(dialog.request("INVITE", ("Subject: x",), sdp(("127.0.0.1", 20002))))

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 
 from phones.messages import Message
 from phones.peer import Address, Body, Dialog, Media, Packet, Reply, media_of, sdp, user_of
+from tests.e2e.leaks.media_lines import KEY
 from tests.e2e.leaks.search import Secret, national
+from tests.e2e.leaks.srtp import Srtp, key_in
 from tests.e2e.leaks.table import Cell, Column, Request
 
 HOST = "127.0.0.2"
@@ -59,6 +61,9 @@ class CalleeScript:
                       "a": f"{host}:{port}", "tag": dialog.tag}  # fmt: skip
         dialog.policy = self.policy
         part.heard = dialog.received
+        self.key = KEY if part.cell.is_secure_throughout else None
+        if self.key is not None:
+            encrypt(media)
 
     @property
     def over(self) -> bool:
@@ -79,7 +84,7 @@ class CalleeScript:
         return Body(parts + b"--" + BOUNDARY.encode() + b"--\r\n", f"multipart/mixed;boundary={BOUNDARY}")
 
     def describe(self, more: tuple[str, ...] = ()) -> Body:
-        return sdp(self.media.local, lines=self.fill(self.row.sdp + more))
+        return sdp(self.media.local, lines=self.fill(self.row.sdp + more), key=self.key)
 
     def reply(self, status: int, body: Body | None = None) -> Reply:
         return Reply(status, self.row.reason.format(**self.words), self.fill(self.row.headers), body)
@@ -130,8 +135,9 @@ class CalleeScript:
             # Asterisk has the callee's answer, the caller not yet. Over TCP the order would be unknown.
             await self.say("answering", 3)
         await self.dialog.requested("ACK")
-        if self.column is Column.SCREENED:
+        if self.column in (Column.SCREENED, Column.WHISPERED):
             await self.show_unheard()
+        if self.column is Column.SCREENED:
             await self.media.press("1", self.asterisks_media)
         await self.part.until(self.part.answered)
         await self.part.until(self.part.go)
@@ -191,6 +197,12 @@ class CalleeScript:
             words = f"{when} {self.words['n']} ".encode()
             self.media.report(self.words["n"].encode(), (self.towards[0], self.towards[1] + 1))
             await self.media.stream((words * 20)[:160], self.towards, packets)
+
+
+def encrypt(media: Media) -> None:
+    """Encrypts what a side sends, with the key of its session descriptions."""
+    sealed = Srtp(key_in([KEY]) or "")
+    media.seal, media.seal_report = sealed.seal, sealed.seal_report
 
 
 class Callees:

@@ -1,11 +1,14 @@
 """The caller of a cell, and what it received."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from phones.peer import Address, Dialog, Media, Peer, media_of, sdp
-from tests.e2e.leaks.callee import Part
+from phones.peer import Address, Dialog, Media, Packet, Peer, media_blocks, media_of, sdp
+from phones.peer.media import RTP_HEADER
+from tests.e2e.leaks.callee import Part, encrypt
+from tests.e2e.leaks.media_lines import KEY
 from tests.e2e.leaks.search import Shown
+from tests.e2e.leaks.srtp import RTCP_HEADER, Srtp, key_in
 from tests.e2e.leaks.table import Column
 
 HOST = "127.0.0.1"
@@ -34,14 +37,16 @@ async def dial(peer: Peer, asterisk: Address, service: str, part: Part) -> Outco
         media.close()
 
 
-async def ring_once(peer: Peer, asterisk: Address, service: str, source: str) -> None:
-    """Calls a number that nobody answers."""
-    dialog = await peer.dialog(service, asterisk, source=source)
-    await dialog.answered(dialog.request("INVITE", body=sdp((HOST, NO_SOUND))))
+async def ring_once(peer: Peer, asterisk: Address, service: str, part: Part) -> None:
+    """Calls a number that nobody answers, as the callee of this part, over the same transport."""
+    dialog = await peer.dialog(service, asterisk, source=part.secret.number, transport=part.cell.transport)
+    await dialog.answered(dialog.request("INVITE", body=sdp((HOST, NO_SOUND), key=_key(part))))
 
 
 async def play(dialog: Dialog, media: Media, part: Part) -> Outcome:
     """Makes one call in a dialog that has been prepared."""
+    if _key(part) is not None:
+        encrypt(media)
     try:
         await _call(dialog, media, part)
         complete = True
@@ -49,12 +54,29 @@ async def play(dialog: Dialog, media: Media, part: Part) -> Outcome:
         complete = False
     final = next((each for each in dialog.messages if each.method == "INVITE" and (each.status or 0) >= 200), None)
     answered_at = final.at if final is not None and final.status == 200 else None
-    shown = Shown(dialog.received, media.received, media.reports, answered_at, prompted=part.cell.speaks)
+    sound, reports = (media.received, media.reports) if _key(part) is None else _decrypted(dialog, media)
+    shown = Shown(dialog.received, sound, reports, answered_at, prompted=part.cell.speaks)
     return Outcome(shown, None if final is None else final.status, complete)
 
 
+def _key(part: Part) -> str | None:
+    return KEY if part.cell.transport == "tls" else None
+
+
+def _decrypted(dialog: Dialog, media: Media) -> tuple[list[Packet], list[Packet]]:
+    """Decrypts the sound and the reports that a caller received, with the key in the first answer that has one."""
+    keys = [key for message in dialog.messages for block in media_blocks(message) if (key := key_in(block))]
+    if not keys:
+        return media.received, media.reports
+    opened = Srtp(keys[0])
+    return (
+        [replace(each, data=each.data[:RTP_HEADER] + opened.opened(each)) for each in media.received],
+        [replace(each, data=each.data[:RTCP_HEADER] + opened.opened_report(each)) for each in media.reports],
+    )
+
+
 async def _call(dialog: Dialog, media: Media, part: Part) -> None:
-    dialog.sound = sdp(media.local)
+    dialog.sound = sdp(media.local, key=_key(part))
     headers = [f"P-Asserted-Identity: <sip:{part.source}@{HOST}>"] if part.cell.column.hides_caller else []
     number = dialog.request("INVITE", headers, dialog.sound)
     if part.cell.column is Column.CANCELLED:

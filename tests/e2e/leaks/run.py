@@ -2,15 +2,20 @@
 
 import asyncio
 import random
+import ssl
+import tempfile
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from engine.domain.prompts import Language, Prompt, sound_of
 from phones import tone
 from phones.peer import Packet, Peer, Stage
 from phones.ports import free_port
 from tests.e2e.booking import import_numbers, share
+from tests.e2e.certificates import Authority
 from tests.e2e.leaks import callee, caller
 from tests.e2e.leaks.callee import SOURCE, Callees, Part
 from tests.e2e.leaks.caller import Outcome
@@ -18,7 +23,7 @@ from tests.e2e.leaks.search import Secret
 from tests.e2e.leaks.table import Cell, Column
 from tests.e2e.system import System
 
-AT_ONCE = 80
+AT_ONCE = 120
 CALLS_A_SECOND = 30
 BOOK_AT_ONCE = 8
 # The demo's pool has a hundred numbers, fewer than the table has cells.
@@ -30,19 +35,39 @@ RING_SECONDS = 12
 PROMPT_SECONDS = 0.3
 
 
+# The address of callers over TLS.
+SECURE_HOST = "127.0.0.5"
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
 class LeakSystem(System):
-    """A system whose trunk has an address of its own, so that a caller who receives this address shows a leak."""
+    """A system whose trunk has an address of its own, so that a caller who receives this address shows a leak.
+
+    Its third trunk speaks TLS and SRTP, and the numbers that `secure` names are called over it.
+    """
 
     rtp_ports = 800
 
     def __init__(self, *, rtp_timeout: float = 30, rtp_hold_timeout: float = 1800) -> None:
-        self.trunk, self.second = (callee.HOST, free_port()), (callee.HOST, free_port())
+        self.trunk, self.second, self.third = ((callee.HOST, free_port()) for _ in range(3))
+        self._certificates = tempfile.TemporaryDirectory(prefix="rn-")
+        authority = Authority(Path(self._certificates.name), "authority")
+        certificate = authority.issue()
+        self.callers_tls = ssl.create_default_context(cafile=authority.file)
+        self.trunks_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.trunks_tls.load_cert_chain(authority.issue(callee.HOST))
+        secure = {"uri": f"{_uri(self.third)};transport=tls", "addresses": [SECURE_HOST], "media_encryption": "sdes"}
         plan = {"calls": 25, "valid_for": 3600}
         super().__init__(
             trunks=[
                 {"name": "main", "uri": _uri(self.trunk), "addresses": [caller.HOST], "asserts_identity": True},
                 {"name": "second", "uri": _uri(self.second)},
+                {"name": "third", "asserts_identity": True, **secure},
             ],
+            sip_tls_port=free_port(),
+            sip_tls_certificate=certificate,
+            sip_tls_key=certificate,
+            sip_tls_ca=authority.file,
             plans={"SMALL": {"seconds": LIMIT_SECONDS, **plan}, "LARGE": {"seconds": 600, **plan}},
             longest_call=60,
             # Long enough that all calls that ring when the engine is killed still ring afterwards.
@@ -66,9 +91,28 @@ class LeakSystem(System):
         # All pairs have this number.
         share(self, f"+331990{MORE_NUMBERS[0]:05}")
 
+    def stop(self) -> None:
+        self._certificates.cleanup()
+        super().stop()
+
     @property
     def asterisk(self) -> tuple[str, int]:
         return ("127.0.0.1", self.settings.sip_port)
+
+    @property
+    def asterisk_tls(self) -> tuple[str, int]:
+        assert self.settings.sip_tls_port is not None
+        return ("127.0.0.1", self.settings.sip_tls_port)
+
+    def secure(self, number: str) -> None:
+        """Lets a hidden number be called over the trunk with TLS."""
+        self.asterisk_console(f"dialplan set global RN_PHONE_{number[1:]} {number}@trunk-third")
+
+    def swap(self, hidden: "Hidden") -> "Hidden":
+        """Exchanges the rented number of a booking."""
+        answer = self.request("POST", f"/bookings/{hidden.id}/swap-number", {})
+        assert answer.status == 200, answer
+        return replace(hidden, service=answer.body["service"])
 
     def hide(self, plan: str = "LARGE", **fields: object) -> "Hidden":
         """Makes a booking with a hidden number that no other booking has."""
@@ -96,6 +140,18 @@ class LeakSystem(System):
         assert answer.status == 201, answer
         self.hidden.update(numbers)
         return Hidden(answer.body["id"], answer.body["service"], numbers[0])
+
+
+def _options(column: Column) -> dict[str, object]:
+    """The fields of a booking whose calls take the way of this column."""
+    if column is Column.CLOSED:
+        # The day before yesterday, so that midnight may pass during the test.
+        day = DAYS[(time.gmtime().tm_wday - 2) % len(DAYS)]
+        return {"hours": {"timeZone": "UTC", "open": [{"days": [day], "from": "00:00", "to": "24:00"}]}}
+    if column.is_screened:
+        return {"screening": "press1", "whisper": True}
+    fields = {Column.REVERSE: "reverse", Column.WHISPERED: "whisper", Column.GREETED: "greeting"}
+    return {fields[column]: True} if column in fields else {}
 
 
 def _uri(address: tuple[str, int]) -> str:
@@ -144,7 +200,7 @@ class Run:
         self._callees = Callees()
         self.dialled = self._callees.dialled
         self.strays: list[Packet] = []
-        each = hosts or [caller.HOST] * len(cells)
+        each = hosts or [SECURE_HOST if cell.transport == "tls" else caller.HOST for cell in cells]
         self._hosts = set(each)
         with ThreadPoolExecutor(BOOK_AT_ONCE) as pool:
             self._parts = dict(pool.map(self._prepare, cells, each))
@@ -159,11 +215,15 @@ class Run:
         with Stage() as stage:
             trunk = stage.run(Peer.open(*self._system.trunk, self._callees.play_first))
             second = stage.run(Peer.open(*self._system.second, self._callees.play_second))
+            tls = self._system.trunks_tls
+            third = stage.run(Peer.open(*self._system.third, self._callees.play_first, tls=tls))
             self._carriers = {host: stage.run(Peer.open(host)) for host in self._hosts}
+            for peer in self._carriers.values():
+                peer.trusts = self._system.callers_tls
             try:
                 return stage.run(self._wave(others), timeout=200) + self._without_engine(stage, lost)
             finally:
-                for peer in (*self._carriers.values(), trunk, second):
+                for peer in (*self._carriers.values(), trunk, second, third):
                     stage.run(peer.close())
                 self.strays = [packet for peer in self._carriers.values() for packet in peer.strays]
 
@@ -185,25 +245,33 @@ class Run:
         if cell.column.is_pair:
             return self._prepare_pair(cell, host)
         reverse = cell.column is Column.REVERSE
-        options = {"screening": "press1", "whisper": True} if cell.column.is_screened else {"reverse": reverse}
-        options |= {"greeting": True} if cell.column is Column.GREETED else {}
-        hidden = self._system.hide("SMALL" if cell.column is Column.LIMIT else "LARGE", **options)
+        hidden = self._system.hide("SMALL" if cell.column is Column.LIMIT else "LARGE", **_options(cell.column))
+        dialled = self._system.swap(hidden) if cell.column.is_swapped else hidden
+        if cell.column is Column.OLD_NUMBER:
+            dialled = hidden
         source, callee_number = (hidden.number, self._system.another_number()) if reverse else (SOURCE, hidden.number)
-        part = Part(cell, Secret(callee_number, (hidden.service, source), self._system.trunk), source)
-        if cell.column is not Column.ENGINE_LOST:
-            part.go.set()
-        self._callees.parts[callee_number] = part
+        part = self._part(cell, Secret(callee_number, (dialled.service, source), self._system.trunk), source)
         if reverse:
             self._callees.busy.add(hidden.number)
-        return part, (hidden, host)
+        return part, (dialled, host)
+
+    def _part(self, cell: Cell, secret: Secret, source: str) -> Part:
+        if cell.is_secure_throughout:
+            secret = replace(secret, address=self._system.third)
+            self._system.secure(secret.number)
+        part = Part(cell, secret, source)
+        if cell.column is not Column.ENGINE_LOST:
+            part.go.set()
+        if not cell.column.calls:
+            part.played.set()  # by nobody
+        self._callees.parts[secret.number] = part
+        return part
 
     def _prepare_pair(self, cell: Cell, host: str) -> tuple[Part, tuple[Hidden, str]]:
         first, second = self._system.another_number(), self._system.another_number()
         hidden = self._system.pair(first, second)
         source, callee_number = (first, second) if cell.column is Column.PAIR_FIRST else (second, first)
-        part = Part(cell, Secret(callee_number, (hidden.service, source), self._system.trunk), source)
-        part.go.set()
-        self._callees.parts[callee_number] = part
+        part = self._part(cell, Secret(callee_number, (hidden.service, source), self._system.trunk), source)
         return part, (hidden, host)
 
     async def _wave(self, parts: Sequence[Part]) -> list[Played]:
@@ -216,13 +284,14 @@ class Run:
 
     async def _one(self, part: Part) -> Played:
         hidden, host = self._parts[part]
+        asterisk = self._system.asterisk_tls if part.cell.transport == "tls" else self._system.asterisk
         if part.cell.column is Column.REVERSE:
             # Who is called back has called before; the hidden number is not reached.
-            await caller.ring_once(self._carriers[host], self._system.asterisk, hidden.service, part.secret.number)
+            await caller.ring_once(self._carriers[host], asterisk, hidden.service, part)
         async with asyncio.TaskGroup() as tasks:
             if part.cell.column is Column.DELETED:
                 tasks.create_task(self._delete(part, hidden))
-            call = tasks.create_task(caller.dial(self._carriers[host], self._system.asterisk, hidden.service, part))
+            call = tasks.create_task(caller.dial(self._carriers[host], asterisk, hidden.service, part))
         return Played(part, call.result(), host)
 
     async def _delete(self, part: Part, hidden: Hidden) -> None:

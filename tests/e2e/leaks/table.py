@@ -1,7 +1,8 @@
 """The leak table: ways in which a callee can show its identity (rows), for each way through the dialplan (columns).
 
 The callee is the hidden number or, where that calls back, who has called last: the two must not learn of each other.
-Of a pair, each participant is the caller once, and the other one is the callee.
+Of a pair, each participant is the caller once, and the other one is the callee. Where nobody is called, the caller must
+not learn of the hidden number of the booking either.
 
 In the texts of a row, {n} is the callee's number (+33…), {d} its digits, {national} its national form, {a} the callee's
 address with port, {host} without it, {tag} its tag.
@@ -10,7 +11,7 @@ address with port, {host} without it, {tag} its tag.
 from dataclasses import dataclass
 from enum import Enum
 
-from phones.ports import Transport
+from phones.peer.wire import SipTransport
 
 
 class Column(Enum):
@@ -29,9 +30,22 @@ class Column(Enum):
     SCREENED = "bridged once the callee has pressed the key"
     UNSCREENED = "answered, and no key pressed"
     REVERSE = "the hidden number calls back, and hangs up"
+    WHISPERED = "bridged after an announcement to the callee"
     GREETED = "bridged after a greeting of the caller"
+    SWAPPED = "bridged over the number that the booking got in exchange"
     PAIR_FIRST = "a pair's first participant calls the second, and hangs up"
     PAIR_SECOND = "a pair's second participant calls the first, who hangs up"
+    OLD_NUMBER = "the number before the exchange, refused with a prompt"
+    CLOSED = "outside the booking's hours, which the caller hears"
+
+    @property
+    def calls(self) -> bool:
+        """Whether anybody is called."""
+        return self not in NOBODY_CALLED
+
+    @property
+    def is_swapped(self) -> bool:
+        return self in (Column.SWAPPED, Column.OLD_NUMBER)
 
     @property
     def talks(self) -> bool:
@@ -62,10 +76,13 @@ class Column(Enum):
 CALLER_ENDS = frozenset(
     {
         *(Column.CALLER_ENDS, Column.SECOND_TRUNK, Column.SCREENED),
-        *(Column.REVERSE, Column.GREETED, Column.PAIR_FIRST),
+        *(Column.WHISPERED, Column.GREETED, Column.SWAPPED, Column.REVERSE, Column.PAIR_FIRST),
     }
 )
-WITHOUT_TALK = frozenset({Column.REFUSED, Column.SPOKEN, Column.UNANSWERED, Column.CANCELLED, Column.UNSCREENED})
+NOBODY_CALLED = frozenset({Column.OLD_NUMBER, Column.CLOSED})
+WITHOUT_TALK = NOBODY_CALLED | {
+    *(Column.REFUSED, Column.SPOKEN, Column.UNANSWERED, Column.CANCELLED, Column.UNSCREENED),
+}
 
 
 @dataclass(frozen=True)
@@ -108,9 +125,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Cell:
+    """One call. Over TLS its sound is encrypted, and the callee speaks TLS as well, except on the second trunk."""
+
     row: Row
     column: Column
-    transport: Transport = "udp"
+    transport: SipTransport = "udp"
 
     def __str__(self) -> str:
         return f"{self.row.name} - {self.column.value} ({self.transport})"
@@ -122,7 +141,12 @@ class Cell:
     @property
     def speaks(self) -> bool:
         """Whether the caller hears a prompt before the answer."""
-        return self.status == UNREACHABLE or self.column is Column.GREETED
+        return self.status == UNREACHABLE or self.column is Column.GREETED or not self.column.calls
+
+    @property
+    def is_secure_throughout(self) -> bool:
+        """Whether the callee's side is TLS and SRTP, too."""
+        return self.transport == "tls" and self.column.calls and self.column is not Column.SECOND_TRUNK
 
     @property
     def status(self) -> int:
@@ -134,6 +158,9 @@ class Cell:
         return REFUSALS[self.row.refuses or 486]
 
 
+TRANSPORTS: tuple[SipTransport, ...] = ("udp", "tcp", "tls")
+# Over TLS other columns meet a row than over TCP.
+TLS_SHIFT = 5
 UNREACHABLE = 503
 # The caller's answer for a call that was not answered,
 WITHOUT_ANSWER = {
@@ -142,6 +169,8 @@ WITHOUT_ANSWER = {
     Column.UNSCREENED: 480,
     Column.CANCELLED: 487,
     Column.DELETED: 603,
+    Column.OLD_NUMBER: 404,
+    Column.CLOSED: 480,
 }
 # … and for one that the callee refused.
 REFUSALS = {302: 486, 305: 486, 404: UNREACHABLE, 480: 480, 486: 486, 500: UNREACHABLE, 603: 486}
@@ -237,13 +266,20 @@ ROWS = (
 )
 
 
+# Of the columns in which no callee shows anything.
+NOTHING = Row("nothing")
+
+
 def makes_sense(row: Row, column: Column) -> bool:
     """Whether the table has this cell.
 
+    - Where nobody is called, nobody shows anything.
     - A call that the callee refuses is never bridged, so no side hangs up and no limit is reached, and its own refusal
       decides what the caller gets. But it can be deleted or lose the engine while it rings, and cross a CANCEL.
     - A row with a BYE of the callee needs a call that the callee ends.
     """
+    if not column.calls or row is NOTHING:
+        return not column.calls and row is NOTHING
     if row.refuses is not None:
         return not (
             column.caller_ends
@@ -255,10 +291,15 @@ def makes_sense(row: Row, column: Column) -> bool:
 
 
 def cells() -> list[Cell]:
-    """All cells over UDP, and one cell of each row over TCP, in changing columns."""
+    """All cells over UDP; over TCP and over TLS one cell of each row, in changing columns, so that each column has one.
+
+    Of the row that shows nothing, all cells over each of them.
+    """
     udp = [Cell(row, column) for row in ROWS for column in Column if makes_sense(row, column)]
-    tcp = []
+    quiet = [Cell(NOTHING, column, each) for column in NOBODY_CALLED for each in TRANSPORTS]
+    streams = []
     for number, row in enumerate(ROWS):
         possible = [column for column in Column if makes_sense(row, column)]
-        tcp.append(Cell(row, possible[number % len(possible)], "tcp"))
-    return udp + tcp
+        streams.append(Cell(row, possible[number % len(possible)], "tcp"))
+        streams.append(Cell(row, possible[(number + TLS_SHIFT) % len(possible)], "tls"))
+    return udp + quiet + streams

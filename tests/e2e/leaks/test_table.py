@@ -5,7 +5,7 @@ import pytest
 from phones.peer import payload_of
 from tests.e2e.leaks.run import PROMPT_SECONDS, LeakSystem, Played, Run
 from tests.e2e.leaks.search import leaks, shows_number
-from tests.e2e.leaks.table import ROWS, Cell, Column, cells, makes_sense
+from tests.e2e.leaks.table import ROWS, TRANSPORTS, Cell, Column, cells, makes_sense
 
 # The first test waits for all calls.
 pytestmark = pytest.mark.timeout(400)
@@ -62,7 +62,8 @@ def test_before_a_refusal_that_is_spoken_the_caller_hears_the_prompt(table: Tabl
 
 
 def test_each_hidden_number_is_called_once_on_each_trunk_and_no_other_number(run: Run, table: Table) -> None:
-    calls = {played.secret.number: 2 if cell.column is Column.SECOND_TRUNK else 1 for cell, played in table.items()}
+    called = {cell: played for cell, played in table.items() if cell.column.calls}
+    calls = {played.secret.number: 2 if cell.column is Column.SECOND_TRUNK else 1 for cell, played in called.items()}
     # The hidden numbers that call back were called before, by the callers whom they call.
     calls |= {played.part.source: 1 for cell, played in table.items() if cell.column is Column.REVERSE}
     assert run.dialled == calls
@@ -73,15 +74,16 @@ def test_each_hidden_number_is_called_once_on_each_trunk_and_no_other_number(run
 def test_the_whole_table_leaks_nothing(table: Table) -> None:
     leaking = [cell for cell, played in table.items() if leaks(played.outcome.shown, played.secret)]
     messages = sum(len(played.outcome.shown.sip) for played in table.values())
-    tcp = sum(cell.transport == "tcp" for cell in table)
-    print(f"\nleaks {len(leaking)} / {len(table)} cells ({tcp} of them over TCP), {messages} messages searched")  # noqa: T201  the figure
+    over = ", ".join(f"{sum(cell.transport == each for cell in table)} over {each.upper()}" for each in TRANSPORTS)
+    print(f"\nleaks {len(leaking)} / {len(table)} cells ({over}), {messages} messages searched")  # noqa: T201  the figure
     assert leaking == []
     assert len(table) == len(CELLS)
 
 
-def test_every_row_is_in_every_column_where_it_can_be_and_once_over_tcp() -> None:
+def test_every_row_is_in_every_column_where_it_can_be_and_once_over_tcp_and_tls() -> None:
     for row in ROWS:
-        over = {name: {c.column for c in CELLS if (c.row, c.transport) == (row, name)} for name in ("udp", "tcp")}
+        over = {name: {c.column for c in CELLS if (c.row, c.transport) == (row, name)} for name in TRANSPORTS}
         assert over["udp"] == {column for column in Column if makes_sense(row, column)}
-        assert len(over["tcp"]) == 1
-    assert {cell.column for cell in CELLS if cell.transport == "tcp"} == set(Column)
+        assert len(over["tcp"]) == len(over["tls"]) == 1
+    for transport in TRANSPORTS:
+        assert {cell.column for cell in CELLS if cell.transport == transport} == set(Column)
