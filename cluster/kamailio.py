@@ -40,11 +40,13 @@ class Kamailio:
 
     Attributes:
         address: Its address and port.
+        tls_address: Its address and port for TLS; port 0 if it has none.
         directory: Its configuration, its log and its control socket, whose path is limited.
     """
 
     def __init__(self, settings: Settings, shared: KamailioSecrets, directory: Path) -> None:
         self.address = (str(settings.kamailio_host), settings.kamailio_port)
+        self.tls_address = (str(settings.kamailio_host), settings.kamailio_tls_port or 0)
         self.directory = directory
         write_kamailio(settings, shared, self.directory)
         self._process: subprocess.Popen[bytes] | None = None

@@ -16,7 +16,7 @@
 #   clients    .tools/clients/bin/python         a Python environment with deploy/clients.txt, what customers use
 #              .tools/bin/node                   that environment's Node.js
 #   prometheus .tools/bin/prometheus .tools/bin/promtool                  Debian 12's, in .tools/prometheus-tree
-#   kamailio   .tools/bin/kamailio .tools/bin/kamcmd  Debian 12's, in .tools/kamailio-tree
+#   kamailio   .tools/bin/kamailio .tools/bin/kamcmd  Debian 12's with TLS, in .tools/kamailio-tree
 #   prompts    .tools/prompts/LANGUAGE/*.gsm       the sentences of deploy/prompts/sentences.toml, spoken by Debian 12's
 #                                            espeak-ng; it, sox and toast are in .tools/prompts-tree
 #   chroots    .tools/deb-root   a Debian 12 with little but Python, in which the package is tested. Only for root
@@ -250,7 +250,7 @@ make_prometheus() {
 # Kamailio's own libraries are in the directory of its modules.
 make_kamailio() {
     local program
-    "$here/debian-tree.sh" bookworm "$kamailio_tree" kamailio
+    "$here/debian-tree.sh" bookworm "$kamailio_tree" kamailio kamailio-tls-modules
     for program in kamailio kamcmd; do wrap_from_tree "$program" "$kamailio_tree" "usr/sbin/$program" kamailio; done
     say "$("$tools/bin/kamailio" -v | sed -nE 's/^version: ([a-z]+) ([0-9.]+).*/\1 \2/p')"
 }

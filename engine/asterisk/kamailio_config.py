@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.asterisk.config_files import DEPLOY, render
+from engine.asterisk.sip_config import UnusableFile, usable_file
 from engine.config.secrets import KamailioSecrets
 from engine.config.settings import Settings
 from engine.config.trunk_settings import DialledNumber
@@ -12,7 +13,9 @@ from engine.config.types import bracketed
 from engine.domain.errors import RentedNumbersError
 from engine.runtime.atomic_file import write_atomically
 
-TEMPLATE = DEPLOY / "kamailio" / "kamailio.cfg"
+TEMPLATES = DEPLOY / "kamailio"
+# Those of TLS 1.2 that asterisk_conf/own/pjsip_tls.conf has; TLS 1.3 has its own.
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 CARRIERS, NODES = 1, 2
 # How long a node may try trunks, on top of the time for which the number rings.
 TRUNK_SECONDS = 30
@@ -23,19 +26,22 @@ class KamailioUnusable(RentedNumbersError):
 
 
 def write_kamailio(settings: Settings, shared: KamailioSecrets, directory: Path) -> list[Path]:
-    """Writes kamailio.cfg and its two lists. Returns the files.
+    """Writes kamailio.cfg, its two lists, and tls.cfg where it speaks TLS. Returns the files.
 
     Raises:
         KamailioUnusable: A setting is missing.
+        UnusableFile: A file for TLS cannot be used.
     """
     directory = directory.absolute()
     _check(settings, directory)
-    directory.mkdir(parents=True, exist_ok=True, mode=0o750)
     texts = {
-        "kamailio.cfg": render(TEMPLATE.read_text(), _values(settings, shared, directory)),
+        "kamailio.cfg": render((TEMPLATES / "kamailio.cfg").read_text(), _values(settings, shared, directory)),
         "dispatcher.list": "".join(f"1 sip:{node} 0 0\n" for node in settings.nodes),
         "address.list": "".join(f"{line}\n" for line in _addresses(settings)),
     }
+    if settings.kamailio_tls_port is not None:
+        texts["tls.cfg"] = render((TEMPLATES / "tls.cfg").read_text(), _tls_values(settings))
+    directory.mkdir(parents=True, exist_ok=True, mode=0o750)
     for name, text in texts.items():
         write_atomically(directory / name, text, 0o640)
     return [directory / name for name in texts]
@@ -57,14 +63,35 @@ def _values(settings: Settings, shared: KamailioSecrets, directory: Path) -> dic
     incoming = [trunk for trunk in settings.trunks_in_use if trunk.addresses]
     to = "|".join(trunk.name for trunk in incoming if trunk.dialled_number is DialledNumber.TO)
     return {
+        "with_tls": "" if settings.kamailio_tls_port is None else "#!define WITH_TLS",
         "listen": f"{host}:{settings.kamailio_port}",
+        "listen_tls": f"{host}:{settings.kamailio_tls_port}",
         "host": host,
         "directory": directory,
         "ring_ms": int((settings.ring_timeout.total_seconds() + TRUNK_SECONDS) * 1000),
+        "call_seconds": int(settings.longest_call.total_seconds()) + TRUNK_SECONDS,
         "mask_key": shared.mask_key,
         "token": shared.token,
         "to_trunks": f"^({to})$" if to else "^$",
         "first_trunk": incoming[0].name,
+    }
+
+
+def _tls_values(settings: Settings) -> dict[str, object]:
+    if settings.sip_tls_certificate is None or settings.sip_tls_key is None:
+        raise KamailioUnusable("kamailio_tls_port needs sip_tls_certificate and sip_tls_key")
+    files = {
+        "certificate": usable_file("sip_tls_certificate", settings.sip_tls_certificate),
+        "key": usable_file("sip_tls_key", settings.sip_tls_key),
+        "ca": usable_file("sip_tls_ca", settings.sip_tls_ca),
+    }
+    for path in files.values():
+        if '"' in str(path):
+            raise UnusableFile(f"{str(path)!r} cannot stand in Kamailio's files")
+    return {
+        **files,
+        "ciphers": CIPHERS,
+        "client_certificate": "yes" if settings.sip_tls_client_certificate else "no",
     }
 
 

@@ -101,15 +101,23 @@ def _tls_values(settings: Settings) -> dict[str, object]:
         "sip_tls_port": settings.sip_tls_port or "",
         "more_tls": _other_family(settings, {"tls": settings.sip_tls_port}) if settings.sip_tls_port else "",
         "sip_tls_client_certificate": "yes" if settings.sip_tls_client_certificate else "no",
-        **{name: _usable(name, path) if on and path is not None else "" for name, path in files.items()},
+        **{name: usable_file(name, path) if on and path is not None else "" for name, path in files.items()},
     }
 
 
-def _usable(name: str, path: Path) -> Path:
-    """Checks a file, because Asterisk would start without the transport and only log that. Raises UnusableFile."""
+def usable_file(name: str, path: Path) -> Path:
+    """Checks a file, because Asterisk would start without the transport and only log that.
+
+    Args:
+        name: The setting that names the file.
+        path: The file.
+
+    Raises:
+        UnusableFile: It cannot be used.
+    """
     path = path.absolute()
     if not str(path).isprintable() or ";" in str(path):
-        raise UnusableFile(f"{name}: {str(path)!r} cannot stand in Asterisk's files")
+        raise UnusableFile(f"{name}: {str(path)!r} cannot stand in a configuration file")
     try:
         with path.open("rb") as file:
             text = file.read()

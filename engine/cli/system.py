@@ -148,7 +148,7 @@ def kamailio_config(
         Path, typer.Argument(help="Where to write the files: Kamailio's configuration directory, or one to copy from.")
     ],
 ) -> None:
-    """Write the configuration of Kamailio, which spreads calls among several Asterisks: kamailio.cfg and two lists."""
+    """Write the configuration of Kamailio, which spreads calls among several Asterisks: kamailio.cfg and its lists."""
     from engine.asterisk.kamailio_config import write_kamailio
     from engine.local.data_dir import acting_as_owner
 

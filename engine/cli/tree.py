@@ -48,7 +48,7 @@ ENTRIES: dict[str, Entry] = {
     "kamailio-config": Entry(
         "system",
         "kamailio_config_app",
-        "Write the configuration of Kamailio, which spreads calls among several Asterisks: kamailio.cfg and two lists.",
+        "Write the configuration of Kamailio, which spreads calls among several Asterisks: kamailio.cfg and its lists.",
     ),
     "explain": Entry(
         "explain", "app", "Say whether a call to a booking would be put through now, for how long, and why or why not."

@@ -76,7 +76,7 @@ class AsteriskSettings(BaseSettings):
     sip_plain: bool | None = Field(
         None,
         description="Whether our own Asterisk listens on `SIP_PORT`, without TLS. Unset: yes, unless all trunks "
-        "use TLS and the profile is `production`.",
+        "use TLS, the profile is `production`, and there is no Kamailio.",
     )
     sip_tls_port: Port | None = Field(None, description="Port of our own Asterisk for SIP over TLS. Unset: none.")
     sip_tls_certificate: Path | None = Field(
@@ -100,6 +100,12 @@ class AsteriskSettings(BaseSettings):
         examples=["192.0.2.5"],
     )
     kamailio_port: Port = Field(5060, description="SIP port of Kamailio, UDP and TCP.")
+    kamailio_tls_port: Port | None = Field(
+        None,
+        description="Port of Kamailio for SIP over TLS with the carriers. Certificate, key and CAs are those that "
+        "`SIP_TLS_CERTIFICATE`, `SIP_TLS_KEY`, `SIP_TLS_CA` and `SIP_TLS_CLIENT_CERTIFICATE` name, on Kamailio's "
+        "machine. Unset: none.",
+    )
     nodes: list[AddressAndPort] = Field(
         [],
         max_length=100,

@@ -293,7 +293,8 @@ class Settings(DatabaseSettings, AccountSettings):
     def plain_sip(self) -> bool:
         """Whether our own Asterisk listens for SIP without TLS."""
         if self.sip_plain is None:
-            return self.profile is Profile.DEMO or not all(trunk.over_tls for trunk in self.trunks_in_use)
+            others = self.profile is Profile.DEMO or self.kamailio_host is not None
+            return others or not all(trunk.over_tls for trunk in self.trunks_in_use)
         return self.sip_plain
 
     @property

@@ -36,6 +36,8 @@ def refuse_unusable_trunks(settings: AsteriskSettings, plain_sip: Callable[[], b
     if not settings.manage_asterisk:
         return  # an Asterisk that we do not configure has its own transports
     trunks = settings.trunks_in_use
+    if settings.kamailio_host is not None and settings.sip_plain is False:
+        raise ValueError("sip_plain is false, but Kamailio sends calls without TLS: remove one of the two")
     if {"trunks", "trunk_uri"} & settings.model_fields_set:
         _refuse_other_family(trunks, settings.sip_host)
     refuse_half_of_tls(

@@ -105,7 +105,12 @@ class Peer:
         if transport == "tls" and self.trusts is None:
             raise PhoneError("a peer that calls over TLS needs certificates to trust")
         async with self._connecting:
-            if (target, transport) not in self._streams:
+            known = self._streams.get((target, transport))
+            if known is not None and not known.is_open:
+                known.close()
+                await known.wait_closed()
+                known = None
+            if known is None:
                 trusts = self.trusts if transport == "tls" else None
                 wire = await TcpWire.connect(self.local[0], target, self._take, trusts)
                 if self._server is not None:
@@ -115,11 +120,7 @@ class Peer:
 
     async def reconnect(self, dialog: Dialog) -> None:
         """Opens the connection of a call again, after the other side has lost it. Raises OSError if that fails."""
-        transport: SipTransport = "tls" if dialog.wire.name == "TLS" else "tcp"
-        lost = self._streams.pop((dialog.remote, transport), None)
-        if lost is not None:
-            lost.close()
-        dialog.wire = await self._wire(dialog.remote, transport)
+        dialog.wire = await self._wire(dialog.remote, "tls" if dialog.wire.name == "TLS" else "tcp")
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         wire = TcpWire(reader, writer, self._take)

@@ -97,7 +97,10 @@ class UdpWire:
 
 
 class TcpWire:
-    """A TCP connection, or one with TLS, read message by message (Content-Length)."""
+    """A TCP connection, or one with TLS, read message by message (Content-Length).
+
+    `is_open` becomes false once the other side has closed it.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, take: Take) -> None:
         self.name = "TCP" if writer.get_extra_info("ssl_object") is None else "TLS"
@@ -106,6 +109,7 @@ class TcpWire:
         self._reader = reader
         self._writer = writer
         self._take = take
+        self.is_open = True
         self._reading = asyncio.ensure_future(self._read())
 
     @classmethod
@@ -125,7 +129,7 @@ class TcpWire:
                 body = await self._reader.readexactly(int(length[1])) if length else b""
                 self._take(self, Packet(time.time(), self.remote, head.lstrip() + body))
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
-            return
+            self.is_open = False
 
     def send(self, data: bytes, to: Address) -> None:
         """Sends bytes. `to` must be the other end of the connection."""

@@ -1,9 +1,13 @@
 """A carrier and two nodes around the real Kamailio, each a scripted SIP address of its own of 127/8."""
 
+import ssl
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum, auto
+from pathlib import Path
+from typing import Any
 
 from cluster.kamailio import Kamailio
 from engine.config.settings import Settings
@@ -11,9 +15,10 @@ from phones.messages import Message
 from phones.peer.dialog import Dialog
 from phones.peer.peer import Peer
 from phones.peer.stage import Stage
-from phones.peer.wire import Packet
+from phones.peer.wire import Packet, SipTransport
 from phones.peer.writing import Reply
-from phones.ports import Transport, free_port
+from phones.ports import free_port
+from tests.e2e.certificates import Authority
 from tests.kamailio import kamailio_of
 
 KAMAILIO, CARRIER, OTHER_CARRIER, STRANGER = "127.0.0.5", "127.0.0.10", "127.0.0.11", "127.0.0.66"
@@ -100,14 +105,29 @@ async def _ask(dialog: Dialog, method: str) -> None:
 
 
 class Line:
-    """Kamailio with its carriers and its nodes."""
+    """Kamailio with its carriers and its nodes.
 
-    def __init__(self, stage: Stage, kamailio: Kamailio, nodes: list[Node], peers: dict[str, Peer]) -> None:
+    Attributes:
+        authority: The CA of whom Kamailio accepts certificates.
+        stranger: An address that belongs to nobody.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        kamailio: Kamailio,
+        nodes: list[Node],
+        peers: dict[str, Peer],
+        secure: dict[str, Peer],
+        authority: Authority,
+    ) -> None:
         self.kamailio = kamailio
+        self.authority = authority
         self.nodes = nodes
         self.stage = stage
         self.stranger = peers[STRANGER]
         self._peers = peers
+        self._secure = secure
 
     def reset(self) -> None:
         """Lets all nodes answer again, and waits until Kamailio has noticed."""
@@ -124,14 +144,14 @@ class Line:
         *,
         source: str = CARRIER,
         headers: Iterable[str] = (),
-        transport: Transport = "udp",
+        transport: SipTransport = "udp",
         patience: float = 10,
     ) -> Call:
         """Calls, and waits for the final answer."""
         return self.stage.run(self._call(number, source, headers, transport, patience))
 
     async def _call(
-        self, number: str, source: str, headers: Iterable[str], transport: Transport, patience: float
+        self, number: str, source: str, headers: Iterable[str], transport: SipTransport, patience: float
     ) -> Call:
         dialog, began = await self.dial(number, source, transport), time.monotonic()
         try:
@@ -140,9 +160,17 @@ class Line:
             status = None
         return Call(dialog, self.stage, status, time.monotonic() - began)
 
-    async def dial(self, number: str, source: str = CARRIER, transport: Transport = "udp") -> Dialog:
+    async def dial(self, number: str, source: str = CARRIER, transport: SipTransport = "udp") -> Dialog:
         """Prepares a call."""
+        if transport == "tls":
+            target = self.kamailio.tls_address
+            return await self._secure[source].dialog(number, target, source=CALLER, transport=transport)
         return await self._peers[source].dialog(number, self.kamailio.address, source=CALLER, transport=transport)
+
+    def reconnect(self, dialog: Dialog) -> None:
+        """Opens the connection of a carrier's call again."""
+        peers = self._secure if dialog.wire.name == "TLS" else self._peers
+        self.stage.run(peers[CARRIER].reconnect(dialog))
 
     def ask(self, dialog: Dialog, method: str) -> None:
         """Sends a request within a call, from either side, which must be answered with 200."""
@@ -165,20 +193,58 @@ class Line:
 def line_of(hosts: Sequence[str] = NODES, **settings: object) -> Iterator[Line]:
     """Runs Kamailio between a carrier and the nodes with these addresses."""
     port = free_port()
-    made = Settings.model_validate(
-        {
-            "kamailio_host": KAMAILIO,
-            "kamailio_port": free_port(),
-            "nodes": [f"{host}:{port}" for host in hosts],
-            **settings,
-        }
-    )
-    with Stage() as stage:
+    with tempfile.TemporaryDirectory() as directory, Stage() as stage:
+        authority = Authority(Path(directory), "authority")
+        made = Settings.model_validate(
+            {
+                "kamailio_host": KAMAILIO,
+                "kamailio_port": free_port(),
+                "nodes": [f"{host}:{port}" for host in hosts],
+                **tls_settings(authority, KAMAILIO),
+                **settings,
+            }
+        )
         nodes = [Node(stage, host, port) for host in hosts]
-        peers = {host: stage.run(Peer.open(host, tcp=True)) for host in (CARRIER, OTHER_CARRIER, STRANGER)}
+        listens = {CARRIER: True, OTHER_CARRIER: False, STRANGER: True}
+        peers = {host: stage.run(Peer.open(host, tcp=each)) for host, each in listens.items()}
+        secure = {host: stage.run(secure_peer(host, authority, listens=each)) for host, each in listens.items()}
         try:
             with kamailio_of(made) as kamailio:
-                yield Line(stage, kamailio, nodes, peers | {node.peer.local[0]: node.peer for node in nodes})
+                every = peers | {node.peer.local[0]: node.peer for node in nodes}
+                yield Line(stage, kamailio, nodes, every, secure, authority)
         finally:
-            for peer in (*peers.values(), *(node.peer for node in nodes)):
+            for peer in (*peers.values(), *secure.values(), *(node.peer for node in nodes)):
                 stage.run(peer.close())
+
+
+def tls_settings(authority: Authority, host: str) -> dict[str, Any]:
+    """The settings of a Kamailio at this address that speaks TLS with those who show this authority's certificate."""
+    certificate = authority.issue(host)
+    return {
+        "kamailio_tls_port": free_port(),
+        "sip_tls_certificate": certificate,
+        "sip_tls_key": certificate,
+        "sip_tls_ca": authority.file,
+        "sip_tls_client_certificate": True,
+    }
+
+
+async def secure_peer(
+    host: str,
+    authority: Authority,
+    *,
+    listens: bool = True,
+    shows: Path | None = None,
+    trusts: Authority | None = None,
+) -> Peer:
+    """Opens an address that calls over TLS with a certificate of this authority, and trusts it or another one.
+
+    If it listens, it takes connections with this certificate, or with the one that it `shows` instead.
+    """
+    certificate = authority.issue(host)
+    shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    shown.load_cert_chain(shows or certificate)
+    peer = await Peer.open(host, tls=shown if listens else None)
+    peer.trusts = ssl.create_default_context(cafile=(trusts or authority).file)
+    peer.trusts.load_cert_chain(certificate)
+    return peer

@@ -1,13 +1,30 @@
 """The real Kamailio with the configuration that we ship, between a carrier and two nodes."""
 
 import asyncio
+import re
+import socket
+import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from engine.config.settings import Settings
-from phones.ports import Transport
-from tests.integration.kamailio_line import CARRIER, NODES, OTHER_CARRIER, STRANGER, Does, Line, line_of
+from phones.peer.wire import SipTransport
+from phones.peer.writing import token
+from tests.e2e.certificates import Authority
+from tests.integration.kamailio_line import (
+    CALLER,
+    CARRIER,
+    KAMAILIO,
+    NODES,
+    OTHER_CARRIER,
+    STRANGER,
+    Does,
+    Line,
+    line_of,
+    secure_peer,
+)
 from tests.kamailio import SHARED, configured
 
 NUMBER = "+3225550001"
@@ -130,16 +147,30 @@ def test_a_drained_node_gets_no_calls_and_keeps_those_that_it_has(line: Line) ->
     assert line.node_of(NUMBER) is node
 
 
-@pytest.mark.parametrize(("transport", "is_killed"), [("udp", True), ("tcp", False)])
+@pytest.mark.parametrize(
+    ("transport", "source", "is_killed"),
+    [
+        ("udp", CARRIER, True),
+        ("tcp", CARRIER, True),
+        ("tls", CARRIER, True),
+        ("tcp", OTHER_CARRIER, False),
+        ("tls", OTHER_CARRIER, False),
+    ],
+)
 def test_calls_go_on_after_kamailio_was_killed_and_show_nothing_of_what_is_behind(
-    line: Line, transport: Transport, is_killed: bool
+    line: Line, transport: SipTransport, source: str, is_killed: bool
 ) -> None:
-    """Our carrier does not open a lost TCP connection again."""
-    calls = [line.call(NUMBER, transport=transport) for _ in range(2)]
+    """A lost connection is opened again by the side that has something to say: the carrier or Kamailio.
+
+    The other carrier takes no connections, and gets everything over the one that it has opened.
+    """
+    calls = [line.call(NUMBER, source=source, transport=transport) for _ in range(2)]
     [node] = [node for node in line.nodes if node.calls]
     if is_killed:
         line.kamailio.kill()
         line.kamailio.start()
+        if transport != "udp":
+            line.reconnect(calls[0].dialog)
     sides = [(calls[0].dialog, node.calls[0]), (node.calls[1], calls[1].dialog)]
     for one, other in sides:
         for asking, asked in ((one, other), (other, one)):
@@ -149,6 +180,7 @@ def test_calls_go_on_after_kamailio_was_killed_and_show_nothing_of_what_is_behin
         assert other.messages[-1].method == "BYE"
     for call in calls:
         assert len(call.seen) >= 4
+        assert {packet.source[0] for packet in call.dialog.received} == {KAMAILIO}
         for text in call.seen:
             for inside in (*NODES, SHARED.token, "X-RN-Trunk", "amailio"):
                 assert inside not in text, text
@@ -215,7 +247,92 @@ def test_a_carrier_may_ask_whether_calls_are_taken_and_nothing_else(
     assert status_of(line, method, tag) == status
 
 
+def test_a_stranger_over_tls_is_refused_with_any_certificate(line: Line) -> None:
+    assert line.call(NUMBER, source=STRANGER, transport="tls").status == 403
+    assert [node.calls for node in line.nodes] == [[], []]
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_a_carriers_connection_stays_open_for_as_long_as_a_call_may_last(line: Line, transport: SipTransport) -> None:
+    """Without traffic. A stranger's does not."""
+    for source in (CARRIER, STRANGER):
+        line.call(NUMBER, source=source, transport=transport, patience=0.2)
+    listed = line.kamailio.command("core.tcp_list")
+    found = re.findall(rf"type: {transport.upper()}.*?lifetime: (\d+).*?src_ip: (\S+)", listed, re.DOTALL)
+    seconds = {source: int(lifetime) for lifetime, source in found}
+    assert seconds[CARRIER] >= Settings().longest_call.total_seconds()
+    assert seconds[STRANGER] <= 600
+
+
+def client(**how: ssl.TLSVersion) -> ssl.SSLContext:
+    """A client that would accept Kamailio with any certificate, and shows none."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    # By default the client itself would not offer old versions.
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    for name, version in how.items():
+        setattr(context, name, version)
+    return context
+
+
+def options_over(line: Line, context: ssl.SSLContext) -> bytes:
+    """Asks from the carrier's address whether calls are taken. Returns the status line; empty if TLS was refused."""
+    unique = token()
+    asking = (
+        f"OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TLS 127.0.0.10:9;rport;branch=z9hG4bK{unique}\r\n"
+        f"From: <sip:a@b>;tag=1\r\nTo: <sip:127.0.0.1>\r\nCall-ID: {unique}\r\nCSeq: 1 OPTIONS\r\n"
+        "Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+    )
+    try:
+        with (
+            socket.create_connection(line.kamailio.tls_address, 5, (CARRIER, 0)) as plain,
+            context.wrap_socket(plain) as wire,
+        ):
+            wire.sendall(asking.encode())
+            return wire.recv(4096).partition(b"\r\n")[0]
+    except (ssl.SSLError, ConnectionError):
+        return b""
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_tls_takes_two_versions_and_certificates_of_the_configured_ca_alone(line: Line, tmp_path: Path) -> None:
+    ours, theirs = line.authority.issue(CARRIER), Authority(tmp_path, "theirs").issue(CARRIER)
+    for version, good in (("TLSv1", False), ("TLSv1_1", False), ("TLSv1_2", True), ("TLSv1_3", True)):
+        only = ssl.TLSVersion[version]
+        for shown in (ours, theirs, None):
+            context = client(minimum_version=only, maximum_version=only)
+            if shown is not None:
+                context.load_cert_chain(shown)
+            accepted = b"SIP/2.0 200 OK" if good and shown is ours else b""
+            assert options_over(line, context) == accepted, (version, shown)
+
+
+def test_kamailio_connects_only_to_a_carrier_with_a_certificate_of_the_configured_ca(
+    line: Line, tmp_path: Path
+) -> None:
+    """This carrier shows a good certificate when it calls, and another one where it says that it can be reached."""
+    theirs = Authority(tmp_path, "theirs").issue(CARRIER)
+    carrier = line.stage.run(secure_peer(CARRIER, line.authority, shows=theirs))
+
+    async def call_and_hang_up() -> tuple[int | None, int | None]:
+        dialog = await carrier.dialog(NUMBER, line.kamailio.tls_address, source=CALLER, transport="tls")
+        answer = await dialog.answered(dialog.request("INVITE"), 5)
+        assert answer.status == 200, line.kamailio.log[-2000:]
+        [called] = [call for node in line.nodes for call in node.calls]
+        ended = await called.answered(called.request("BYE"), 5)
+        assert [message.method for message in dialog.messages if message.status is None] == []
+        return answer.status, ended.status
+
+    try:
+        answered, ended = line.stage.run(call_and_hang_up())
+    finally:
+        line.stage.run(carrier.close())
+    assert answered == 200
+    assert ended in (408, 477, 503)
+
+
 def test_a_carrier_learns_that_no_node_takes_calls(line: Line) -> None:
+    """Near the end: for 1.5 s after a node answers again, an older OPTIONS request may take it out once more."""
     for node in line.nodes:
         node.does = Does.SAY_NOTHING
     for node in line.nodes:

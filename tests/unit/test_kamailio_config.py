@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.asterisk.kamailio_config import KamailioUnusable, write_kamailio
-from engine.asterisk.sip_config import known_addresses
+from engine.asterisk.sip_config import UnusableFile, known_addresses
 from engine.asterisk.trunk_sections import trunk_sections
 from engine.config.secrets import KamailioSecrets, ensure, kamailio_secrets
 from engine.config.settings import Settings
@@ -37,6 +37,7 @@ def test_the_files_follow_from_the_settings(tmp_path: Path) -> None:
     )
     config, nodes, addresses = (path.read_text() for path in files)
     assert not re.search(r"@[a-z_]+@", config)
+    assert "#!define WITH_TLS" not in config
     for line in (
         "listen=udp:192.0.2.5:5060",
         f'modparam("permissions", "address_file", "{tmp_path}/kamailio/address.list")',
@@ -56,9 +57,45 @@ def test_the_files_follow_from_the_settings(tmp_path: Path) -> None:
     ]
 
 
+def test_tls_is_written_from_the_settings_of_asterisks_tls(tmp_path: Path) -> None:
+    certificate, key, ca = (tmp_path / name for name in ("sip.pem", "sip.key", "ca.pem"))
+    for path in (certificate, key, ca):
+        path.touch(0o600)
+        path.write_text("-----BEGIN ")
+    files = {"sip_tls_certificate": certificate, "sip_tls_key": key, "sip_tls_ca": ca}
+    settings = {**SETTINGS, **files, "kamailio_tls_port": 5061}
+    *_, tls = written = write_kamailio(Settings.model_validate(settings), SHARED, tmp_path / "kamailio")
+    assert (tls.name, tls.stat().st_mode & 0o777) == ("tls.cfg", 0o640)
+    config, text = written[0].read_text(), tls.read_text()
+    assert {"#!define WITH_TLS", "listen=tls:192.0.2.5:5061"} <= set(config.splitlines())
+    for line in ("method = TLSv1.2+", f'certificate = "{certificate}"', f'private_key = "{key}"', f'ca_list = "{ca}"'):
+        assert text.count(line) == 2, line
+    assert text.count("verify_certificate = yes") == 2
+    # Carriers need no certificate unless the setting says so; those that we connect to do.
+    assert re.findall("require_certificate = (.*)", text) == ["no", "yes"]
+    settings["sip_tls_client_certificate"] = True
+    write_kamailio(Settings.model_validate(settings), SHARED, tmp_path / "kamailio")
+    assert re.findall("require_certificate = (.*)", tls.read_text()) == ["yes", "yes"]
+    key.chmod(0o644)
+    with pytest.raises(UnusableFile, match="sip_tls_key"):
+        write_kamailio(Settings.model_validate(settings), SHARED, tmp_path / "kamailio")
+
+
+def test_asterisk_listens_without_tls_where_kamailio_stands_before_it() -> None:
+    """It sends calls over UDP, even if all trunks use TLS."""
+    secure = [{**TRUNKS[0], "uri": "sip:192.0.2.10;transport=tls"}]
+    more = {"sip_tls_port": 5061, "sip_tls_certificate": "a", "sip_tls_key": "b", "profile": "production"}
+    settings = {**SETTINGS, **more, "trunks": secure}
+    assert Settings.model_validate(settings).plain_sip
+    assert not Settings.model_validate({**settings, "kamailio_host": None}).plain_sip
+    with pytest.raises(ValueError, match="Kamailio"):
+        Settings.model_validate({**settings, "sip_plain": False})
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
+        ({"kamailio_tls_port": 5061}, "sip_tls_certificate"),
         ({"kamailio_host": None}, "RENTED_NUMBERS_KAMAILIO_HOST"),
         ({"nodes": []}, "RENTED_NUMBERS_NODES"),
         ({"trunks": TRUNKS[2:]}, "addresses"),
