@@ -14,8 +14,9 @@ from engine.twilio_proxy.sessions import end_of
 
 # Sessions of one transaction, so that no call waits long for the database.
 BATCH = 100
-# Sessions of one sweep, of all accounts together. Each account gets the same share of them.
-A_SWEEP = 5_000
+# Sessions of one sweep, of all accounts together; each account gets the same share of them. They keep SQLite busy for a
+# second, a tenth of the time until the next sweep.
+A_SWEEP = 1_000
 # A call during the last moments of a session moves its end in time, although a sweep comes every ten seconds.
 AHEAD_MS = 60_000
 
