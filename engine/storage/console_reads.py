@@ -105,6 +105,10 @@ class ConsoleReads(OperatorReads):
         """Returns whether the link with that digest may be used now."""
         return await self._keys.run(self._sql.usable_web_link, digest=digest, now=now) is not None
 
+    async def has_shared_numbers(self) -> bool:
+        """Whether pairs share any of the rented numbers."""
+        return await self._keys.run(self._sql.any_shared_number) is not None
+
     async def portal_account(self, account_id: AccountId) -> PortalAccount | None:
         """Returns the account that a customer's pages are about."""
         row = await self._keys.run(self._sql.portal_account, account_id=account_id)

@@ -65,6 +65,17 @@ CHANGED: dict[str, Any] = {
 }
 
 
+async def test_pairs_are_offered_where_a_number_is_shared_and_a_carrier_asserts_who_calls(portal: Portal) -> None:
+    async def offered() -> bool:
+        return "/book-pair" in (await ask(portal, "GET", "/portal", (await portal.session()).secret)).text
+
+    assert not await offered()
+    await share_number(portal, "+3225550094")
+    assert await offered()
+    with patch.object(Policy, "may_assert_callers", new=False):
+        assert not await offered()
+
+
 async def test_what_a_page_sends_is_carried_out_for_its_account(portal: Portal, receiver: CallbackReceiver) -> None:
     tenant = await portal.storage.run(a_tenant, "third-one", "+33612345678")
     opened = await portal.session(of=tenant)

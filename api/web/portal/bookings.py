@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from api.http.dependencies import now_of
+from api.http.dependencies import SANDBOX, now_of
 from api.http.idempotency import kept
 from api.http.parsing import checked_body
 from api.http.problems import ProblemError, problem_of
@@ -116,9 +116,16 @@ def booking_actions() -> tuple[Action, ...]:
 
 
 async def load_list(visit: Visit) -> Mapping[str, Any]:
-    """Returns a page of bookings, as `GET /bookings` answers it, and what a new one may choose."""
-    language = visit.deps.policy.language
-    return {**await answer_of(visit, resource.index), **_choices(visit), "texts": {**NEW_BOOKING, "language": language}}
+    """Returns a page of bookings, as `GET /bookings` answers it, and what a new one may choose.
+
+    It offers pairs where one can be made: they need shared numbers and a carrier that asserts who calls.
+    """
+    policy = visit.deps.policy
+    has_pairs = SANDBOX in visit.request or (
+        policy.may_assert_callers and await visit.services.reads.has_shared_numbers()
+    )
+    texts = {**NEW_BOOKING, "language": policy.language}
+    return {**await answer_of(visit, resource.index), **_choices(visit), "texts": texts, "hasPairs": has_pairs}
 
 
 async def load_one(visit: Visit) -> Mapping[str, Any]:

@@ -14,6 +14,9 @@ WHERE n.state = 'SHARED' AND n.e164 > :after AND n.e164 >= :low AND n.e164 <= :h
 ORDER BY n.e164
 LIMIT 1;
 
+-- name: any_shared_number$
+SELECT e164 FROM numbers WHERE state = 'SHARED' LIMIT 1;
+
 -- name: forget_pair_caller*!
 DELETE FROM pair_callers WHERE service = :service AND number = :number AND quarantined_until <= :now;
 
