@@ -55,7 +55,8 @@ class PostgresAddress(str):
         from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
         given = conninfo_to_dict(self)
-        settings = " ".join(f"-c {name}={value}" for name, value in options.items())
+        # libpq's own spelling of a space within a value.
+        settings = " ".join("-c {}={}".format(name, value.replace(" ", "\\ ")) for name, value in options.items())
         if read_only and given.get("target_session_attrs") == "read-write":
             del given["target_session_attrs"]  # libpq takes any server for read-only if the session is
         wanted = {

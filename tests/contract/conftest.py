@@ -31,7 +31,7 @@ from tests.postgresql_server import database_named, postgres_server
 
 KINDS = ("sqlite", "postgresql")
 # Fewer than an engine has: each test connects anew.
-THREADS = 3
+CONNECTIONS = 3
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -68,7 +68,7 @@ def database(kind: str, template: Path, tmp_path: Path, request: pytest.FixtureR
 async def storage(database: Database) -> AsyncIterator[EngineStorage]:
     storage: EngineStorage
     if isinstance(database, PostgresAddress):
-        storage = PostgresStorage(database, THREADS, command_seconds=30.0)
+        storage = PostgresStorage(database, CONNECTIONS, command_seconds=30.0)
     else:
         storage = SqliteStorage(database)
     yield storage
@@ -87,7 +87,7 @@ async def world(storage: EngineStorage, database: Database) -> AsyncIterator[Wor
 async def shared(postgres: PostgresAddress) -> AsyncIterator[World]:
     """A set-up on PostgreSQL for several engines."""
     empty(postgres)
-    storage = PostgresStorage(postgres, THREADS)
+    storage = PostgresStorage(postgres, CONNECTIONS)
     yield await World.begin(storage, postgres)
     await storage.close()
 
@@ -127,7 +127,7 @@ async def race(
 
     monkeypatch.setattr(worker, "failpoints", SimpleNamespace(ARMED=True, hit=hit))
     empty(postgres)
-    storage = PostgresStorage(postgres, threads=3, command_seconds=30.0)
+    storage = PostgresStorage(postgres, connections=3, command_seconds=30.0)
     if not request.param:
         for each in storage._workers:
             each._sql = without_locks()

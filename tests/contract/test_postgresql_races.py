@@ -214,7 +214,7 @@ async def test_a_race_goes_wrong_without_locks_only(race: Race, run: Callable[[R
 async def test_a_comparison_with_asterisk_waits_for_no_call(postgres: PostgresAddress) -> None:
     """It holds the rows of all calls: if it waited for another's, that one might wait for it, a second long."""
     empty(postgres)
-    storage = PostgresStorage(postgres, threads=2)
+    storage = PostgresStorage(postgres, connections=2)
     world, held, go_on = await World.begin(storage, postgres), threading.Event(), threading.Event()
     await world.bridge(await world.book(UsagePlan.LARGE), "c1")
     await world.answered(CallId("c1"))
@@ -313,7 +313,7 @@ async def test_what_is_committed_between_a_lock_and_its_read_is_locked_too(
     postgres: PostgresAddress, outside: psycopg.Connection[Any]
 ) -> None:
     empty(postgres)
-    storage, loop = PostgresStorage(postgres, threads=2), asyncio.get_running_loop()
+    storage, loop = PostgresStorage(postgres, connections=2), asyncio.get_running_loop()
     world, booked, number = await World.begin(storage, postgres), [], E164(POOL[0])
 
     async def book() -> None:

@@ -45,7 +45,7 @@ ALL_ENDED = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE applic
 @pytest.fixture
 async def storage(postgres: PostgresAddress) -> AsyncIterator[PostgresStorage]:
     empty(postgres)
-    storage = PostgresStorage(postgres, threads=2, command_seconds=SECONDS)
+    storage = PostgresStorage(postgres, connections=2, command_seconds=SECONDS)
     yield storage
     await storage.close()
 
@@ -236,7 +236,7 @@ def test_no_index_of_bookings_holds_their_credit(postgres: PostgresAddress) -> N
 
 async def test_a_deadlock_is_resolved_by_running_one_of_both_again(postgres: PostgresAddress) -> None:
     empty(postgres)
-    storage = PostgresStorage(postgres, threads=2, command_seconds=20.0)
+    storage = PostgresStorage(postgres, connections=2, command_seconds=20.0)
     one, other = await storage.run(account("Ann")), await storage.run(account("Bob"))
     runs = []
 
@@ -295,7 +295,7 @@ async def test_what_an_engine_that_hangs_has_locked_is_free_soon(
     storage: PostgresStorage, postgres: PostgresAddress
 ) -> None:
     ann, locked = await storage.run(account("Ann")), threading.Event()
-    patient = PostgresStorage(postgres, threads=1, command_seconds=20.0)
+    patient = PostgresStorage(postgres, connections=1, command_seconds=20.0)
 
     def hangs(tx: Transaction) -> None:
         assert tx.accounts.lock(ann.id)

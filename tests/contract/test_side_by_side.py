@@ -63,7 +63,7 @@ def later(tmp_path: Path) -> Path:
 async def test_an_engine_works_on_while_a_newer_version_adds_to_the_schema(
     address: PostgresAddress, later: Path
 ) -> None:
-    storage = PostgresStorage(address, threads=2)
+    storage = PostgresStorage(address, connections=2)
     world = await World.begin(storage, address)
     world.policy = POLICY
     booking = await world.book(UsagePlan.LARGE)

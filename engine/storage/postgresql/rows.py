@@ -37,7 +37,7 @@ def as_parameters(values: Iterable[str | int | None]) -> list[bytes | None]:
         InvalidInput: A text has a character with the code 0, which PostgreSQL does not store.
     """
     # Also of a bool: 1 and 0 are booleans and numbers there.
-    texts = [value.encode() if isinstance(value, str) else None if value is None else b"%d" % value for value in values]
+    texts = [None if value is None else value.encode() if isinstance(value, str) else b"%d" % value for value in values]
     if b"\0" in b"".join(filter(None, texts)):
         raise InvalidInput(["a text has a character with the code 0, which cannot be stored"])
     return texts

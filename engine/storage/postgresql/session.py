@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL for one thread: prepared statements, sent together, each wait with a deadline.
+"""A connection to PostgreSQL: prepared statements, sent together, each wait with a deadline.
 
 A statement whose result is not needed yet waits here. It goes to the server with the next one whose result is needed,
 or with COMMIT. So most transactions take two round trips: BEGIN with the locks and reads, and the writes with COMMIT.
@@ -10,9 +10,10 @@ in pipeline mode (https://www.postgresql.org/docs/15/libpq-pipeline-mode.html).
 import math
 import select
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import total_ordering
-from typing import Any
+from typing import Any, TypeAlias
 
 import psycopg
 from psycopg import errors
@@ -28,7 +29,8 @@ from engine.storage.queries import Prepared
 # The server's own time-outs are this much longer than any deadline here. They end what a lost engine has left behind.
 # They must never end a wait for a standby: the COMMIT would count as done, and only this server would have it.
 SERVER_MARGIN_SECONDS = 30
-_BEGIN = Prepared(b"begin", b"BEGIN ISOLATION LEVEL READ COMMITTED", writes=False)
+WaitFor: TypeAlias = Callable[[int, int, float], bool]
+_BEGIN = Prepared(b"begin", b"BEGIN", writes=False)
 _COMMIT, _ROLLBACK = (Prepared(sql.lower(), sql, writes=False) for sql in (b"COMMIT", b"ROLLBACK"))
 # The most statements that wait. More are sent at once: otherwise the server would wait for us to read its answers.
 _MAX_WAITING = 200
@@ -48,32 +50,31 @@ class ConnectionLost(Exception):
         self.is_late = is_late
 
 
-class _Waiting:
-    """A statement that was not answered yet, and then its answer."""
-
-    __slots__ = ("count", "rows", "sql", "values")
-
-    def __init__(self, sql: Prepared, values: tuple[Any, ...]) -> None:
-        self.sql = sql
-        self.values = as_parameters(values)
-        self.rows: list[PostgresRow] = []
-        self.count: int | None = None
+def wait_for(socket: int, events: int, deadline: float) -> bool:
+    """Blocks the thread until a socket is ready, or the deadline is over (time.monotonic); then it returns False."""
+    poll = select.poll()
+    poll.register(socket, events)
+    left = deadline - time.monotonic()
+    return left > 0 and bool(poll.poll(None if left == math.inf else math.ceil(left * 1000)))
 
 
 @total_ordering
 class Affected:
-    """How many rows a statement has changed or locked. Only a use of the number waits for the server."""
+    """A statement, and how many rows it has changed or locked. Only a use of the number waits for the server."""
 
-    __slots__ = ("_session", "_statement")
+    __slots__ = ("_session", "count", "rows", "sql", "values")
 
-    def __init__(self, session: "Session", statement: _Waiting) -> None:
+    def __init__(self, session: "Session", sql: Prepared, values: tuple[Any, ...]) -> None:
         self._session = session
-        self._statement = statement
+        self.sql = sql
+        self.values = as_parameters(values)
+        self.rows: list[PostgresRow] = []
+        self.count: int | None = None  # not answered yet
 
     def __int__(self) -> int:
-        if self._statement.count is None:
+        if self.count is None:
             self._session.flush()
-        return self._statement.count or 0
+        return self.count or 0
 
     def __bool__(self) -> bool:
         return int(self) > 0
@@ -92,7 +93,7 @@ class Affected:
 
 
 class Session:
-    """One connection. Use it on one thread at a time.
+    """One connection. It does one thing at a time.
 
     Args:
         address: The database.
@@ -101,6 +102,7 @@ class Session:
             locked is free then.
         read_only: Whether writes are refused.
         preference: Which host to try first.
+        wait_for: How it waits for its socket: for events as for poll(), until a deadline, after which it gets False.
 
     Attributes:
         deadline: When the wait for the server ends (time.monotonic).
@@ -114,6 +116,7 @@ class Session:
         idle_seconds: float = SERVER_MARGIN_SECONDS,
         read_only: bool = False,
         preference: Preference | None = None,
+        wait_for: WaitFor = wait_for,
     ) -> None:
         options = {"idle_in_transaction_session_timeout": f"{int(idle_seconds * 1000)}ms"}
         if statement_seconds is not None:
@@ -123,6 +126,8 @@ class Session:
         # The statements of a call read a few rows by index. A plain scan marks dead entries; a bitmap scan reads them
         # again each time.
         options["enable_bitmapscan"] = "off"
+        # Of the transactions without BEGIN, too; an operator may have chosen another one for the database.
+        options["default_transaction_isolation"] = "read committed"
         if read_only:
             options["default_transaction_read_only"] = "on"
         try:
@@ -134,8 +139,8 @@ class Session:
         self._pgconn.nonblocking = 1
         self._pgconn.enter_pipeline_mode()
         self._transformer = Transformer(self._connection)
-        self._poll = select.poll()
-        self._waiting: list[_Waiting] = []
+        self._wait_for = wait_for
+        self._waiting: list[Affected] = []
         self._prepared: set[bytes] = set()
         self._row_classes: dict[bytes, type[PostgresRow]] = {}
         self._in_transaction = self._has_written = self._commit_is_sent = False
@@ -157,7 +162,7 @@ class Session:
         statement = self._enqueue(sql, values)
         if len(self._waiting) >= _MAX_WAITING:
             self.flush()
-        return Affected(self, statement)
+        return statement
 
     def begin(self) -> None:
         """Begins a transaction with the next statement."""
@@ -167,17 +172,26 @@ class Session:
     def commit(self) -> None:
         """Commits the transaction.
 
+        Statements that are sent together are a transaction by themselves. So one of which nothing was sent yet needs
+        neither BEGIN nor COMMIT.
+
         Raises:
             ConnectionLost: Its `is_unsure` says whether the transaction may have been kept.
             psycopg.Error: The server refused; nothing was kept.
         """
         if not self._in_transaction:  # `commit_if` has committed
             return
-        ending = self._enqueue(_COMMIT, ())
-        self._commit_is_sent = self._has_written
-        self.flush()
+        ending: Affected | None = None
+        if self._waiting and self._waiting[0].sql is _BEGIN:
+            del self._waiting[0]
+        else:
+            ending = self._enqueue(_COMMIT, ())
+        if self._waiting:
+            self._commit_is_sent = self._has_written
+            self.flush()
         self._in_transaction = self._commit_is_sent = False
-        if ending.count is None:  # a transaction that had failed is rolled back, and COMMIT says so by its tag alone
+        if ending is not None and ending.count is None:
+            # A transaction that had failed is rolled back, and COMMIT says so by its tag alone.
             raise errors.InFailedSqlTransaction("COMMIT was answered by ROLLBACK")
 
     @property
@@ -218,8 +232,8 @@ class Session:
     def _is_begun(self) -> bool:
         return self._pgconn.transaction_status != TransactionStatus.IDLE
 
-    def _enqueue(self, sql: Prepared, values: tuple[Any, ...]) -> _Waiting:
-        statement = _Waiting(sql, values)
+    def _enqueue(self, sql: Prepared, values: tuple[Any, ...]) -> Affected:
+        statement = Affected(self, sql, values)
         self._waiting.append(statement)
         self._has_written |= sql.writes
         return statement
@@ -241,9 +255,9 @@ class Session:
         if error is not None:
             raise error
 
-    def _send(self, statements: list[_Waiting]) -> list[_Waiting | bytes]:
+    def _send(self, statements: list[Affected]) -> list[Affected | bytes]:
         """Gives statements to libpq. Returns what will be answered: a name stands for a statement's preparation."""
-        expected: list[_Waiting | bytes] = []
+        expected: list[Affected | bytes] = []
         preparing: set[bytes] = set()
         for statement in statements:
             name = statement.sql.name
@@ -256,15 +270,16 @@ class Session:
         self._pgconn.pipeline_sync()
         return expected
 
-    def _receive(self, expected: list[_Waiting | bytes]) -> psycopg.Error | None:
+    def _receive(self, expected: list[Affected | bytes]) -> psycopg.Error | None:
         """Reads the answers. Returns the first error."""
+        is_busy, get_result, take = self._pgconn.is_busy, self._pgconn.get_result, self._take
         unsent = self._pgconn.flush()
         answers = iter(expected)
         first_error: psycopg.Error | None = None
         while True:
-            while not self._pgconn.is_busy():
-                result = self._pgconn.get_result()
-                if result is None:  # it ends the answers to each statement
+            while not is_busy():
+                result = get_result()
+                if result is None:
                     if self._pgconn.status == ConnStatus.BAD:
                         raise self._lost(str(first_error or "the server has closed the connection"))
                     continue
@@ -273,18 +288,18 @@ class Session:
                 answered = next(answers, None)
                 if answered is None:  # everything is answered; the server ends the connection, and says why
                     raise self._lost((result.error_message or b"").decode(errors="replace").strip())
-                error = self._take(answered, result)
+                error = take(answered, result)
                 first_error = first_error or error
             self._wait(writing=bool(unsent))
             self._pgconn.consume_input()
             unsent = unsent and self._pgconn.flush()
 
-    def _take(self, answered: _Waiting | bytes, result: Any) -> psycopg.Error | None:  # noqa: ANN401  a PGresult, in C
+    def _take(self, answered: Affected | bytes, result: Any) -> psycopg.Error | None:  # noqa: ANN401  a PGresult, in C
         if result.status == ExecStatus.PIPELINE_ABORTED:
             return None
         if result.status == ExecStatus.FATAL_ERROR:
             error = errors.error_from_result(result)
-            is_commit = isinstance(answered, _Waiting) and answered.sql is _COMMIT
+            is_commit = isinstance(answered, Affected) and answered.sql is _COMMIT
             # A server that stops may do so after it has committed, while it waits for a standby.
             self._is_refused |= not is_commit or error.diag.severity_nonlocalized == "ERROR"
             return error
@@ -307,9 +322,8 @@ class Session:
 
     def _wait(self, *, writing: bool) -> None:
         """Waits for the server until the deadline."""
-        left = self.deadline - time.monotonic()
-        self._poll.register(self._pgconn.socket, select.POLLIN | (select.POLLOUT if writing else 0))
-        if left <= 0 or not self._poll.poll(None if left == math.inf else math.ceil(left * 1000)):
+        events = select.POLLIN | (select.POLLOUT if writing else 0)
+        if not self._wait_for(self._pgconn.socket, events, self.deadline):
             raise self._lost("the server does not answer", is_late=True)
 
     def _lost(self, reason: str, *, is_late: bool = False) -> ConnectionLost:

@@ -1,41 +1,52 @@
-"""Runs commands on PostgreSQL: some threads, each with a connection and a queue (worker.py).
+"""Runs commands on PostgreSQL: some workers, each with a connection and a queue (worker.py), on one thread (hub.py).
 
-Commands with the same key have the same thread, so they run in the order in which they were given.
+Commands with the same key have the same worker, so they run in the order in which they were given.
 """
 
 import asyncio
-import threading
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from engine.config.postgres_address import PostgresAddress
 from engine.storage.commands import Commands
+from engine.storage.jobs import Job, answer
+from engine.storage.postgresql.hub import Hub
 from engine.storage.postgresql.worker import COMMAND_SECONDS, Worker
 from engine.storage.transaction import Transaction
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-THREADS = 8
+CONNECTIONS = 8
 
 
 class PostgresStorage(Commands):
-    """Runs commands in transactions, in threads that `close` ends.
+    """Runs commands in transactions, on a thread that `close` ends.
 
     Args:
         address: A migrated database.
-        threads: How many commands run at once.
+        connections: How many commands run at once.
         command_seconds: How long a command may take.
     """
 
     def __init__(
-        self, address: PostgresAddress, threads: int = THREADS, command_seconds: float = COMMAND_SECONDS
+        self, address: PostgresAddress, connections: int = CONNECTIONS, command_seconds: float = COMMAND_SECONDS
     ) -> None:
         super().__init__()
-        self._lock = threading.Lock()
+        self._done: list[Job] = []
+        self._hub = Hub("storage", before_wait=self._answer)
         self._workers = [
-            Worker(address, command_seconds, number, self._committed, self._failed) for number in range(threads)
+            Worker(
+                address,
+                command_seconds,
+                self._hub,
+                committed=self._committed,
+                failed=self._failed,
+                done=self._done.append,
+            )
+            for _ in range(connections)
         ]
+        self._hub.start()
 
     @property
     def waiting(self) -> int:
@@ -67,8 +78,11 @@ class PostgresStorage(Commands):
     def _give(
         self, worker: Worker, command: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> asyncio.Future[Any]:
-        # Each thread takes its part of what may wait.
-        return self._take(worker.jobs, worker.jobs.qsize() * len(self._workers), command, args, kwargs, may_raise=True)
+        # Each worker takes its part of what may wait.
+        waiting = worker.jobs.qsize() * len(self._workers)
+        future = self._take(worker.jobs, waiting, command, args, kwargs, may_raise=True)
+        worker.wake()
+        return future
 
     async def close(self) -> None:
         """Runs the waiting commands, then closes the connections."""
@@ -77,17 +91,22 @@ class PostgresStorage(Commands):
         self._closed = True
         for worker in self._workers:
             worker.jobs.put(None)
-        for worker in self._workers:
-            await asyncio.to_thread(worker.join)
+            worker.wake()
+        await asyncio.to_thread(self._hub.join)
+
+    def _answer(self) -> None:
+        """Gives callers what is done, so with one wake-up of their event loop for many."""
+        if self._done:
+            done = self._done.copy()
+            self._done.clear()
+            answer(done)
 
     def _committed(self, transaction: Transaction, seconds: float) -> None:
-        with self._lock:
-            self._note_commit(1, seconds, transaction.ended)
+        self._note_commit(1, seconds, transaction.ended)
         self._wake(transaction.posted_for)
 
     def _failed(self, error: Exception, is_damage: bool) -> None:
-        with self._lock:
-            self._note_failure(error, commands=1, is_damage=is_damage)
+        self._note_failure(error, commands=1, is_damage=is_damage)
 
 
 def _beat(tx: Transaction) -> None:

@@ -1,4 +1,4 @@
-"""A thread that runs commands on its connection, one after the other.
+"""Runs commands on a connection, one after the other. The workers of a storage are tasks of one thread (hub.py).
 
 Transactions are READ COMMITTED: a command locks what it decides on before it reads it (queries/postgresql/locks.sql).
 
@@ -10,9 +10,9 @@ a second time.
 
 import queue
 import random
-import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import psycopg
@@ -21,13 +21,14 @@ from engine.config.postgres_address import PostgresAddress
 from engine.runtime import failpoints
 from engine.storage import queries
 from engine.storage.errors import StorageError, StorageUnavailable, StorageUnsure
-from engine.storage.jobs import Job, answer
+from engine.storage.jobs import Job
 from engine.storage.postgresql.connecting import Preference
 from engine.storage.postgresql.faults import Fault, as_storage_error, fault_of, is_damage
+from engine.storage.postgresql.hub import Hub
 from engine.storage.postgresql.session import SERVER_MARGIN_SECONDS, ConnectionLost, Session
 from engine.storage.transaction import Transaction
 
-# A command that takes longer than this, from when a thread takes it, has failed. A call's decision has little longer.
+# A command that takes longer than this, from when a worker takes it, has failed. A call's decision has little longer.
 COMMAND_SECONDS = 2.5
 # An engine that works never pauses within a transaction for longer than a command may take, plus this.
 IDLE_MARGIN_SECONDS = 0.5
@@ -48,25 +49,34 @@ class _RunAgain(Exception):
 
 
 class Worker:
-    """A thread with a queue and a connection.
+    """A task with a queue and a connection.
 
     Args:
         address: The database.
         seconds: How long a command may take.
-        number: The thread's number, for its name.
-        committed: Called on this thread after each commit, with the transaction and how long it took.
-        failed: Called on this thread if the database failed, and whether it has found its data damaged.
+        hub: The thread that runs it, not yet started.
+        committed: Called after each commit, with the transaction and how long it took.
+        failed: Called if the database failed, and whether it has found its data damaged.
+        done: Called with each command that has succeeded or failed.
 
     Attributes:
-        jobs: What waits for the thread; None ends it.
+        jobs: What waits for the worker; None ends it. `wake` it after each.
     """
 
     def __init__(
-        self, address: PostgresAddress, seconds: float, number: int, committed: Committed, failed: Failed
+        self,
+        address: PostgresAddress,
+        seconds: float,
+        hub: Hub,
+        *,
+        committed: Committed,
+        failed: Failed,
+        done: Callable[[Job], object],
     ) -> None:
         self.jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._committed = committed
         self._failed = failed
+        self._done = done
         self._address = address
         self._seconds = seconds
         self._sql = queries.load("psycopg")
@@ -74,27 +84,32 @@ class Worker:
         self._session: Session | None = None
         self._transaction: Transaction | None = None  # of the session
         self._is_busy = False
-        self._thread = threading.Thread(target=self._work, name=f"storage-{number}", daemon=True)
-        self._thread.start()
+        self._hub = hub
+        self._task = hub.add(self._work)
 
     @property
     def load(self) -> int:
-        """How many commands wait for the thread or run on it."""
+        """How many commands wait for the worker or run on it."""
         return self.jobs.qsize() + self._is_busy
 
-    def join(self) -> None:
-        """Waits for the thread's end."""
-        self._thread.join()
+    def wake(self) -> None:
+        """Makes the worker look at its queue."""
+        self._hub.wake(self._task)
 
     def _work(self) -> None:
-        while (job := self.jobs.get()) is not None:
+        while (job := self._next()) is not None:
             self._is_busy = True
             if not job.future.cancelled():  # its caller was cancelled before it began
                 self._run(job)
-            answer([job])
+            self._done(job)
             self._is_busy = False
         if self._session is not None:
             self._session.close()
+
+    def _next(self) -> Job | None:
+        while self.jobs.empty():
+            self._hub.idle()
+        return self.jobs.get_nowait()
 
     def _run(self, job: Job) -> None:
         """Runs a command until it is committed or has failed for good."""
@@ -108,7 +123,7 @@ class Worker:
                     job.error = self._given_up(again)
                     return
                 met_duplicate |= again.fault is Fault.DUPLICATE
-                time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  no secret
+                self._hub.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  no secret
                 pause = min(2 * pause, MAX_PAUSE_SECONDS)
             except Exception as error:
                 # A future does not accept a StopIteration.
@@ -158,12 +173,15 @@ class Worker:
 
     def _connected(self, deadline: float) -> tuple[Session, Transaction]:
         if self._session is None or self._transaction is None:
-            self._session = Session(
+            connect = partial(
+                Session,
                 self._address,
                 statement_seconds=self._seconds + SERVER_MARGIN_SECONDS,
                 idle_seconds=self._seconds + IDLE_MARGIN_SECONDS,
                 preference=self._preference,
+                wait_for=self._hub.wait_for,
             )
+            self._session = self._hub.apart(connect)
             self._transaction = Transaction(self._sql, self._session)
             if time.monotonic() >= deadline:  # the connection is for the next command
                 raise _RunAgain("it took too long to connect", Fault.LOST)
