@@ -127,11 +127,13 @@ async def race(
 
     monkeypatch.setattr(worker, "failpoints", SimpleNamespace(ARMED=True, hit=hit))
     empty(postgres)
-    storage = PostgresStorage(postgres, connections=3, command_seconds=30.0)
+    # Two engines: a command that waits for a test keeps the thread of its storage.
+    storages = [PostgresStorage(postgres, CONNECTIONS, command_seconds=30.0) for _ in range(2)]
     if not request.param:
-        for each in storage._workers:
+        for each in (worker for storage in storages for worker in storage._workers):
             each._sql = without_locks()
-    world = await World.begin(storage, postgres)
+    world = await World.begin(storages[0], postgres)
     world.policy = replace(POLICY, longest_call_seconds=3_600)
-    yield Race(world, postgres, reached, go_on, request.param)
-    await storage.close()
+    yield Race(world, storages[1], postgres, reached, go_on, request.param)
+    for storage in storages:
+        await storage.close()

@@ -28,6 +28,7 @@ from engine.domain.number_choice import NumberRequest
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.storage import queries
+from engine.storage.postgresql.storage import PostgresStorage
 from engine.storage.transaction import Transaction
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, end_report
 from tests.contract.world import World
@@ -42,10 +43,12 @@ class Race:
     """Runs two commands at once.
 
     Attributes:
+        other: The storage of another engine.
         has_locks: Whether the commands take the locks of queries/postgresql.
     """
 
     world: World
+    other: PostgresStorage
     address: PostgresAddress
     reached: threading.Event
     go_on: threading.Event
@@ -63,7 +66,7 @@ class Race:
 
         self.reached.clear()
         self.go_on.clear()
-        one = asyncio.ensure_future(self.world.storage.run(the_first))
+        one = asyncio.ensure_future(self.other.run(the_first))
         assert await asyncio.to_thread(self.reached.wait, PATIENCE_SECONDS)
         other = asyncio.ensure_future(self.world.storage.run(second))
         with closing(psycopg.connect(self.address, autocommit=True)) as server:

@@ -214,7 +214,7 @@ async def test_a_race_goes_wrong_without_locks_only(race: Race, run: Callable[[R
 async def test_a_comparison_with_asterisk_waits_for_no_call(postgres: PostgresAddress) -> None:
     """It holds the rows of all calls: if it waited for another's, that one might wait for it, a second long."""
     empty(postgres)
-    storage = PostgresStorage(postgres, connections=2)
+    storage, other = PostgresStorage(postgres, connections=1), PostgresStorage(postgres, connections=1)
     world, held, go_on = await World.begin(storage, postgres), threading.Event(), threading.Event()
     await world.bridge(await world.book(UsagePlan.LARGE), "c1")
     await world.answered(CallId("c1"))
@@ -227,12 +227,13 @@ async def test_a_comparison_with_asterisk_waits_for_no_call(postgres: PostgresAd
         held.set()
         assert go_on.wait(PATIENCE_SECONDS)
 
-    changing = storage.run(change)
+    changing = other.run(change)
     assert await asyncio.to_thread(held.wait, PATIENCE_SECONDS)
     async with asyncio.timeout(2):
         compared = await storage.run(compare_with_asterisk, LiveChannels(set(), {}), BootMs(world.at.boot_ms + SECOND))
     go_on.set()
     await changing
+    await other.close()
     await storage.close()
     assert compared.missing == {"c1"}
 
@@ -313,7 +314,8 @@ async def test_what_is_committed_between_a_lock_and_its_read_is_locked_too(
     postgres: PostgresAddress, outside: psycopg.Connection[Any]
 ) -> None:
     empty(postgres)
-    storage, loop = PostgresStorage(postgres, connections=2), asyncio.get_running_loop()
+    storage, other = PostgresStorage(postgres, connections=1), PostgresStorage(postgres, connections=1)
+    loop = asyncio.get_running_loop()
     world, booked, number = await World.begin(storage, postgres), [], E164(POOL[0])
 
     async def book() -> None:
@@ -335,9 +337,10 @@ async def test_what_is_committed_between_a_lock_and_its_read_is_locked_too(
 
     nobody = FormerCaller("", world.now)
     ask = lambda path: path.asked(number, CALLER, CallId("c1"), world.now, former=nobody)  # noqa: E731
-    asked = await storage.run(command, "asked", book, ask)
-    called = await storage.run(command, "called", call, lambda path: path.called(CallId("c1")))
+    asked = await other.run(command, "asked", book, ask)
+    called = await other.run(command, "called", call, lambda path: path.called(CallId("c1")))
     assert asked == called == (True, [])
+    await other.close()
     await storage.close()
 
 

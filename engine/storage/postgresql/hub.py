@@ -121,7 +121,7 @@ class Hub:
         def run() -> None:
             try:
                 outcome.set_result(work())
-            except Exception as error:  # noqa: BLE001  the task raises it again
+            except Exception as error:
                 outcome.set_exception(error)
             self.wake(task)
 
