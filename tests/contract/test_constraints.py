@@ -1,6 +1,6 @@
 """What the databases themselves refuse in the tables of the call path, whichever program writes it.
 
-PostgreSQL checks with functions and a trigger what SQLite checks with a CHECK for each rule (migration 0044), so each
+PostgreSQL checks with functions and a trigger what SQLite checks with a CHECK for each rule (migration 0046), so each
 rule is tried on both.
 """
 

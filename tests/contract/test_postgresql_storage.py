@@ -322,3 +322,23 @@ async def test_what_an_engine_that_hangs_has_locked_is_free_soon(
     with pytest.raises(StorageUnavailable):
         await hung
     await patient.close()
+
+
+async def test_a_transaction_of_one_round_trip_that_fails_at_its_end_is_refused_and_not_unsure(
+    storage: PostgresStorage, postgres: PostgresAddress, outside: psycopg.Connection[Any]
+) -> None:
+    """A deferred trigger fails after all statements were answered."""
+    ann = await storage.run(account("Ann"))
+    outside.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE check_violation; END $$;"
+        "CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON accounts DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    try:
+        with pytest.raises(psycopg.errors.CheckViolation):
+            await storage.run(lambda tx: tx.accounts.rename(ann.id, "Bob"))
+        assert names(postgres) == ["Ann"]
+    finally:
+        outside.execute("DROP FUNCTION refuse CASCADE")
+    await storage.run(lambda tx: tx.accounts.rename(ann.id, "Bob"))  # on the same connection
+    assert names(postgres) == ["Bob"]

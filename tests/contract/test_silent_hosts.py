@@ -56,7 +56,10 @@ def host_of(tx: Transaction) -> str:
 
 async def test_commands_and_reads_pass_a_silent_host_at_once(postgres: PostgresAddress, silent: Path) -> None:
     address = with_hosts(postgres, silent, own_host(postgres))
-    storage, reads = PostgresStorage(address, threads=2, command_seconds=SECONDS), PostgresReadConnection(address, 0.5)
+    storage, reads = (
+        PostgresStorage(address, connections=2, command_seconds=SECONDS),
+        PostgresReadConnection(address, 0.5),
+    )
     began = time.monotonic()
     assert await storage.run(host_of) == str(own_host(postgres))
     await reads.open()
@@ -101,7 +104,7 @@ async def test_after_a_host_stopped_answering_another_one_comes_first(
     """It may be a former primary, which still takes connections, but cannot commit."""
     other = directory / "other"
     other.symlink_to(own_host(postgres))
-    storage = PostgresStorage(with_hosts(postgres, own_host(postgres), other), threads=1, command_seconds=SECONDS)
+    storage = PostgresStorage(with_hosts(postgres, own_host(postgres), other), connections=1, command_seconds=SECONDS)
     assert await storage.run(host_of) == str(own_host(postgres))
     with pytest.raises(StorageUnavailable, match="does not answer"):
         await storage.run(lambda tx: tx.accounts._db.all(SLEEP, ()))
@@ -117,7 +120,7 @@ async def test_a_connection_that_comes_too_late_for_one_command_serves_the_next(
 ) -> None:
     monkeypatch.setattr(connecting, "NEXT_HOST_SECONDS", 1.2)
     address = with_hosts(postgres, silent, own_host(postgres))
-    storage = PostgresStorage(address, threads=1, command_seconds=1.0)
+    storage = PostgresStorage(address, connections=1, command_seconds=1.0)
     with pytest.raises(StorageUnavailable, match="too long to connect"):
         await storage.run(host_of)
     assert await asyncio.wait_for(storage.run(host_of), 5) == str(own_host(postgres))

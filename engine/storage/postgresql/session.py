@@ -12,7 +12,6 @@ import select
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import total_ordering
 from typing import Any, TypeAlias
 
 import psycopg
@@ -23,7 +22,7 @@ from psycopg.types.numeric import IntLoader
 
 from engine.config.postgres_address import PostgresAddress
 from engine.storage.postgresql.connecting import Preference, open_connection
-from engine.storage.postgresql.rows import PostgresRow, as_parameters, row_class
+from engine.storage.postgresql.statements import Affected, PostgresRow, row_class
 from engine.storage.queries import Prepared
 
 # The server's own time-outs are this much longer than any deadline here. They end what a lost engine has left behind.
@@ -56,40 +55,6 @@ def wait_for(socket: int, events: int, deadline: float) -> bool:
     poll.register(socket, events)
     left = deadline - time.monotonic()
     return left > 0 and bool(poll.poll(None if left == math.inf else math.ceil(left * 1000)))
-
-
-@total_ordering
-class Affected:
-    """A statement, and how many rows it has changed or locked. Only a use of the number waits for the server."""
-
-    __slots__ = ("_session", "count", "rows", "sql", "values")
-
-    def __init__(self, session: "Session", sql: Prepared, values: tuple[Any, ...]) -> None:
-        self._session = session
-        self.sql = sql
-        self.values = as_parameters(values)
-        self.rows: list[PostgresRow] = []
-        self.count: int | None = None  # not answered yet
-
-    def __int__(self) -> int:
-        if self.count is None:
-            self._session.flush()
-        return self.count or 0
-
-    def __bool__(self) -> bool:
-        return int(self) > 0
-
-    def __index__(self) -> int:
-        return int(self)
-
-    def __eq__(self, other: object) -> bool:
-        return int(self) == other
-
-    def __hash__(self) -> int:
-        return hash(int(self))
-
-    def __lt__(self, other: int) -> bool:
-        return int(self) < other
 
 
 class Session:
@@ -233,7 +198,7 @@ class Session:
         return self._pgconn.transaction_status != TransactionStatus.IDLE
 
     def _enqueue(self, sql: Prepared, values: tuple[Any, ...]) -> Affected:
-        statement = Affected(self, sql, values)
+        statement = Affected(self.flush, sql, values)
         self._waiting.append(statement)
         self._has_written |= sql.writes
         return statement
@@ -285,32 +250,44 @@ class Session:
                     continue
                 if result.status == ExecStatus.PIPELINE_SYNC:
                     return first_error
-                answered = next(answers, None)
-                if answered is None:  # everything is answered; the server ends the connection, and says why
-                    raise self._lost((result.error_message or b"").decode(errors="replace").strip())
-                error = take(answered, result)
+                error = take(next(answers, None), result)
                 first_error = first_error or error
             self._wait(writing=bool(unsent))
             self._pgconn.consume_input()
             unsent = unsent and self._pgconn.flush()
 
-    def _take(self, answered: Affected | bytes, result: Any) -> psycopg.Error | None:  # noqa: ANN401  a PGresult, in C
+    def _take(self, answered: Affected | bytes | None, result: Any) -> psycopg.Error | None:  # noqa: ANN401  a PGresult, in C
+        """Takes an answer. Returns the error that it is.
+
+        Args:
+            answered: The statement; the name of one that was prepared; None if all are answered.
+            result: What the server says.
+        """
         if result.status == ExecStatus.PIPELINE_ABORTED:
             return None
         if result.status == ExecStatus.FATAL_ERROR:
-            error = errors.error_from_result(result)
-            is_commit = isinstance(answered, Affected) and answered.sql is _COMMIT
-            # A server that stops may do so after it has committed, while it waits for a standby.
-            self._is_refused |= not is_commit or error.diag.severity_nonlocalized == "ERROR"
-            return error
+            return self._error_of(answered, result)
         if isinstance(answered, bytes):
             self._prepared.add(answered)
+        elif answered is None:
+            return None
         elif result.status == ExecStatus.TUPLES_OK:
             answered.count = result.ntuples
             answered.rows = self._rows(answered.sql.name, result)
         elif answered.sql is not _COMMIT or result.command_status == b"COMMIT":
             answered.count = result.command_tuples or 0
         return None
+
+    def _error_of(self, answered: Affected | bytes | None, result: Any) -> psycopg.Error:  # noqa: ANN401  as above
+        error = errors.error_from_result(result)
+        is_refusal = error.diag.severity_nonlocalized == "ERROR"
+        if answered is None and not is_refusal:  # the server ends the connection, and says why
+            raise self._lost(str(error).strip())
+        # A server that stops may do so after it has committed, while it waits for a standby. Without COMMIT, a
+        # transaction ends when all of its statements are answered.
+        is_end = answered is None or (isinstance(answered, Affected) and answered.sql is _COMMIT)
+        self._is_refused |= is_refusal or not is_end
+        return error
 
     def _rows(self, name: bytes, result: Any) -> list[PostgresRow]:  # noqa: ANN401  as above
         made = self._row_classes.get(name)

@@ -1,9 +1,11 @@
-"""Rows and parameters of PostgreSQL: the same values as SQLite's, in both directions."""
+"""Statements of PostgreSQL with their parameters and rows: the same values as SQLite's, in both directions."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import total_ordering
 from typing import Any, ClassVar
 
 from engine.domain.errors import InvalidInput
+from engine.storage.queries import Prepared
 
 # PostgreSQL's names for a result's columns, and their places.
 Places = dict[str, int]
@@ -41,3 +43,37 @@ def as_parameters(values: Iterable[str | int | None]) -> list[bytes | None]:
     if b"\0" in b"".join(filter(None, texts)):
         raise InvalidInput(["a text has a character with the code 0, which cannot be stored"])
     return texts
+
+
+@total_ordering
+class Affected:
+    """A statement, and how many rows it has changed or locked. Only a use of the number waits for the server."""
+
+    __slots__ = ("_flush", "count", "rows", "sql", "values")
+
+    def __init__(self, flush: Callable[[], None], sql: Prepared, values: tuple[Any, ...]) -> None:
+        self._flush = flush
+        self.sql = sql
+        self.values = as_parameters(values)
+        self.rows: list[PostgresRow] = []
+        self.count: int | None = None  # not answered yet
+
+    def __int__(self) -> int:
+        if self.count is None:
+            self._flush()
+        return self.count or 0
+
+    def __bool__(self) -> bool:
+        return int(self) > 0
+
+    def __index__(self) -> int:
+        return int(self)
+
+    def __eq__(self, other: object) -> bool:
+        return int(self) == other
+
+    def __hash__(self) -> int:
+        return hash(int(self))
+
+    def __lt__(self, other: int) -> bool:
+        return int(self) < other

@@ -7,8 +7,8 @@ written, by a trigger: a call changes a booking's credit alone.
 
 from alembic import op
 
-revision = "0044"
-down_revision = "0043"
+revision = "0046"
+down_revision = "0045"
 branch_labels = None
 depends_on = None
 
