@@ -184,7 +184,7 @@ class Session:
     def roll_back(self) -> None:
         """Ends the transaction without a trace. Raises ConnectionLost."""
         self._waiting = [] if self._in_transaction else self._waiting
-        if self._in_transaction and self._is_begun():
+        if self._in_transaction and self._pgconn.transaction_status != TransactionStatus.IDLE:
             self._enqueue(_ROLLBACK, ())
             self.flush()
         self._in_transaction = self._commit_is_sent = False
@@ -193,9 +193,6 @@ class Session:
         """Closes the connection, whatever the server does."""
         with suppress(psycopg.Error):
             self._pgconn.finish()
-
-    def _is_begun(self) -> bool:
-        return self._pgconn.transaction_status != TransactionStatus.IDLE
 
     def _enqueue(self, sql: Prepared, values: tuple[Any, ...]) -> Affected:
         statement = Affected(self.flush, sql, values)
