@@ -10,5 +10,6 @@ postgresql  the two servers: made, killed, promoted, and made a standby again
 node        a node: its settings, its Asterisk and its engine
 kamailio    Kamailio, with the configuration that we ship
 running     all of them together
+watch       starts again what has ended, as systemd and Patroni would
 call        `make cluster-call`
 """

@@ -82,6 +82,16 @@ class Kamailio:
             self._process.wait(10)
             self._process = None
 
+    def restart(self) -> None:
+        """Starts it again after its first process has ended: the others may still hold its ports."""
+        self.kill()
+        self.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether its first process has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     @property
     def pid(self) -> int | None:
         """The process id of its first process."""

@@ -116,6 +116,11 @@ class Node:
         child = self.engine if part == "engine" else self.asterisk
         return child is not None and child.running
 
+    def pid(self, part: str) -> int | None:
+        """The process id of its `engine` or its `asterisk`; None before the first start."""
+        child = self.engine if part == "engine" else self.asterisk
+        return child.pid if child else None
+
     def start(self, part: str) -> None:
         """Starts its `engine` or its `asterisk`."""
         if part == "engine":

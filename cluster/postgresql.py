@@ -173,10 +173,10 @@ class Server:
         """Makes this standby the primary, and waits until it takes writes."""
         self._run("pg_ctl", "promote", "-D", str(self._data), "-w")
 
-    def demand_standby(self) -> None:
-        """Acknowledges a transaction only when a standby has it, from now on."""
+    def demand_standby(self, *, wanted: bool = True) -> None:
+        """Acknowledges a transaction only when a standby has it, from now on; or again without one."""
         with self.connect("postgres") as server:
-            server.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            server.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{'*' if wanted else ''}'")
             server.execute("SELECT pg_reload_conf()")
 
     def has_synchronous_standby(self) -> bool:

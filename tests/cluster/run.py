@@ -72,8 +72,10 @@ class _Scene:
         return f"{host}:{port}"
 
 
-def run(wanted: Wanted, show_progress: ShowProgress, afterwards: Callable[[Path], None] = lambda _: None) -> Report:
-    """Makes a run. `afterwards` gets the cluster's directory, when the telephones of the run are gone."""
+def run(
+    wanted: Wanted, show_progress: ShowProgress, afterwards: Callable[[Cluster, Path], None] = lambda *_: None
+) -> Report:
+    """Makes a run. `afterwards` gets the cluster and its directory, when the telephones of the run are gone."""
     began = time.monotonic()
     environment = as_environment(SETTINGS)
     tuning = {TUNING_VARIABLE: environment[TUNING_VARIABLE]}
@@ -90,7 +92,7 @@ def run(wanted: Wanted, show_progress: ShowProgress, afterwards: Callable[[Path]
         scene = _Scene(wanted, show_progress, cluster, ClusterApi(cluster), trouble, directory, listener.url)
         report = _play(scene, hidden, listener, began)
         hidden.close()
-        afterwards(directory)
+        afterwards(cluster, directory)
         return report
 
 
