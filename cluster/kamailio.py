@@ -9,6 +9,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from cluster.errors import ClusterFailed
 from engine.asterisk.kamailio_config import write_kamailio
 from engine.config.secrets import KamailioSecrets
@@ -33,6 +35,22 @@ def commanded(directory: Path, *words: str) -> str:
     if done.returncode:
         raise ClusterFailed(f"kamcmd {' '.join(words)}: {done.stderr.strip()}")
     return done.stdout
+
+
+def _group_of(process: psutil.Process) -> int | None:
+    """The process group of a process; None if it has ended."""
+    try:
+        return os.getpgid(process.pid)
+    except ProcessLookupError:
+        return None
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    """Whether a process has not ended. One that nobody has waited for yet has no ports any more."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 class Kamailio:
@@ -75,12 +93,16 @@ class Kamailio:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """Kills all its processes with SIGKILL."""
+        """Kills all its processes with SIGKILL, and waits until they have left its ports."""
         if self._process is not None:
+            group = [each for each in psutil.process_iter() if _group_of(each) == self._process.pid]
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(10)
             self._process = None
+            deadline = time.monotonic() + START_SECONDS
+            while any(_is_alive(each) for each in group) and time.monotonic() < deadline:
+                time.sleep(0.01)
 
     def restart(self) -> None:
         """Starts it again after its first process has ended: the others may still hold its ports."""
