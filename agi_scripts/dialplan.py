@@ -8,17 +8,22 @@ from engine.asterisk.call_variables import BRIDGE, NOT_TAKEN, SECONDS, TAKEN, VE
 from engine.domain.booking import Booking
 from engine.domain.policy import Policy
 from engine.domain.prompts import Language, Prompt, sound_of
-from engine.domain.routing import Bridge, RouteDecision
+from engine.domain.rejections import REJECTIONS, Reason, Reject
+from engine.domain.routing import AskPin, Bridge, RouteDecision
 from engine.domain.trunks import TrunkRoute
 
 # The AGI path. Its arguments are: dialled number, caller's number, its presentation, Privacy, Remote-Party-ID, the URIs
 # of both numbers, the endpoint that calls, the SIP Call-ID (percent-encoded), the identity that the carrier asserts
-# (asserted_identity.py). The MAC follows as one more argument, see request_auth.py.
+# (asserted_identity.py), the PIN that the caller has keyed in, which is empty in the first question of a call. The MAC
+# follows as one more argument, see request_auth.py.
 ROUTE = "route"
 
-# VERDICT is set last, to BRIDGE or REJECT. Without it the dialplan answers 503: Asterisk reports AGISTATUS=SUCCESS even
-# when the engine closes early or sends garbage.
+# VERDICT is set last, to BRIDGE, REJECT or PIN. Without it the dialplan answers 503: Asterisk reports AGISTATUS=SUCCESS
+# even when the engine closes early or sends garbage.
 REJECT = "REJECT"
+# The caller hears QUESTION and keys in a PIN, with which the engine is asked again. Without one it is rejected.
+PIN = "PIN"
+QUESTION = "RN_QUESTION"
 # Set with BRIDGE, as is SECONDS, the call's lease.
 DESTINATION = "RN_DESTINATION"
 # The ways to the hidden number, in the order in which they are tried: trunk/number/caller's number, and /most calls
@@ -26,7 +31,7 @@ DESTINATION = "RN_DESTINATION"
 ROUTES = "RN_ROUTES"
 BOOKING = "RN_BOOKING"
 RING_SECONDS = "RN_RING"
-# Set with REJECT.
+# Set with REJECT and PIN.
 CAUSE = "RN_CAUSE"
 # What the caller hears if the call is rejected, or if no trunk takes it after BRIDGE; empty for nothing.
 PROMPT = "RN_PROMPT"
@@ -55,8 +60,14 @@ def verdict(decision: RouteDecision, policy: Policy) -> list[tuple[str, str]]:
             *(_spoken(decision.booking, policy) if decision.rings_hidden_number else []),
             (VERDICT, BRIDGE),
         ]
-    sound = _sound(decision.prompt, decision.language, policy)
-    return [(CAUSE, str(decision.cause)), (PROMPT, sound), (VERDICT, REJECT)]
+    if isinstance(decision, AskPin):
+        question = _sound(decision.prompt, None, policy)
+        return [*_rejected(REJECTIONS[Reason.PIN_NEEDED], policy), (QUESTION, question), (VERDICT, PIN)]
+    return [*_rejected(decision, policy), (VERDICT, REJECT)]
+
+
+def _rejected(decision: Reject, policy: Policy) -> list[tuple[str, str]]:
+    return [(CAUSE, str(decision.cause)), (PROMPT, _sound(decision.prompt, decision.language, policy))]
 
 
 def _sound(prompt: Prompt | None, language: Language | None, policy: Policy) -> str:

@@ -19,8 +19,9 @@ from engine.domain.ids import CallId
 from engine.domain.masking import masked, masked_text
 from engine.domain.number_plan import INTERNATIONAL, NumberPlan, caller_of
 from engine.domain.numbers import dialled, in_context
+from engine.domain.pairs import is_pin
 from engine.domain.rejections import UNKNOWN_NUMBER, Reject
-from engine.domain.routing import Bridge, EndRinging, MakeRoom, Preparation, RouteDecision
+from engine.domain.routing import AskPin, Bridge, EndRinging, MakeRoom, Preparation, RouteDecision
 from engine.domain.times import EpochMs
 from engine.domain.trunks import trunk_of_endpoint
 from engine.storage.errors import StorageUnsure
@@ -36,6 +37,8 @@ SHOWING = ("off", "none")
 _PARTY_PRIVACY = re.compile(r"(?<![a-z0-9])privacy(?![a-z0-9])=?([a-z0-9]*)")
 # Of the headers of one name, the dialplan reads this many.
 _HEADERS_READ = 2
+# The place of the PIN among the arguments. A dialplan of an earlier version has none, and cannot ask for it.
+PIN_ARGUMENT = 10
 # Attempts to make room for a call: one for a ringing call that gives way, the others for seconds. If the last one finds
 # no room either, the line is busy.
 ROOM_ATTEMPTS = 4
@@ -105,6 +108,13 @@ def _log_decision(call: Environment, call_id: CallId, decision: RouteDecision) -
             number=masked(decision.booking.service),
             seconds=decision.seconds,
         )
+    elif isinstance(decision, AskPin):
+        log.info(
+            "call_asked_for_pin",
+            call=call_id,
+            sip_call_id=sip_call_id,
+            number=masked_text(dialled(call.argument(0), call.argument(5))),
+        )
     else:
         log.info(
             "call_rejected",
@@ -125,7 +135,7 @@ async def _abandon(context: CallContext, question: _Question, decision: RouteDec
     commands. After a rejection this call has no lease, but a call of another Asterisk with the same id may have one, so
     nothing is done.
     """
-    if isinstance(decision, Reject) or question.at is None:
+    if isinstance(decision, Reject | AskPin) or question.at is None:
         return
     now = context.clock.now()
     settlement = await context.storage.run_keyed(
@@ -158,6 +168,8 @@ async def _decide(context: CallContext, session: Session, question: _Question) -
         trunk=None if trunk is None else trunk.name,
         asterisk=call.asterisk,
         asserted=None if trunk is not None and not trunk.asserts_identity else asserted_number(call.argument(9), plan),
+        can_enter_pin=len(call.arguments) > PIN_ARGUMENT,
+        pin=_pin_of(call.argument(PIN_ARGUMENT)),
     )
     decision = await _route(context, incoming, question)
     for attempt in range(1, ROOM_ATTEMPTS + 1):
@@ -169,6 +181,10 @@ async def _decide(context: CallContext, session: Session, question: _Question) -
             decision = await _route_with_room(context, incoming, question, decision, is_last=attempt == ROOM_ATTEMPTS)
     assert not isinstance(decision, Preparation)  # noqa: S101  the last attempt never answers that
     return decision
+
+
+def _pin_of(keyed: str) -> str | None:
+    return keyed if is_pin(keyed) else None
 
 
 async def _route_with_room(

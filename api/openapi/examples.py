@@ -120,7 +120,10 @@ BOOKING = BookingBody(
     greeting=False,
     accept_former_callers=False,
 )
-PARTICIPANTS = [ParticipantBody(number=HIDDEN, label="Courier"), ParticipantBody(number=CALLER, label=None)]
+PARTICIPANTS = [
+    ParticipantBody(number=HIDDEN, label="Courier", pin="40718352"),
+    ParticipantBody(number=CALLER, label=None, pin="93365107"),
+]
 PAIR = BOOKING.model_copy(
     update={"destination": None, "participants": PARTICIPANTS, "caller_id": CallerId.SERVICE, "label": None}
 )
@@ -274,6 +277,7 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
             "participants": [{"number": HIDDEN, "label": "Courier"}, {"number": CALLER}],
             "usagePlan": "SMALL",
             "callback": CALLBACK,
+            "pins": True,
         },
     ],
     NewParticipant: [{"number": HIDDEN, "label": "Courier"}, {"number": CALLER}],

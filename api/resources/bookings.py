@@ -70,6 +70,7 @@ def wanted_booking(account_id: AccountId, body: NewBooking) -> BookingRequest:
         body.greeting,
         body.pair,
         body.accept_former_callers,
+        body.pins,
     )
 
 

@@ -23,7 +23,13 @@ async def call(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
     body = await read_body(request, NewSimulatedCall)
     simulated = SimulatedCall(
-        E164(body.service), caller_of(body.source), body.outcome, body.seconds or 0, body.key, body.direction
+        E164(body.service),
+        caller_of(body.source),
+        body.outcome,
+        body.seconds or 0,
+        body.key,
+        body.direction,
+        tuple(body.pins),
     )
     account_id, at = request[ACCOUNT_ID], machine_timestamp(request)
 

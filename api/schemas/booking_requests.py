@@ -46,6 +46,11 @@ EXCLUSIVE = [pair for pair in combinations(WANTED, 2) if pair != ("country", "ar
 EXCLUDED: list[JsonDict] = [{"required": list(pair)} for pair in EXCLUSIVE]
 # Whom a new booking reaches: one number, or the two of a pair.
 HIDES_NONE: JsonDict = {"not": {"anyOf": [{"required": ["destination"]}, {"required": ["participants"]}]}}
+PINS_ALONE: JsonDict = {
+    "required": ["pins"],
+    "properties": {"pins": {"const": True}},
+    "not": {"required": ["participants"]},
+}
 HIDES_THREE: JsonDict = {"required": ["destination", "participants"]}
 NOT_OF_PAIRS: list[JsonDict] = [
     {"required": ["participants", "reverse"], "properties": {"reverse": {"const": True}}},
@@ -119,7 +124,9 @@ class NewBooking(NumberWish, LimitFields):
     """A number to book, for one hidden number (`destination`) or for a pair (`participants`)."""
 
     model_config = ConfigDict(
-        json_schema_extra={"not": {"anyOf": [*EXCLUDED, AREA_OF_ANY, HIDES_NONE, HIDES_THREE, *NOT_OF_PAIRS]}}
+        json_schema_extra={
+            "not": {"anyOf": [*EXCLUDED, AREA_OF_ANY, HIDES_NONE, HIDES_THREE, PINS_ALONE, *NOT_OF_PAIRS]}
+        }
     )
 
     destination: Kept[Destination] = None
@@ -155,6 +162,9 @@ class NewBooking(NumberWish, LimitFields):
     """`true`: the hidden number may call the rented number, and reaches who called last, who sees the rented number."""
     greeting: bool = False
     """`true`: while the hidden number rings, the caller hears a greeting in place of a ringing tone, free of charge."""
+    pins: bool = False
+    """With `participants`. `true`: each participant gets a PIN. Callers from other telephones are asked for one, before
+    any answer, and reach the other participant. Then no carrier has to assert who calls."""
     accept_former_callers: bool = False
     """`true`: callers who reached a former owner of this rented number within a year reach you as well. Otherwise they
     hear that the number has changed hands, with 404."""
@@ -172,6 +182,8 @@ class NewBooking(NumberWish, LimitFields):
         if conflict := super().conflict_in(sent):
             return conflict
         if "participants" not in sent:
+            if sent.get("pins", False) is not False:
+                return Conflict("pins go with participants only")
             return (
                 None
                 if "destination" in sent

@@ -18,7 +18,7 @@ from api.schemas.fields import (
 from api.schemas.hours import Hours
 from engine.domain.booking import Booking, BookingStatus, CallerId, status_at
 from engine.domain.number_plan import national_spelling, tel_link
-from engine.domain.pairs import Participant
+from engine.domain.pairs import PIN_DIGITS, Participant
 from engine.domain.policy import (
     Policy,
     UsagePlan,
@@ -35,11 +35,14 @@ class ParticipantBody(Outgoing):
     number: Phone
     """The hidden number."""
     label: str | None
+    pin: Annotated[str, Field(pattern=rf"^[0-9]{{{PIN_DIGITS}}}$")] | None
+    """With this PIN, a caller from any telephone stands for this person. `null` without `pins`. Another number means
+    another PIN."""
 
     @classmethod
     def of(cls, participant: Participant) -> "ParticipantBody":
         """The participant."""
-        return cls(number=participant.number, label=participant.label or None)
+        return cls(number=participant.number, label=participant.label or None, pin=participant.pin)
 
 
 class BookingBody(Outgoing):

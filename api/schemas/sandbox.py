@@ -12,6 +12,7 @@ from api.schemas.fields import CALLER, MAX_NUMBER, WHOLE, Instant, Number, SipCo
 from engine.domain.directions import Direction
 from engine.domain.number_plan import is_caller
 from engine.domain.numbers import is_e164
+from engine.domain.pairs import PIN_DIGITS, PIN_QUESTIONS
 from engine.domain.policy import MAX_CALL_SECONDS, Policy
 from engine.domain.prompts import Prompt
 from engine.domain.rejections import Reason
@@ -20,6 +21,7 @@ from engine.domain.times import rfc3339
 from engine.sandbox.simulation import Simulation
 
 MAX_ADVANCE = 366 * 86_400
+EnteredPin = Annotated[str, Field(pattern=rf"^[0-9]{{{PIN_DIGITS}}}$")]
 
 
 def _e164(text: str) -> str:
@@ -59,6 +61,8 @@ class NewSimulatedCall(Incoming):
 
     key: Annotated[str, Field(pattern=r"^[0-9*#]$")] | None = "1"
     """The telephone key that the callee presses if the booking has `screening`; `null`: none, as voicemail."""
+    pins: Annotated[list[EnteredPin], Field(max_length=PIN_QUESTIONS)] = Field(default_factory=list)
+    """The PINs that the caller keys in, one for each time that it is asked for one. Without any, it hangs up then."""
 
     @field_validator("seconds")
     @classmethod

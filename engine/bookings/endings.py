@@ -60,6 +60,7 @@ def sweep(
         asterisk: The Asterisk whose calls are settled and hung up.
     """
     now = at.wall_ms
+    tx.pins.forget(now)  # first: a call with a PIN locks the count of wrong ones before it locks its booking
     gone = end_graces(tx, tx.bookings.expired_before(EpochMs(now - policy.grace_ms), SWEEP_LIMIT), now, policy)
     freed = tx.numbers.free_quarantined(now) + tx.pairs.forget_quarantined(now) if free_numbers else 0
     lost = settle_overdue(tx, at, policy, SWEEP_LIMIT, asterisk) if settle_lost else []
@@ -112,8 +113,10 @@ def quarantine_number(tx: Transaction, gone: Booking, now: EpochMs, policy: Poli
     """Begins the quarantine of the number of a booking that has ended; of a pair, that of its callers on the number."""
     until = EpochMs(now + policy.quarantine_ms)
     if gone.is_pair and is_simulated(gone.service):
+        tx.pins.drop(gone.id)
         tx.pairs.drop(gone.id)  # sandboxes share the simulated numbers, and no telephone calls one by mistake
     elif gone.is_pair:
         tx.pairs.release(gone.id, gone.account_id, until)
+        tx.pins.release(gone.id, until)
     else:
         tx.numbers.quarantine(gone.service, gone.account_id, now, until)

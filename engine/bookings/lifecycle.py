@@ -7,7 +7,7 @@ from typing import Any
 from engine.accounts.lifecycle import check_active
 from engine.bookings.endings import quarantine_number, withdraw_booking
 from engine.bookings.quota import check_quota
-from engine.bookings.shared_numbers import hold_for, number_for
+from engine.bookings.shared_numbers import hold_for, number_for, with_new_pins
 from engine.callbacks import notifications
 from engine.domain import booking as life
 from engine.domain.booking import Booking, BookingStatus, CallerId
@@ -47,6 +47,7 @@ class BookingRequest:
         wanted: The number that the booking should get.
         start_at: When the booking should begin; None, or an instant that has passed: now.
         participants: The two who reach each other, in place of a destination.
+        pins: Whether each participant gets a PIN, with which a caller from any telephone stands for that participant.
     """
 
     account_id: AccountId
@@ -69,6 +70,7 @@ class BookingRequest:
     greeting: bool = False
     participants: Participants | None = None
     accept_former_callers: bool = False
+    pins: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +128,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
     tx.accounts.lock(request.account_id)  # two bookings at once must not pass the quota together
     check_active(tx, request.account_id)  # a request may have begun before the account was suspended
     destination = _checked_numbers(tx, request, policy)[0]
-    check_can_speak(policy, speaks=request.whisper or request.greeting, screening=request.screening)
+    check_can_speak(policy, speaks=request.whisper or request.greeting or request.pins, screening=request.screening)
     check_quota(tx, request.account_id, now, policy)
     allowance = policy.plans[request.usage_plan]
     start_at, end_at = first_span(allowance, request.start_at, now, policy)
@@ -159,7 +161,9 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         **_partner_fields(request.participants),
         accept_former_callers=request.accept_former_callers,
     )
-    if booking.reverse or booking.is_pair:
+    if request.pins and booking.is_pair:
+        booking = with_new_pins(tx, booking)
+    elif booking.reverse or booking.is_pair:
         check_callers_are_asserted(booking.service, policy, "participants" if booking.is_pair else None)
     tx.bookings.insert(booking)
     hold_for(tx, booking, now)

@@ -3,16 +3,19 @@
 Each is a plain function over a transaction. A shared number carries as many pairs as have different callers.
 """
 
+from dataclasses import replace
+
 from engine.bookings.number_pool import found_number, free_simulated_number, take_number
 from engine.domain.booking import Booking
 from engine.domain.destinations import country_of
 from engine.domain.errors import InvalidInput, NoNumberFree, NumberNotFree
 from engine.domain.ids import AccountId
 from engine.domain.number_choice import NumberPattern, NumberRequest, patterns_of
-from engine.domain.numbers import E164, NumberState
-from engine.domain.pairs import Participants
+from engine.domain.numbers import E164, NumberState, is_simulated
+from engine.domain.pairs import PIN_DIGITS, Participants
 from engine.domain.policy import Policy
 from engine.domain.times import EpochMs
+from engine.runtime.ids import new_pin
 from engine.storage.numbers import Number
 from engine.storage.transaction import Transaction
 
@@ -41,7 +44,8 @@ def unshare(tx: Transaction, number: str, now: EpochMs) -> Number:
         raise InvalidInput([f"{found.e164} is not shared, but {found.state.lower()}"])
     if callers := tx.pairs.count_callers(found.e164):
         raise InvalidInput([f"{found.e164} has pairs of {callers} callers: it can be taken back once they are gone"])
-    until = EpochMs(max(tx.pairs.take_back(found.e164) or 0, found.quarantined_until or 0))
+    ends = (tx.pairs.take_back(found.e164), tx.pins.take_back(found.e164), found.quarantined_until)
+    until = EpochMs(max(end or 0 for end in ends))
     state = NumberState.QUARANTINED if until > now else NumberState.FREE
     tx.numbers.set_state(found.e164, state, until if until > now else None)
     return found_number(tx, found.e164)
@@ -110,5 +114,28 @@ def _number_that_fits(tx: Transaction, pattern: NumberPattern, pair: Participant
 
 def hold_for(tx: Transaction, booking: Booking, now: EpochMs) -> None:
     """Lets the participants of a pair reach each other over its new number. Other bookings have none."""
-    if booking.participants is not None:
-        tx.pairs.hold(booking.service, [each.number for each in booking.participants], booking.id, now)
+    if booking.participants is None:
+        return
+    tx.pairs.hold(booking.service, [each.number for each in booking.participants], booking.id, now)
+    if booking.has_pins:
+        tx.pins.hold(booking.service, [each.pin for each in booking.participants if each.pin], booking.id)
+        if is_simulated(booking.service):
+            tx.pins.forget_tries_at(booking.service)  # by the clock of another sandbox, which had the number before
+
+
+def with_new_pins(tx: Transaction, booking: Booking) -> Booking:
+    """Returns a pair with a new PIN on its number for each participant.
+
+    None of them was on this number before, as far as its quarantine goes back: a late caller with an old one must not
+    reach a stranger. The number is locked, so that no other pair draws the same one meanwhile.
+    """
+    first = _draw_pin(tx, booking.service)
+    while (second := _draw_pin(tx, booking.service)) == first:
+        pass
+    return replace(booking, destination_pin=first, partner_pin=second)
+
+
+def _draw_pin(tx: Transaction, service: E164) -> str:
+    while tx.pins.is_known(service, pin := new_pin(PIN_DIGITS)):
+        pass
+    return pin

@@ -11,7 +11,7 @@ from engine.accounts.lifecycle import check_active
 from engine.bookings.endings import quarantine_number
 from engine.bookings.lifecycle import owned
 from engine.bookings.quota import check_quota
-from engine.bookings.shared_numbers import hold_for, number_for
+from engine.bookings.shared_numbers import hold_for, number_for, with_new_pins
 from engine.callbacks import notifications
 from engine.domain.booking import Booking
 from engine.domain.ids import AccountId, BookingId
@@ -61,13 +61,15 @@ def swap_number(
     tx.calls.note_dialled(booking)
     # A reverse call would show the new number to a caller of the old one.
     tx.calls.forget_last_callers(booking.id)
-    tx.bookings.swap_service(booking, service, now)
+    swapped = replace(booking, service=service)
+    if booking.has_pins:
+        swapped = with_new_pins(tx, swapped)
+    tx.bookings.swap_service(booking, swapped, now)
     # A refused call to the new number must not be counted on the record of one to the old number.
     tx.refused_calls.forget(booking.id)
     quarantine_number(tx, booking, now, policy)
     if not is_simulated(booking.service):
         tx.withdraw(Kind.SERVICE, booking.id)
-    swapped = replace(booking, service=service)
     hold_for(tx, swapped, now)
     notifications.notify_number_swapped(tx, swapped, booking.service, now)
     return swapped

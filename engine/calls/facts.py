@@ -39,6 +39,8 @@ class IncomingCall:
         trunk: The name of the trunk over which the call came in; None if it came from something else.
         asterisk: The name of the Asterisk that asks; empty where one engine works alone on the database.
         asserted: The caller's number as its carrier asserts it; None if it asserts none.
+        can_enter_pin: Whether the caller can be asked for a PIN.
+        pin: The PIN that it has keyed in; None: it has not been asked, or this number takes no PINs now.
     """
 
     call_id: CallId
@@ -50,6 +52,8 @@ class IncomingCall:
     trunk: str | None = None
     asterisk: str = ""
     asserted: E164 | None = None
+    can_enter_pin: bool = False
+    pin: str | None = None
 
 
 def asked_for(tx: Transaction, incoming: IncomingCall, now: EpochMs, policy: Policy) -> Asked | None:
@@ -60,15 +64,20 @@ def asked_for(tx: Transaction, incoming: IncomingCall, now: EpochMs, policy: Pol
     since = EpochMs(now - HOUR_MS)
     digest = digest_of_caller(policy.pepper, incoming.service, incoming.source)
     former = FormerCaller(digest, EpochMs(now - FORMER_CALLER_MS))
-    read = partial(tx.call_path.asked, incoming.service, former=former, asserted=incoming.asserted)
-    asked = read(incoming.source, incoming.call_id, since)
+    read = partial(tx.call_path.asked, incoming.service, former=former, asserted=incoming.asserted, pin=incoming.pin)
+    calling = incoming.source if incoming.pin is None else incoming.asserted or incoming.source
+    asked = read(calling, incoming.call_id, since)
     if asked is None or sandbox_of(asked.booking) != incoming.sandbox:
         return None
     caller = caller_on(asked.booking, incoming)
-    if caller != incoming.source:
-        # A reverse call, or one of a pair, whose caller shows another number than its carrier asserts, or none.
-        return read(caller, incoming.call_id, since)
-    return asked
+    if caller == calling:
+        return asked
+    # A reverse call, or one of a pair, whose caller shows another number than its carrier asserts, or none; or a caller
+    # with a PIN, who is refused if the booking blocks the number that calls, or the participant's.
+    again = read(caller, incoming.call_id, since)
+    if again is None or incoming.pin is None:
+        return again
+    return replace(again, caller_blocked=asked.caller_blocked or again.caller_blocked)
 
 
 def direction_of(booking: Booking, incoming: IncomingCall) -> Direction:
@@ -84,7 +93,13 @@ def direction_of(booking: Booking, incoming: IncomingCall) -> Direction:
 
 
 def caller_on(booking: Booking, incoming: IncomingCall) -> str:
-    """Returns the caller, as records and limits name it: a hidden number as the carrier asserts it."""
+    """Returns the caller, as records and limits name it.
+
+    That is a hidden number as the carrier asserts it, and of a caller with a PIN the participant whose PIN it is.
+    """
+    is_participant = incoming.asserted is not None and booking.reached_by(incoming.asserted) is not None
+    if booking.is_pair and not is_participant and (participant := booking.stands_for(incoming.pin)) is not None:
+        return participant
     is_forward = direction_of(booking, incoming) is Direction.FORWARD
     return incoming.source if is_forward or incoming.asserted is None else incoming.asserted
 

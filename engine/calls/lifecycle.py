@@ -7,6 +7,7 @@ credit, call record and callback always commit together.
 from dataclasses import dataclass, replace
 
 from engine.callbacks import expired_calls, notifications
+from engine.calls import pin_entry
 from engine.calls.facts import IncomingCall, asked_for, asked_near_limit, facts_of
 from engine.calls.new_calls import put_through, refused
 from engine.calls.reported_times import answered_ms_of, reported_moment
@@ -79,17 +80,18 @@ def route_call(
             the result.
 
     Returns:
-        The decision. Nothing is written for a Preparation: take seconds back from the calls that are up, or end the
-        call that gives way, then route again.
+        The decision. Nothing is leased for a Preparation: take seconds back from the calls that are up, or end the
+        call that gives way, then route again; nor for AskPin: route again with the PIN.
     """
+    incoming = pin_entry.counted(tx, incoming, at.wall_ms)
     asked = asked_for(tx, incoming, at.wall_ms, policy)
-    if asked is None and incoming.sandbox is None:
-        # A number that people still call is not given to anybody else.
-        until = EpochMs(at.wall_ms + policy.quarantine_silence_ms)
-        tx.numbers.lengthen_quarantine(incoming.service, until)
-        if incoming.asserted is not None:
-            tx.pairs.lengthen_quarantine(incoming.service, incoming.asserted, at.wall_ms, until)
-    if asked is not None:
+    if asked is None:
+        _lengthen_quarantines(tx, incoming, at.wall_ms, policy)
+        if (question := pin_entry.question(tx, incoming, at.wall_ms, policy)) is not None:
+            return question
+    else:
+        if incoming.pin is not None:
+            tx.pins.uncount_try(incoming.service)
         asked = asked_near_limit(tx, asked, incoming, at.wall_ms, policy)
     if asked is not None and asked.call_is_known:
         return _repeated_decision(tx, asked.booking, incoming, at, policy)
@@ -111,6 +113,18 @@ def route_call(
         if decision.notify_expired:
             expired_calls.count_expired_call(tx, booking, cdr, at.wall_ms, policy)
     return decision
+
+
+def _lengthen_quarantines(tx: Transaction, incoming: IncomingCall, now: EpochMs, policy: Policy) -> None:
+    """Notes a call that no booking takes: a number that people still call is not given to anybody else."""
+    if incoming.sandbox is not None:
+        return
+    until = EpochMs(now + policy.quarantine_silence_ms)
+    tx.numbers.lengthen_quarantine(incoming.service, until)
+    if incoming.asserted is not None:
+        tx.pairs.lengthen_quarantine(incoming.service, incoming.asserted, now, until)
+    if incoming.pin is not None:
+        tx.pins.lengthen_quarantine(incoming.service, incoming.pin, now, until)
 
 
 def note_answer(tx: Transaction, report: AnswerReport, at: Timestamp) -> AnswerNoted:

@@ -120,6 +120,9 @@ def create(
     greeting: Annotated[
         bool, typer.Option("--greeting", help="Let callers hear a greeting while the destination rings.")
     ] = False,
+    pins: Annotated[
+        bool, typer.Option("--pins", help="Give each participant a PIN, for calls from any other telephone.")
+    ] = False,
     accept_former_callers: Annotated[
         bool, typer.Option("--accept-former-callers", help="Take callers who reached this number when others had it.")
     ] = False,
@@ -139,6 +142,8 @@ def create(
     owner = run_command(settings, account_of, account)
     limits = BookingLimits(max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds)
     participants = _participants(destination, participant or [], asked=pair)
+    if pins and participants is None:
+        raise InvalidInput(["--pins goes with --participant or --pair only"])
     request = BookingRequest(
         owner.id,
         None if participants else E164(destination or typer.prompt("Number to hide", err=True)),
@@ -160,6 +165,7 @@ def create(
         greeting,
         participants,
         accept_former_callers,
+        pins,
     )
     show_one(_book(settings, request, owner.name), as_json=as_json)
 

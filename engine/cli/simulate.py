@@ -47,16 +47,30 @@ def call(
             help="`reverse`: the hidden number calls back. `pair`: a participant calls. Its carrier asserts --source."
         ),
     ] = Direction.FORWARD,
+    pins: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A PIN that the caller keys in; may be repeated, once for each time that it is asked for one."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Simulate a call as POST /test/calls does. A running engine delivers its callback within seconds."""
     try:
         wanted = NewSimulatedCall(
-            service=service, source=source, outcome=outcome, seconds=seconds, key=key or None, direction=direction
+            service=service,
+            source=source,
+            outcome=outcome,
+            seconds=seconds,
+            key=key or None,
+            direction=direction,
+            pins=pins or [],
         )
     except ValidationError as error:
         raise InvalidInput([f"--{problem['loc'][0]}: {problem['msg']}" for problem in error.errors()]) from None
-    asked = SimulatedCall(E164(service), caller_of(source), wanted.outcome, seconds or 0, wanted.key, direction)
+    asked = SimulatedCall(
+        E164(service), caller_of(source), wanted.outcome, seconds or 0, wanted.key, direction, tuple(wanted.pins)
+    )
     settings = Settings()
     policy = policy_of(settings, secrets.load(settings.data_dir / "secrets").key_pepper)
     simulation = run_command(settings, _simulate, account, asked, SystemClock().timestamp(), policy)

@@ -102,6 +102,8 @@ class Booking:
         destination_label: The customer's name for the person behind the first number of a pair.
         partner_label: That for the person behind the second one.
         accept_former_callers: Whether callers get through who reached the service number when another booking had it.
+        destination_pin: The PIN for which a caller stands for the first one of a pair; None without PINs.
+        partner_pin: That for the second one.
     """
 
     id: BookingId
@@ -133,6 +135,8 @@ class Booking:
     destination_label: str = ""
     partner_label: str = ""
     accept_former_callers: bool = False
+    destination_pin: str | None = None
+    partner_pin: str | None = None
 
     @property
     def is_pair(self) -> bool:
@@ -144,7 +148,20 @@ class Booking:
         """The two participants of a pair; None if it is no pair."""
         if self.partner is None:
             return None
-        return Participant(self.destination, self.destination_label), Participant(self.partner, self.partner_label)
+        return (
+            Participant(self.destination, self.destination_label, self.destination_pin),
+            Participant(self.partner, self.partner_label, self.partner_pin),
+        )
+
+    @property
+    def has_pins(self) -> bool:
+        """Whether callers from any telephone are asked for a PIN."""
+        return self.destination_pin is not None
+
+    def stands_for(self, pin: str | None) -> E164 | None:
+        """Returns the participant for whom a caller with this PIN stands; None if it is no PIN of this pair."""
+        pair = self.participants
+        return None if pair is None or pin is None else next((each.number for each in pair if each.pin == pin), None)
 
     def reached_by(self, caller: str) -> E164 | None:
         """Returns the hidden number that a caller reaches: in a pair, the other participant's.
@@ -226,7 +243,7 @@ def delete(booking: Booking, now: EpochMs, policy: Policy) -> Booking:
         BookingGone: It is GONE already.
     """
     _check(booking, BookingEvent.DELETED, now, policy)
-    return replace(booking, gone_at=now)
+    return _without_pins(replace(booking, gone_at=now))
 
 
 def end_grace(booking: Booking, now: EpochMs, policy: Policy) -> Booking:
@@ -236,7 +253,11 @@ def end_grace(booking: Booking, now: EpochMs, policy: Policy) -> Booking:
         IllegalTransition: It is not over.
     """
     _check(booking, BookingEvent.GRACE_OVER, now, policy)
-    return replace(booking, gone_at=now)
+    return _without_pins(replace(booking, gone_at=now))
+
+
+def _without_pins(booking: Booking) -> Booking:
+    return replace(booking, destination_pin=None, partner_pin=None) if booking.has_pins else booking
 
 
 def lease(booking: Booking, seconds: int) -> Booking:
@@ -323,6 +344,8 @@ def _with_credit(booking: Booking, seconds: Credit, calls: Credit) -> Booking:
         booking.destination_label,
         booking.partner_label,
         booking.accept_former_callers,
+        booking.destination_pin,
+        booking.partner_pin,
     )
 
 

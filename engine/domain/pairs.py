@@ -1,8 +1,19 @@
 """Pairs: bookings whose two participants call the same rented number and reach each other, both hidden."""
 
+import re
 from dataclasses import dataclass
 
 from engine.domain.numbers import E164
+from engine.domain.times import HOUR_MS
+
+# A PIN is this many decimal digits. The dialplan and the prompts name the figure, too.
+PIN_DIGITS = 8
+# Wrong PINs that are taken at a rented number at once, and how long it takes for one more.
+PIN_TRIES = 30
+PIN_TRY_MS = HOUR_MS // 4
+# How often a caller is asked for a PIN in one call. The dialplan counts.
+PIN_QUESTIONS = 3
+_PIN = re.compile(rf"[0-9]{{{PIN_DIGITS}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,10 +23,18 @@ class Participant:
     Attributes:
         number: The hidden number.
         label: The customer's name for this person; empty if there is none.
+        pin: With it, a caller from any telephone stands for this person; None for a pair without PINs.
     """
 
     number: E164
     label: str = ""
+    pin: str | None = None
 
 
 Participants = tuple[Participant, Participant]
+"""Who calls a rented number that pairs share, which tells them apart."""
+
+
+def is_pin(text: str) -> bool:
+    """Returns whether a text has the form of a PIN."""
+    return _PIN.fullmatch(text) is not None

@@ -18,8 +18,8 @@ class Language(StrEnum):
 class Prompt(StrEnum):
     """A sentence that somebody hears in a call. The values are the names of the sound files.
 
-    A caller hears those up to NO_CALLBACK instead of being put through, and GREETING while the hidden number rings. The
-    hidden number's side hears the others before the two are connected.
+    A caller hears those up to NO_CALLBACK instead of being put through, PIN and PIN_WRONG when it is asked for a PIN,
+    and GREETING while the hidden number rings. The hidden number's side hears the others before the two are connected.
     """
 
     UNKNOWN = "unknown"
@@ -34,6 +34,8 @@ class Prompt(StrEnum):
     UNREACHABLE = "unreachable"
     NOBODY = "nobody"
     NO_CALLBACK = "no_callback"
+    PIN = "pin"
+    PIN_WRONG = "pin_wrong"
     WHISPER = "whisper"
     PRESS1 = "press1"
     GREETING = "greeting"

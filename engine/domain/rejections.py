@@ -13,6 +13,7 @@ class Reason(StrEnum):
 
     NO_BOOKING = "no_booking"
     NOT_A_PARTICIPANT = "not_a_participant"
+    PIN_NEEDED = "pin_needed"
     CHANGED_HANDS = "changed_hands"
     ACCOUNT_SUSPENDED = "account_suspended"
     END_REACHED = "end_reached"
@@ -90,6 +91,7 @@ _ANSWERS: dict[Reason, Reject] = {
     Reason.NO_BOOKING: UNKNOWN_NUMBER,
     # To callers who are no participants, a number of pairs is an unknown number.
     Reason.NOT_A_PARTICIPANT: UNKNOWN_NUMBER,
+    Reason.PIN_NEEDED: UNKNOWN_NUMBER,
     Reason.CHANGED_HANDS: CHANGED_HANDS,
     Reason.ACCOUNT_SUSPENDED: ACCOUNT_SUSPENDED,
     Reason.END_REACHED: BOOKING_EXPIRED,

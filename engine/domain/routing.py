@@ -12,6 +12,7 @@ from engine.domain.directions import Direction
 from engine.domain.ids import BookingId, CallId
 from engine.domain.numbers import ANONYMOUS, E164, is_e164
 from engine.domain.policy import Policy
+from engine.domain.prompts import Prompt
 from engine.domain.rejections import REJECTIONS, Reason, Reject
 from engine.domain.times import EpochMs
 from engine.domain.trunks import Trunk, TrunkRoute, routes_to
@@ -60,7 +61,18 @@ class EndRinging:
     call_id: CallId
 
 
-RouteDecision = Bridge | Reject
+@dataclass(frozen=True, slots=True)
+class AskPin:
+    """Ask the caller for the PIN of a pair, then decide again.
+
+    Attributes:
+        prompt: What the caller hears. If it keys in nothing, the call is refused as one to an unknown number.
+    """
+
+    prompt: Prompt
+
+
+RouteDecision = Bridge | Reject | AskPin
 # What must happen in Asterisk before the call can be decided on.
 Preparation = MakeRoom | EndRinging
 
@@ -127,7 +139,7 @@ def judge(facts: Facts, now: EpochMs, policy: Policy) -> Reason:
     booking = facts.booking
     if booking is None or (status := status_at(booking, now, policy)) is BookingStatus.GONE:
         return Reason.NOT_A_PARTICIPANT if facts.number_is_shared else Reason.NO_BOOKING
-    if (reason := _why_not_meant(facts, booking)) is not None:
+    if (reason := _why_not_meant(facts, booking, policy)) is not None:
         return reason
     if facts.account_suspended:
         # Before the expiry, whose callback asks for a renewal that the account cannot make.
@@ -139,13 +151,13 @@ def judge(facts: Facts, now: EpochMs, policy: Policy) -> Reason:
     return _judge_active(facts, booking, now, policy)
 
 
-def _why_not_meant(facts: Facts, booking: Booking) -> Reason | None:
+def _why_not_meant(facts: Facts, booking: Booking, policy: Policy) -> Reason | None:
     """Returns why a caller does not mean this booking, whatever its state is; None for all others.
 
     No callback about such a call is due, so this comes first.
     """
     if booking.reached_by(facts.source) is None:
-        return Reason.NOT_A_PARTICIPANT
+        return Reason.PIN_NEEDED if booking.has_pins and policy.speaks else Reason.NOT_A_PARTICIPANT
     is_former = facts.is_former_caller and facts.direction is Direction.FORWARD
     return Reason.CHANGED_HANDS if is_former and not booking.accept_former_callers else None
 
@@ -211,7 +223,7 @@ def limit_reached(facts: Facts, policy: Policy) -> Reason | None:
     return next((reason for most, up, reason in limits if _reached(most, up)), None)
 
 
-def decide(facts: Facts, now: EpochMs, policy: Policy, *, room_was_made: bool = False) -> RouteDecision | Preparation:
+def decide(facts: Facts, now: EpochMs, policy: Policy, *, room_was_made: bool = False) -> Bridge | Reject | Preparation:
     """Decides on an incoming call.
 
     Args:

@@ -28,11 +28,13 @@ def check_can_speak(policy: Policy, *, speaks: bool | None, screening: Screening
 
     Args:
         policy: The operator's choices.
-        speaks: Whether a whisper or a greeting is wanted; None if that does not change.
+        speaks: Whether a whisper, a greeting or PINs are wanted; None if that does not change.
         screening: What is to be demanded of the callee; None if that does not change.
 
     Raises:
         VoiceIsOff: The operator has switched off what is spoken in calls.
     """
     if not policy.speaks and (speaks or screening not in {None, Screening.NONE}):
-        raise VoiceIsOff("whisper, screening and greeting need the prompts that the operator has switched off (VOICE)")
+        raise VoiceIsOff(
+            "whisper, screening, greeting and pins need the prompts that the operator has switched off (VOICE)"
+        )

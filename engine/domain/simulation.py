@@ -9,7 +9,8 @@ from engine.domain.dispositions import Cause
 from engine.domain.numbers import E164
 from engine.domain.policy import Policy
 from engine.domain.prompts import Prompt
-from engine.domain.routing import Bridge, RouteDecision
+from engine.domain.rejections import Reject
+from engine.domain.routing import Bridge
 from engine.domain.screening import Screening
 
 
@@ -33,6 +34,7 @@ class SimulatedCall:
         seconds: How long the two would talk without a limit; 0 unless `outcome` is ANSWERED.
         key: The telephone key that the callee presses, if the booking asks for one; None for none.
         direction: REVERSE, PAIR: the caller's carrier asserts `source`, so that a hidden number may call.
+        pins: The PINs that the caller keys in, one for each time that it is asked for one.
     """
 
     service: E164
@@ -41,6 +43,7 @@ class SimulatedCall:
     seconds: int
     key: str | None = "1"
     direction: Direction = Direction.FORWARD
+    pins: tuple[str, ...] = ()
 
     def screened(self, screening: Screening) -> "SimulatedCall":
         """Returns the call as it goes on where an answer needs a key: without that, nobody gets it."""
@@ -70,12 +73,12 @@ SIP_OF_CAUSE = {
 }
 
 
-def sip_status(decision: RouteDecision, outcome: Outcome) -> int:
+def sip_status(decision: Bridge | Reject, outcome: Outcome) -> int:
     """Returns the final SIP status that the caller's telephone would get."""
     return SIP_OF_OUTCOME[outcome] if isinstance(decision, Bridge) else SIP_OF_CAUSE[decision.cause]
 
 
-def prompts_heard(decision: RouteDecision, policy: Policy) -> tuple[Prompt, ...]:
+def prompts_heard(decision: Bridge | Reject, policy: Policy) -> tuple[Prompt, ...]:
     """Returns what the caller would hear before the final SIP status. A call that is put through reaches its trunk."""
     if isinstance(decision, Bridge) or decision.prompt is None or not policy.speaks:
         return ()

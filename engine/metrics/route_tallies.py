@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from engine.domain.rejections import UNKNOWN_NUMBER
-from engine.domain.routing import Bridge, RouteDecision
+from engine.domain.routing import AskPin, Bridge, RouteDecision
 from engine.runtime.tallies import Histogram
 
 # In seconds. Most take a few milliseconds, and none more than CALL_DEADLINE_SECONDS.
@@ -17,12 +17,14 @@ class RouteResult(StrEnum):
         BRIDGED: To put the call through.
         REFUSED: To refuse it.
         UNKNOWN_NUMBER: The same for a number that no booking holds. Such calls have no record.
+        PIN_ASKED: To ask the caller for the PIN of a pair, after which it asks again.
         FAILED: Nothing: the storage failed, it took too long, or the caller hung up meanwhile.
     """
 
     BRIDGED = "bridged"
     REFUSED = "refused"
     UNKNOWN_NUMBER = "unknown_number"
+    PIN_ASKED = "pin_asked"
     FAILED = "failed"
 
 
@@ -42,4 +44,6 @@ def _result(decision: RouteDecision | None) -> RouteResult:
         return RouteResult.FAILED
     if isinstance(decision, Bridge):
         return RouteResult.BRIDGED
+    if isinstance(decision, AskPin):
+        return RouteResult.PIN_ASKED
     return RouteResult.UNKNOWN_NUMBER if decision == UNKNOWN_NUMBER else RouteResult.REFUSED

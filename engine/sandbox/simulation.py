@@ -4,10 +4,10 @@ Everything else is real: bookings, rules, call records, and callbacks that are d
 the functions of a real call within one transaction, so it never shows up among live calls.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.accounts.stored_data import check_stored
-from engine.calls.facts import IncomingCall, asked_for, facts_of
+from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import call_ended, note_answer, route_call
 from engine.calls.reached_callers import note_reached
 from engine.calls.reports import AnswerReport, EndReport
@@ -17,10 +17,11 @@ from engine.domain.errors import InvariantBroken
 from engine.domain.ids import AccountId, CallId
 from engine.domain.metering import talk_limit_ms
 from engine.domain.numbers import E164, is_e164
+from engine.domain.pairs import PIN_QUESTIONS
 from engine.domain.policy import Policy
 from engine.domain.prompts import Prompt
-from engine.domain.rejections import Reason
-from engine.domain.routing import Bridge, Preparation, judge
+from engine.domain.rejections import REJECTIONS, Reason, Reject
+from engine.domain.routing import AskPin, Bridge, Preparation
 from engine.domain.simulation import CUT_AT_LIMIT, REPORTED, Outcome, SimulatedCall, lasts_ms, prompts_heard, sip_status
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.runtime.ids import new_id
@@ -76,26 +77,52 @@ def simulate_call(
     check_stored(tx, account_id, policy.account_limits)
     began = sandbox.timestamp(at)
     asserted = E164(call.source) if call.direction is not Direction.FORWARD and is_e164(call.source) else None
-    incoming = IncomingCall(CallId(new_id("sim")), call.service, call.source, account_id, asserted=asserted)
-    asked = asked_for(tx, incoming, began.wall_ms, policy)
-    reason = judge(facts_of(tx, asked, incoming, began, policy), began.wall_ms, policy)
-    decision = route_call(tx, incoming, began, policy, room_was_made=True)
-    if isinstance(decision, Preparation):
-        raise InvariantBroken("a sandbox has no live calls that could make room")
+    call_id = CallId(new_id("sim"))
+    incoming = IncomingCall(call_id, call.service, call.source, account_id, asserted=asserted, can_enter_pin=True)
+    asked_with, decision = _decided(tx, incoming, call, began, policy)
     if isinstance(decision, Bridge):
         call = call.screened(decision.booking.screening) if decision.rings_hidden_number else call
-        sandbox = _ring_and_talk(tx, sandbox, incoming.call_id, call, decision, began, policy)
+        sandbox = _ring_and_talk(tx, sandbox, call_id, call, decision, began, policy)
     now = sandbox.now(at.wall_ms)
     sweep_sandbox(tx, sandbox, now, policy)
-    booking = tx.bookings.by_id(asked.booking.id) if asked else None
+    booking_id = decision.booking.id if isinstance(decision, Bridge) else decision.booking_id
+    booking = tx.bookings.by_id(booking_id) if booking_id else None
     return Simulation(
-        reason=reason,
+        reason=_reason(decision),
         sip_status=sip_status(decision, call.outcome),
-        prompts=prompts_heard(decision, policy),
-        record=tx.sandboxes.record_of(incoming.call_id),
+        prompts=(*asked_with, *prompts_heard(decision, policy)),
+        record=tx.sandboxes.record_of(call_id),
         booking=None if booking is None or status_at(booking, now, policy) is BookingStatus.GONE else booking,
         now=now,
     )
+
+
+def _decided(
+    tx: Transaction, incoming: IncomingCall, call: SimulatedCall, began: Timestamp, policy: Policy
+) -> tuple[list[Prompt], Bridge | Reject]:
+    """Returns the prompts with which the caller is asked for a PIN, and the decision after that.
+
+    Raises:
+        InvariantBroken: A ringing call would have to give way, and a sandbox has none.
+    """
+    prompts: list[Prompt] = []
+    for pin in (*call.pins[:PIN_QUESTIONS], None):
+        decision = route_call(tx, incoming, began, policy, room_was_made=True)
+        if isinstance(decision, Preparation):
+            raise InvariantBroken("a sandbox has no live calls that could make room")
+        if not isinstance(decision, AskPin):
+            return prompts, decision
+        if len(prompts) < PIN_QUESTIONS:
+            prompts.append(decision.prompt)
+        incoming = replace(incoming, pin=pin)
+    return prompts, REJECTIONS[Reason.PIN_NEEDED]
+
+
+def _reason(decision: Bridge | Reject) -> Reason:
+    """Returns why a call was put through or refused."""
+    if isinstance(decision, Bridge):
+        return Reason.PUT_THROUGH
+    return decision.reason or Reason.NO_BOOKING
 
 
 def _ring_and_talk(

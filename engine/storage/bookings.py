@@ -110,9 +110,15 @@ class Bookings(Table):
         """Does the same, and counts a callback about the booking that is posted in this transaction."""
         self._sql.update_credit_and_count(self._db, **_credit_columns(booking))
 
-    def swap_service(self, booking: Booking, service: E164, now: EpochMs) -> None:
-        """Gives a booking another number, and keeps which one it had. A simulated number is not worth keeping."""
-        self._sql.set_service(self._db, id=booking.id, service=service)
+    def swap_service(self, booking: Booking, swapped: Booking, now: EpochMs) -> None:
+        """Stores a booking's other number and its PINs there, and keeps which number it had, unless it is simulated."""
+        self._sql.set_service(
+            self._db,
+            id=booking.id,
+            service=swapped.service,
+            destination_pin=swapped.destination_pin,
+            partner_pin=swapped.partner_pin,
+        )
         if not is_simulated(booking.service):
             self._sql.insert_number_swap(
                 self._db,
@@ -209,7 +215,7 @@ def booking_from_row(row: Row) -> Booking:
     created_at, end_at, exhausted_at, gone_at = row[6:10]
     caller_id, refuse_anonymous, paused, label, metadata, language, start_at = row[21:28]
     whisper, screening, hours, reverse, greeting = row[28:33]
-    partner, destination_label, partner_label, accept_former_callers = row[33:37]
+    partner, destination_label, partner_label, accept_former_callers, destination_pin, partner_pin = row[33:39]
     return Booking(
         booking_id,
         account_id,
@@ -240,6 +246,8 @@ def booking_from_row(row: Row) -> Booking:
         destination_label,
         partner_label,
         bool(accept_former_callers),
+        destination_pin,
+        partner_pin,
     )
 
 

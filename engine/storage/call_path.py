@@ -89,6 +89,7 @@ class CallPath(Table):
         *,
         former: FormerCaller,
         asserted: E164 | None = None,
+        pin: str | None = None,
     ) -> Asked | None:
         """Returns the booking that is called, of pairs the caller's own, with facts about a call from `source`.
 
@@ -101,15 +102,16 @@ class CallPath(Table):
             since: From when on the caller's calls are counted.
             former: How the caller is recognised who reached the number when another booking had it.
             asserted: The caller's number as its carrier asserts it, by which pairs are told apart.
+            pin: The PIN that the caller has keyed in, by which they are told apart where that number is no participant.
         """
-        called = {"service": service, "asserted": asserted}
+        called = {"service": service, "asserted": asserted, "pin": pin}
         locked = self._sql.lock_booking_holding(self._db, **called)
         recognised = {"digest": former.digest, "reached_since": former.since}
         row = self._sql.asked(self._db, **called, **recognised, source=source, call_id=call_id, since=since)
         if row is None:
             return None
         if not locked:  # the number was booked since: that booking is not locked yet
-            return self.asked(service, source, call_id, since, former=former, asserted=asserted)
+            return self.asked(service, source, call_id, since, former=former, asserted=asserted, pin=pin)
         ours, blocked, calls, account_calls, own_limit, known, recorded, suspended, is_former = row[_BOOKING:]
         return Asked(
             booking_from_row(row),

@@ -48,6 +48,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "destination_label",
         "partner_label",
         "accept_former_callers",
+        "destination_pin",
+        "partner_pin",
     ),
     "calls": (
         "call_id",

@@ -20,6 +20,7 @@ from engine.storage.numbers import Numbers
 from engine.storage.outbox import Outbox
 from engine.storage.overview import Overview
 from engine.storage.pairs import Pairs
+from engine.storage.pins import Pins
 from engine.storage.reached_callers import ReachedCallers
 from engine.storage.receivers import Receivers
 from engine.storage.refused_calls import RefusedCallTables
@@ -47,6 +48,7 @@ class Transaction:
         self.blocked = BlockedCallers(queries, connection)
         self.numbers = Numbers(queries, connection)
         self.pairs = Pairs(queries, connection)
+        self.pins = Pins(queries, connection)
         self.calls = Calls(queries, connection)
         self.call_path = CallPath(queries, connection)
         self.cdrs = Cdrs(queries, connection)

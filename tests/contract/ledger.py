@@ -78,6 +78,15 @@ RULES = {
             UNION ALL
             SELECT booking_id, service, number, -1 FROM pair_callers WHERE booking_id IS NOT NULL
         ) GROUP BY service, number HAVING SUM(held) <> 0 OR COUNT(*) <> 2 OR COUNT(DISTINCT booking_id) <> 1""",
+    "the PINs of a number are those of the participants of the pairs that hold it": """
+        SELECT booking_id FROM (
+            SELECT id AS booking_id, service, destination_pin AS pin, 1 AS held FROM bookings
+            WHERE destination_pin IS NOT NULL
+            UNION ALL
+            SELECT id, service, partner_pin, 1 FROM bookings WHERE partner_pin IS NOT NULL
+            UNION ALL
+            SELECT booking_id, service, pin, -1 FROM pair_pins WHERE booking_id IS NOT NULL
+        ) GROUP BY service, pin HAVING SUM(held) <> 0 OR COUNT(*) <> 2 OR COUNT(DISTINCT booking_id) <> 1""",
     "a number is BOOKED exactly while a booking holds it": """
         SELECT e164 FROM numbers WHERE (state = 'BOOKED') <>
             EXISTS (SELECT 1 FROM bookings WHERE service = e164 AND gone_at IS NULL AND partner IS NULL)""",

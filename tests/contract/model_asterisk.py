@@ -75,7 +75,7 @@ class Asterisk:
         number = next(self._names)
         name, (source, presentation) = f"c{number}", CALLERS[number % len(CALLERS)]
         caller, callee = Channel(f"PJSIP/carrier-{name}", name), Channel(f"PJSIP/trunk-{name}", f"{name}-callee")
-        caller.variables |= {"RN_VERDICT": "", "RN_ASK": f"{service},{source},{presentation},,,,,carrier-main,"}
+        caller.variables |= {"RN_VERDICT": "", "RN_ASK": f"{service},{source},{presentation},,,,,carrier-main,,"}
         ends = self._loop.create_future(), self._loop.create_future()
         leg = Leg(name, service, caller, callee, self.clocks.ticks, *ends, self.clocks.wall_ahead_ms)
         self.legs.append(leg)

@@ -92,9 +92,13 @@ Part: TypeAlias = "str | tuple[str, tuple[Part, ...]]"
 
 @cache
 def contexts() -> dict[str, list[Line]]:
+    """Returns the lines of each context of the dialplan."""
+    return parsed(FILE.read_text())
+
+
+def parsed(text: str) -> dict[str, list[Line]]:
     """Returns the lines of each context, with the model's settings. Those of a time-out come last, labelled so."""
     found: dict[str, list[Line]] = {}
-    text = FILE.read_text()
     for name, value in SETTINGS.items():
         text = text.replace(f"@{name}@", value)
     name, first = "", ""

@@ -34,7 +34,10 @@ from tests.integration.callback_sending import attempt_due
 NEVER_A_NUMBER = {
     "accounts": {"id", "name", "webhook_secret", "old_webhook_secret", "test_of", "events", "frame_origin"},
     "api_keys": {"id", "account_id", "digest", "hint"},
-    "bookings": {"id", "account_id", "service", "usage_plan", "caller_id", "language", "screening", "hours"},
+    "bookings": {
+        *("id", "account_id", "service", "usage_plan", "caller_id", "language", "screening", "hours"),
+        *("destination_pin", "partner_pin"),
+    },
     "blocked_callers": {"booking_id"},
     "reached_callers": {"service", "digest", "booking_id"},
     "booking_notes": {"booking_id", "digest"},
@@ -46,6 +49,8 @@ NEVER_A_NUMBER = {
     },
     "number_swaps": {"account_id", "booking_id", "service"},
     "pair_callers": {"service", "booking_id", "quarantined_by", "last_booking_id"},
+    "pair_pins": {"service", "pin", "booking_id"},
+    "pin_tries": {"service"},
     "keepers": {"asterisk", "engine", "host", "mark"},
     "errands": {"id", "asterisk", "kind", "subject"},
     "cdrs": {

@@ -44,6 +44,8 @@ ROWS: dict[str, dict[str, Any]] = {
         "booking_id": None,
         "quarantined_until": START,
     },
+    "pair_pins": {"service": "+3225550009", "pin": "40718352", "booking_id": None, "quarantined_until": START},
+    "pin_tries": {"service": "+3225550009", "clears_at": START},
     "reached_callers": {"service": "+3225550000", "digest": "a digest", "booking_id": "bkg_1", "reached_at": START},
     "callers_noted": {"id": 1, "cdr_id": "cdr_1"},
     "grants": {

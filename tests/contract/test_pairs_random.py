@@ -1,6 +1,7 @@
-"""Fifty pairs on one number, and any caller: nobody ever reaches another pair's party. A seed draws the steps."""
+"""Fifty pairs on one number, any callers and PINs: nobody ever reaches another pair's party. A seed draws the steps."""
 
 import random
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -15,14 +16,13 @@ from engine.domain.errors import NoNumberFree, NumberNotFree
 from engine.domain.ids import CallId
 from engine.domain.number_choice import NumberRequest
 from engine.domain.numbers import ANONYMOUS, E164
-from engine.domain.pairs import Participant
+from engine.domain.pairs import PIN_TRY_MS, Participant
 from engine.domain.policy import UsagePlan
 from engine.domain.rejections import Reason, Reject
-from engine.domain.routing import Bridge
-from tests.contract.samples import SECOND
+from engine.domain.routing import AskPin, Bridge
 from tests.contract.world import POOL, World
 
-PAIRS, STEPS = 50, 150
+PAIRS, STEPS = 50, 250
 PEOPLE = [E164(f"+324701300{n:02}") for n in range(100)]
 STRANGERS = [E164(f"+324701400{n:02}") for n in range(5)]
 
@@ -34,6 +34,10 @@ class Crowd:
         self.world, self.choose = world, random.Random(seed)
         self.reach: dict[str, dict[str, E164]] = {number: {} for number in POOL[:2]}
         self.resting: set[tuple[str, str]] = set()
+        # On each number: for whom each PIN stands. Those of pairs that are gone stay known to people.
+        self.pins: dict[str, dict[str, E164]] = {number: {} for number in POOL[:2]}
+        self.old_pins: list[str] = []
+        self.by_pin = 0
         self.pairs: list[Booking] = []
         self.ids = count()
         self.calls = 0
@@ -48,6 +52,7 @@ class Crowd:
                 None,
                 participants=(Participant(one), Participant(other)),
                 caller_id=CallerId.SERVICE,
+                pins=self.choose.random() < 0.8,
                 wanted=NumberRequest(service=E164(service)),
             )
         except NumberNotFree:
@@ -61,12 +66,20 @@ class Crowd:
         assert booking.partner is not None
         here = self.reach[booking.service]
         here[booking.destination], here[booking.partner] = booking.partner, booking.destination
+        if booking.destination_pin is not None and booking.partner_pin is not None:
+            pins = self.pins[booking.service]
+            assert not {booking.destination_pin, booking.partner_pin} & pins.keys()
+            pins[booking.destination_pin], pins[booking.partner_pin] = booking.destination, booking.partner
 
     def _leaves(self, booking: Booking) -> None:
         self.pairs.remove(booking)
         for person in (booking.destination, booking.partner):
             del self.reach[booking.service][str(person)]
             self.resting.add((booking.service, str(person)))
+        for pin in (booking.destination_pin, booking.partner_pin):
+            if pin is not None:
+                del self.pins[booking.service][pin]
+                self.old_pins.append(pin)
 
     async def cancel(self) -> None:
         booking = self.choose.choice(self.pairs)
@@ -82,13 +95,23 @@ class Crowd:
         self._leaves(booking)
         self._holds(swapped)
 
-    async def call(self, asserted: E164 | None, shown: str, service: str) -> None:
-        self.world.now += SECOND
+    async def call(self, asserted: E164 | None, shown: str, service: str, pin: str | None = None) -> None:
+        """Calls, with a PIN if the engine asks for one. So much time passes that no number is closed to PINs."""
+        self.world.now += PIN_TRY_MS
         self.calls += 1
         call_id = CallId(f"c{next(self.ids)}")
-        incoming = IncomingCall(call_id, E164(service), shown, asserted=asserted)
+        incoming = IncomingCall(call_id, E164(service), shown, asserted=asserted, can_enter_pin=True)
         decision = await self.world.storage.run(calls.route_call, incoming, self.world.at, self.world.policy)
         expected = self.reach[service].get(asserted or "")
+        assert isinstance(decision, AskPin) == (expected is None and bool(self.pins[service]))
+        if isinstance(decision, AskPin):
+            incoming = replace(incoming, pin=pin)
+            decision = await self.world.storage.run(calls.route_call, incoming, self.world.at, self.world.policy)
+            expected = self.reach[service].get(self.pins[service].get(pin or "", ""))
+            self.by_pin += expected is not None
+            if expected is None:
+                assert isinstance(decision, AskPin), "a wrong PIN was taken"
+                return
         if expected is None:
             assert isinstance(decision, Reject), "a stranger reached somebody"
             assert decision.reason is (Reason.NOT_A_PARTICIPANT if self.reach[service] else Reason.NO_BOOKING)
@@ -101,11 +124,15 @@ class Crowd:
         person = self.choose.choice([*PEOPLE, *STRANGERS])
         asserted = self.choose.choice([person, person, person, None])
         shown = self.choose.choice([person, ANONYMOUS, self.choose.choice(PEOPLE), "112"])
-        await self.call(asserted, shown, self.choose.choice(POOL[:2]))
+        service = self.choose.choice(POOL[:2])
+        pins = [*self.pins[self.choose.choice(POOL[:2])], *self.old_pins, "00000000"]
+        pin = self.choose.choice([None, self.choose.choice(pins), *self.choose.sample(pins, 1)])
+        await self.call(asserted, shown, service, pin)
 
 
 @pytest.mark.parametrize("seed", [20_261_130])
 async def test_fifty_pairs_on_one_number_and_any_callers_misroute_nobody(world: World, seed: int) -> None:
+    world.policy = replace(world.policy, speaks=True)
     for number in POOL[:2]:
         await world.storage.run(shared_numbers.share, number)
     crowd = Crowd(world, seed)
@@ -114,6 +141,8 @@ async def test_fifty_pairs_on_one_number_and_any_callers_misroute_nobody(world: 
     assert len(crowd.pairs) == PAIRS
     for person in (*PEOPLE, *STRANGERS):
         await crowd.call(person, person, POOL[0])
+    for pin in list(crowd.pins[POOL[0]]):
+        await crowd.call(None, crowd.choose.choice(PEOPLE), POOL[0], pin)
     for _ in range(STEPS):
         step = crowd.choose.random()
         if step < 0.05 and crowd.pairs:
@@ -125,5 +154,7 @@ async def test_fifty_pairs_on_one_number_and_any_callers_misroute_nobody(world: 
             await crowd.book(one, other, crowd.choose.choice(POOL[:2]))
         else:
             await crowd.call_at_random()
-    print(f"\nmisroutes 0 / {crowd.calls} calls, {len(crowd.pairs)} pairs in the end")  # noqa: T201  the figure
+    figures = f"{crowd.calls} calls, {crowd.by_pin} of them put through by a PIN, {len(crowd.pairs)} pairs in the end"
+    print(f"\nmisroutes 0 / {figures}")  # noqa: T201  the figures
     assert crowd.calls > len(PEOPLE) + STEPS // 2
+    assert crowd.by_pin > PAIRS

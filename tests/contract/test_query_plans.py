@@ -134,6 +134,7 @@ CALL_PATH = {
         "b USING INDEX sqlite_autoindex_bookings_1 (id=?)",
         "s USING INDEX bookings_service (service=?)",
         "p USING PRIMARY KEY (service=? AND number=?)",
+        "i USING PRIMARY KEY (service=? AND pin=?)",
         "n USING INDEX sqlite_autoindex_numbers_1 (e164=?)",
         "x USING COVERING INDEX sqlite_autoindex_blocked_callers_1 (booking_id=? AND caller=?)",
         "c USING COVERING INDEX calls_caller (booking_id=? AND source=? AND started_at>?)",

@@ -1,6 +1,7 @@
 """Pairs over the API and the command line: `participants` in place of `destination`."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -9,6 +10,8 @@ from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import route_call
 from engine.domain.ids import CallId
 from engine.domain.numbers import E164
+from engine.domain.pairs import is_pin
+from engine.domain.policy import Policy
 from engine.domain.rejections import Reason
 from engine.domain.routing import Bridge
 from tests.integration.api_helpers import (
@@ -26,7 +29,8 @@ from tests.integration.cli_runner import CliInProcess
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
-SHOWN = [{"number": HIDDEN, "label": "Ann"}, {"number": OTHER_HIDDEN, "label": None}]
+NUMBERED = [{"number": HIDDEN, "label": "Ann"}, {"number": OTHER_HIDDEN}]
+SHOWN = [{"label": None} | each | {"pin": None} for each in NUMBERED]
 
 
 async def test_a_pair_is_booked_shown_listed_changed_swapped_and_deleted(api: Api) -> None:
@@ -64,7 +68,7 @@ async def test_a_pair_is_booked_shown_listed_changed_swapped_and_deleted(api: Ap
     [
         ({"destination": HIDDEN}, ""),
         ({"participants": []}, "/participants"),
-        ({"participants": [SHOWN[0]]}, "/participants"),
+        ({"participants": [NUMBERED[0]]}, "/participants"),
         ({"participants": [*a_pair()["participants"], {"number": CALLER}]}, "/participants"),
         ({"participants": [{"number": HIDDEN}, {"number": HIDDEN}]}, ""),
         ({"participants": [{"number": HIDDEN}, {"number": "112"}]}, "/participants/1/number"),
@@ -72,6 +76,8 @@ async def test_a_pair_is_booked_shown_listed_changed_swapped_and_deleted(api: Ap
         ({"participants": [{"number": HIDDEN}, {"number": NUMBERS[3]}]}, "/participants/1/number"),
         ({"participants": [{"number": "+3290012345"}, {"number": HIDDEN}]}, "/participants/0/number"),
         ({"participants": None}, "/participants"),
+        ({"participants": [{"number": HIDDEN, "pin": "40718352"}, {"number": CALLER}]}, "/participants/0/pin"),
+        ({"pins": None}, "/pins"),
         ({"callerId": "caller"}, ""),
         ({"reverse": True}, ""),
     ],
@@ -81,6 +87,25 @@ async def test_what_is_no_pair_is_refused_with_its_place(api: Api, changes: dict
     answer = await api.call("POST", "/bookings", a_pair(**changes))
     assert answer.status == 422, answer.text
     assert pointer in [error["pointer"] for error in answer.body["errors"]]
+
+
+async def test_a_pair_with_pins_shows_them_to_its_owner_and_an_ordinary_booking_has_none(api: Api) -> None:
+    for number in NUMBERS[:2]:
+        await api.storage.run(share, number)
+    refused = await api.call("POST", "/bookings", a_request(pins=True))
+    assert (refused.status, refused.code) == (422, "invalid_request")
+    with patch.object(Policy, "speaks", new=False):
+        assert (await api.call("POST", "/bookings", a_pair(pins=True))).code == "voice_is_off"
+    booked = (await api.call("POST", "/bookings", a_pair(pins=True))).body
+    pins = [each["pin"] for each in booked["participants"]]
+    assert all(is_pin(pin) for pin in pins)
+    assert len(set(pins)) == 2
+    assert (await api.call("GET", "/bookings")).body["data"] == [booked]
+    path = f"/bookings/{booked['id']}"
+    assert (await api.call("PATCH", path, {"pins": False})).status == 422
+    assert (await api.call("PATCH", path, {"label": "Order 7"})).body["participants"] == booked["participants"]
+    swapped = (await api.call("POST", f"{path}/swap-number", {})).body
+    assert not set(pins) & {each["pin"] for each in swapped["participants"]}
 
 
 async def test_a_booking_without_anybody_to_reach_is_refused(api: Api) -> None:
@@ -106,6 +131,14 @@ async def test_a_sandbox_tries_out_a_pair(api: Api) -> None:
         (CALLER, "pair"): (Reason.NOT_A_PARTICIPANT, None),
         (HIDDEN, "forward"): (Reason.NOT_A_PARTICIPANT, None),
     }
+    with_pins = (await api.call("POST", "/bookings", a_pair(pins=True), account=TESTED)).body
+    pin = with_pins["participants"][1]["pin"]
+    body = call | {"service": with_pins["service"], "source": "anonymous", "pins": ["00000000", pin]}
+    done = (await api.call("POST", "/test/calls", body, account=TESTED)).body
+    assert (done["reason"], done["promptsHeard"]) == (Reason.PUT_THROUGH, ["pin", "pin_wrong"])
+    assert (done["cdr"]["source"], done["cdr"]["destination"]) == (OTHER_HIDDEN, HIDDEN)
+    for wrong in ([pin] * 4, ["1234567"], "1234", [None]):
+        assert (await api.call("POST", "/test/calls", body | {"pins": wrong}, account=TESTED)).status == 422
     explained = await api.call("GET", f"/bookings/{booked['id']}/explain?source=%2B14155550123", account=TESTED)
     assert (explained.body["direction"], explained.body["reason"]) == ("pair", "not_a_participant")
     # Sandboxes share the simulated numbers, so these have no quarantine.
@@ -130,6 +163,12 @@ def test_an_operator_shares_a_number_and_books_a_pair(tmp_path: Path) -> None:
     assert '"pair": true' in shown
     assert HIDDEN not in shown
     assert "pairs" in cli.refused("numbers", "unshare", free)
+    others = ("--participant", CALLER, "--participant", "+32470999001", "--pins")
+    cli.environment["RENTED_NUMBERS_VOICE"] = "true"
+    secret = cli.json(*create, *others)
+    assert not [value for value in secret.values() if is_pin(str(value))]  # for its owner's eyes
+    cli("bookings", "delete", secret["id"], "--yes")
+    cli.refused(*create, HIDDEN, "--pins")
     for wrong in ((HIDDEN, *pair), pair[:2], (*pair, "--reverse"), (*pair, "--caller-id", "caller")):
         cli.refused(*create, *wrong)
     explained = cli.json("explain", booking["id"], "--source", HIDDEN)

@@ -11,8 +11,9 @@ from engine.asterisk.config_files import TEMPLATES, render
 from engine.asterisk.exposures import NEEDED_MODULES, VOICE_MODULES
 from engine.asterisk.silent_trunks import CONTEXT, EXTENSION, LABEL, TRIED
 from engine.domain.failover import FINAL_ANSWERS, NOT_FINAL, ends_search, final_answers_pattern
+from engine.domain.prompts import Language, Prompt, sound_of
 from engine.domain.rejections import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER
-from engine.domain.routing import Bridge
+from engine.domain.routing import AskPin, Bridge, RouteDecision
 from tests.contract.samples import BOOKING, CALLER, HIDDEN, POLICY
 from tests.unit.dialplan_text import (
     AGIS,
@@ -28,8 +29,9 @@ from tests.unit.dialplan_text import (
 )
 
 BRIDGE = Bridge(BOOKING, HIDDEN, 60, 30, CALLER)
+ASK_PIN = AskPin(Prompt.PIN)
 FROM_THE_ENGINE = {VERDICT, SECONDS} | {
-    value for name, value in vars(dialplan).items() if name.isupper() and value.startswith("RN_")
+    value for value in vars(dialplan).values() if isinstance(value, str) and value.startswith("RN_")
 }
 # What a caller, a callee or the engine can write. Asterisk's own words, such as DIALSTATUS, are not among it.
 FROM_OUTSIDE = (FROM_THE_ENGINE - {VERDICT}) | {
@@ -82,13 +84,14 @@ MODULES = {
 }
 
 
-def test_the_engine_is_asked_once_with_ten_arguments_and_their_mac() -> None:
+def test_the_engine_is_asked_with_ten_arguments_the_pin_and_their_mac() -> None:
     """No token is an argument: Asterisk does not show what is between the brackets of SHA1."""
     [(at, step)] = AGIS
-    url, given, mac = arguments_of(step.data)
+    url, given, pin, mac = arguments_of(step.data)
     assert url == f"agi://${{RN_ENGINE}}/{dialplan.ROUTE}"
     assert len(arguments_of(value_of(given, at))) == 10
-    assert mac == f"${{SHA1(@agi_token@,${{UNIQUEID}},{dialplan.ROUTE},{given})}}"
+    assert mac == f"${{SHA1(@agi_token@,${{UNIQUEID}},{dialplan.ROUTE},{given},{pin})}}"
+    assert pin == "${RN_PIN}"
     text = (TEMPLATES / "drop_in/extensions_rented_numbers.conf").read_text()
     assert text.count("@agi_token@") == text.count("SHA1(@agi_token@,") == 3
 
@@ -103,29 +106,32 @@ def test_every_variable_that_is_read_is_set_by_the_engine_or_the_dialplan() -> N
     pressed = {arguments_of(step.data)[0] for step in STEPS if step.app == "Read"}
     assert (
         read - FROM_THE_ENGINE - pressed - FROM_PJSIP
-        == {set_name(step) for step in STEPS if set_name(step) in read} - FROM_THE_ENGINE
+        == {set_name(step) for step in STEPS if set_name(step) in read} - FROM_THE_ENGINE - pressed
     )
 
 
-@pytest.mark.parametrize("decision", [BRIDGE, UNKNOWN_NUMBER, BOOKING_EXPIRED, ALL_SLOTS_HELD, FORBIDDEN])
-def test_the_verdict_is_known_to_the_dialplan_and_set_last(decision: Bridge) -> None:
+@pytest.mark.parametrize("decision", [BRIDGE, UNKNOWN_NUMBER, BOOKING_EXPIRED, ALL_SLOTS_HELD, FORBIDDEN, ASK_PIN])
+def test_the_verdict_is_known_to_the_dialplan_and_set_last(decision: RouteDecision) -> None:
     names = [name for name, _ in dialplan.verdict(decision, POLICY)]
     assert names[-1] == VERDICT
     assert len(set(names)) == len(names)
     assert set(names) <= FROM_THE_ENGINE
-    assert position("GotoIf", f'"${{RN_VERDICT}}" = "{dict(dialplan.verdict(decision, POLICY))["RN_VERDICT"]}"')
+    known = f'"${{RN_VERDICT}}" = "{dict(dialplan.verdict(decision, POLICY))["RN_VERDICT"]}"'
+    assert [step for step in STEPS if step.app == "GotoIf" and known in step.data]
 
 
 def test_without_a_verdict_from_the_engine_the_caller_gets_503() -> None:
     assert (STEPS[0].app, STEPS[0].data) == ("Set", "RN_VERDICT=")
     asked = position("AGI", "/route")
-    after = [(step.app, step.data) for step in STEPS[asked + 1 : asked + 7]]
+    unknown = " & ".join(f'"${{RN_VERDICT}}" != "{verdict}"' for verdict in ("BRIDGE", "REJECT", "PIN"))
+    after = [(step.app, step.data) for step in STEPS[asked + 1 : asked + 8]]
     assert after == [
         ("Set", "TIMEOUT(absolute)=0"),
-        ("GotoIf", '$["${RN_VERDICT}" != "BRIDGE" & "${RN_VERDICT}" != "REJECT" & "${RN_ENGINES}" != ""]?ask'),
+        ("GotoIf", f'$[{unknown} & "${{RN_ENGINES}}" != ""]?ask'),
         ("Set", "GROUP(rented-numbers)="),
         ("GotoIf", '$["${RN_VERDICT}" = "BRIDGE"]?bridge'),
         ("GotoIf", '$["${RN_VERDICT}" = "REJECT"]?reject'),
+        ("GotoIf", '$["${RN_VERDICT}" = "PIN"]?pin'),
         ("Hangup", "42"),
     ]
 
@@ -137,6 +143,7 @@ def test_a_caller_does_not_wait_for_an_engine_that_hangs() -> None:
     assert before[-1] == "TIMEOUT(absolute)=@engine_seconds@"
     assert "AGIEXITONHANGUP=yes" in before
     assert [(s.app, s.data) for s in STEPS if (s.context, s.exten) == (step.context, "T")] == [
+        ("GotoIf", '$["${RN_VERDICT}" = "PIN"]?rented-numbers,0,rejected'),
         ("GotoIf", '$["${RN_VERDICT}" != "BRIDGE" & "${RN_ENGINES}" != ""]?rented-numbers,0,ask'),
         ("Hangup", "42"),
     ]
@@ -191,6 +198,18 @@ def test_the_arguments_of_the_callees_side_are_filtered_before_they_are_passed_o
     assert dialplan.DESTINATION not in DIAL[2]
 
 
+def test_the_filter_of_a_prompts_name_leaves_every_name_as_it_is() -> None:
+    played = [step.data for step in STEPS if step.app in {"Playback", "Read"} and "FILTER(" in step.data]
+    assert len(played) == 2
+    for data in played:
+        [allowed] = [use.argument.split(",")[0] for use in uses(data) if use.name == "FILTER"]
+        assert all(
+            re.fullmatch(f"[{allowed}]+", sound_of(prompt, Language.EN))
+            for prompt in Prompt
+            if prompt is not Prompt.PRESS1
+        )
+
+
 def test_filters_remove_every_character_with_a_meaning_to_asterisk() -> None:
     allowed = {use.argument.split(",")[0] for step in STEPS for use in uses(step.data) if use.name == "FILTER"}
     assert allowed == {
@@ -215,7 +234,7 @@ def test_filters_remove_every_character_with_a_meaning_to_asterisk() -> None:
         r"a-z0-9=<\x3B",
         r"a-z\x2D\x2C",
         "a-z_",
-        "a-z/",
+        "a-z_/",
         r"a-z0-9/&\x2D",
         "a-z",
     }

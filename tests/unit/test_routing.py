@@ -34,6 +34,7 @@ SPENT = a_booking(exhausted_at=START, seconds=Credit(60, 0, 0, 60))
 ANSWERS = {
     Reason.NO_BOOKING: Reject(Cause(1), None, Prompt.UNKNOWN, notify_expired=False),
     Reason.NOT_A_PARTICIPANT: Reject(Cause(1), None, Prompt.UNKNOWN, notify_expired=False),
+    Reason.PIN_NEEDED: Reject(Cause(1), None, Prompt.UNKNOWN, notify_expired=False),
     Reason.CHANGED_HANDS: Reject(Cause(1), Disposition.CHANGED_HANDS, Prompt.CHANGED_HANDS, notify_expired=False),
     Reason.END_REACHED: Reject(Cause(22), Disposition.EXPIRED, Prompt.EXPIRED, notify_expired=True),
     Reason.SECONDS_SPENT: Reject(Cause(22), Disposition.EXPIRED, Prompt.SPENT, notify_expired=True),

@@ -8,7 +8,7 @@ from engine.domain.call_ends import unanswered_disposition
 from engine.domain.dispositions import Cause, Disposition
 from engine.domain.prompts import Prompt
 from engine.domain.rejections import BOOKING_EXPIRED, GIVEN_UP, REJECTIONS, Reason, Reject
-from engine.domain.routing import Bridge, RouteDecision
+from engine.domain.routing import Bridge
 from engine.domain.simulation import REPORTED, Outcome, lasts_ms, prompts_heard, sip_status
 from tests.contract.samples import BOOKING, CALLER, POLICY
 
@@ -55,6 +55,6 @@ def test_every_cause_has_a_status_and_no_other_number_is_a_cause(cause: Cause) -
     ],
 )
 def test_the_prompt_of_a_refusal_is_heard_where_the_operator_has_callers_told(
-    decision: RouteDecision, speaks: bool, heard: tuple[Prompt, ...]
+    decision: Bridge | Reject, speaks: bool, heard: tuple[Prompt, ...]
 ) -> None:
     assert prompts_heard(decision, replace(POLICY, speaks=speaks)) == heard

@@ -8,7 +8,9 @@ from prometheus_client.exposition import generate_latest
 
 from engine.domain.call_ends import Attempt, DialplanEnd, EndedCall, attempt_results
 from engine.domain.dispositions import Disposition
+from engine.domain.prompts import Prompt
 from engine.domain.rejections import NO_TRUNK, UNKNOWN_NUMBER
+from engine.domain.routing import AskPin
 from engine.metrics.call_tallies import CallTallies
 from engine.metrics.collector import figure_families
 from engine.metrics.database_figures import DatabaseFigures
@@ -118,7 +120,7 @@ def test_requests_of_any_method_and_path_make_few_series() -> None:
 
 def test_a_route_counts_by_what_asterisk_was_told() -> None:
     routes = RouteTallies()
-    for decision in (None, UNKNOWN_NUMBER, NO_TRUNK):
+    for decision in (None, UNKNOWN_NUMBER, NO_TRUNK, AskPin(Prompt.PIN)):
         routes.note(decision, 0.002)
     counts = {result: sum(tally.counts) for result, tally in routes.seconds.items()}
     assert counts == {each: each is not RouteResult.BRIDGED for each in RouteResult}

@@ -41,11 +41,12 @@ UPDATE bookings SET
     paused = :paused, label = :label, metadata = :metadata, language = :language,
     whisper = :whisper, screening = :screening, hours = :hours, reverse = :reverse, greeting = :greeting,
     partner = :partner, destination_label = :destination_label, partner_label = :partner_label,
-    accept_former_callers = :accept_former_callers
+    accept_former_callers = :accept_former_callers,
+    destination_pin = :destination_pin, partner_pin = :partner_pin
 WHERE id = :id;
 
 -- name: set_service!
-UPDATE bookings SET service = :service WHERE id = :id;
+UPDATE bookings SET service = :service, destination_pin = :destination_pin, partner_pin = :partner_pin WHERE id = :id;
 
 -- name: insert_number_swap!
 INSERT INTO number_swaps (account_id, swapped_at, booking_id, service)
@@ -175,7 +176,7 @@ SELECT COUNT(*) FROM (
 -- Stops counting at `at_most`. In a sandbox every caller can be asserted.
 SELECT COUNT(*) FROM (
     SELECT 1 FROM bookings
-    WHERE gone_at IS NULL AND (reverse = 1 OR partner IS NOT NULL) AND service NOT LIKE '+999%'
+    WHERE gone_at IS NULL AND (reverse = 1 OR (partner IS NOT NULL AND destination_pin IS NULL)) AND service NOT LIKE '+999%'
     LIMIT :at_most
 ) AS found;
 

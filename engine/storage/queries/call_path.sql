@@ -1,7 +1,7 @@
 -- name: asked^
 -- The booking that holds a number, and what the decision on a call to it depends on. Of the pairs that share a number it
--- is the caller's, by the number that the carrier asserts. A retired number may belong to somebody else by now, so it is
--- not ours.
+-- is the caller's, by the number that the carrier asserts or else by the PIN. A retired number may belong to somebody else
+-- by now, so it is not ours.
 SELECT {b.bookings},
     EXISTS (SELECT 1 FROM numbers AS n WHERE n.e164 IN (b.destination, b.partner) AND n.state <> 'RETIRED'),
     EXISTS (SELECT 1 FROM blocked_callers AS x WHERE x.booking_id = b.id AND x.caller = :source),
@@ -22,7 +22,8 @@ SELECT {b.bookings},
 FROM bookings AS b
 WHERE b.gone_at IS NULL AND b.id = COALESCE(
     (SELECT s.id FROM bookings AS s WHERE s.service = :service AND s.gone_at IS NULL AND s.partner IS NULL),
-    (SELECT p.booking_id FROM pair_callers AS p WHERE p.service = :service AND p.number = CAST(:asserted AS TEXT))
+    (SELECT p.booking_id FROM pair_callers AS p WHERE p.service = :service AND p.number = CAST(:asserted AS TEXT)),
+    (SELECT i.booking_id FROM pair_pins AS i WHERE i.service = :service AND i.pin = CAST(:pin AS TEXT))
 );
 
 -- name: last_caller^

@@ -1,0 +1,35 @@
+"""The PIN of a caller who is no participant of any pair on a shared number: whether to ask for it, and counting tries.
+
+A try is counted as a wrong one before the PIN is looked up, and taken back if it was right. So several engines together
+pass no limit, and a number that takes no PINs now looks none up: not even the right one is an answer then.
+"""
+
+from dataclasses import replace
+
+from engine.calls.facts import IncomingCall
+from engine.domain.numbers import is_simulated
+from engine.domain.policy import Policy
+from engine.domain.prompts import Prompt
+from engine.domain.routing import AskPin
+from engine.domain.times import EpochMs
+from engine.storage.transaction import Transaction
+
+
+def counted(tx: Transaction, incoming: IncomingCall, now: EpochMs) -> IncomingCall:
+    """Counts the call's PIN as a wrong one. Returns the call without it if the number takes no PINs now."""
+    if incoming.pin is None or tx.pins.count_try(incoming.service, now):
+        return incoming
+    return replace(incoming, pin=None)
+
+
+def question(tx: Transaction, incoming: IncomingCall, now: EpochMs, policy: Policy) -> AskPin | None:
+    """Returns the question for a PIN, for a call that no booking takes; None if it is refused.
+
+    Without prompts nobody is asked: a caller who hears nothing keys in nothing.
+    """
+    is_possible = policy.speaks and incoming.can_enter_pin
+    if not is_possible or is_simulated(incoming.service) != (incoming.sandbox is not None):
+        return None
+    if not tx.pins.are_taken(incoming.service, incoming.sandbox) or tx.pins.are_closed(incoming.service, now):
+        return None
+    return AskPin(Prompt.PIN if incoming.pin is None else Prompt.PIN_WRONG)
