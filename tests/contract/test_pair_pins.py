@@ -28,6 +28,7 @@ from engine.domain.rejections import Reason, Reject
 from engine.domain.routing import AskPin, Bridge, Preparation, RouteDecision
 from engine.domain.simulation import Outcome, SimulatedCall
 from engine.domain.spellings import Spellings
+from engine.domain.times import EpochMs
 from engine.privacy.erasure import erase
 from engine.sandbox.simulation import simulate_call
 from engine.storage.transaction import Transaction
@@ -346,3 +347,15 @@ async def test_a_sandbox_simulates_the_question_and_its_answers(world: World) ->
     assert isinstance(decision, Reject)
     assert is_stranger(decision)
     assert await heard(source=BEN, direction=Direction.PAIR) == (Reason.PUT_THROUGH, 200, [], BEN)
+
+
+async def test_after_a_restore_a_pin_of_a_pair_that_may_be_lost_rests_as_well(world: World, phone: Phone) -> None:
+    await share(world, SHARED)
+    await with_pins(world)
+    await world.storage.run(lambda tx: tx.restores.quarantine_numbers(EpochMs(world.now + DAY)))
+    assert await phone.reaches(WRONG) is Prompt.PIN_WRONG
+    rests = [row["quarantined_until"] for row in world.rows("SELECT * FROM pair_pins") if row["pin"] == WRONG]
+    assert rests == [world.now + POLICY.quarantine_silence_ms]
+    world.now += DAY
+    assert await phone.reaches("11111111") is Prompt.PIN_WRONG
+    assert [row for row in world.rows("SELECT * FROM pair_pins") if row["pin"] == "11111111"] == []
