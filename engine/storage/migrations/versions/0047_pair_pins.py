@@ -4,8 +4,8 @@ from alembic import op
 
 from engine.storage.migrations.column_order import move_to_end
 
-revision = "0046"
-down_revision = "0045"
+revision = "0047"
+down_revision = "0046"
 branch_labels = None
 depends_on = None
 
