@@ -182,7 +182,7 @@ def test_calls_go_on_after_kamailio_was_killed_and_show_nothing_of_what_is_behin
         assert len(call.seen) >= 4
         assert {packet.source[0] for packet in call.dialog.received} == {KAMAILIO}
         for text in call.seen:
-            for inside in (*NODES, SHARED.token, "X-RN-Trunk", "amailio"):
+            for inside in (*NODES, SHARED.token, "X-RN-Trunk", "amailio", "important to us"):
                 assert inside not in text, text
 
 
@@ -262,6 +262,23 @@ def test_a_carriers_connection_stays_open_for_as_long_as_a_call_may_last(line: L
     seconds = {source: int(lifetime) for lifetime, source in found}
     assert seconds[CARRIER] >= Settings().longest_call.total_seconds()
     assert seconds[STRANGER] <= 600
+
+
+def test_a_carrier_may_write_sips(line: Line) -> None:
+    """Nodes get the number without it: they would demand TLS from Kamailio."""
+
+    async def call_and_hang_up() -> tuple[int | None, str]:
+        dialog = await line.dial(NUMBER, transport="tls")
+        dialog.target, dialog.peer = (each.replace("sip:", "sips:", 1) for each in (dialog.target, dialog.peer))
+        answer = await dialog.answered(dialog.request("INVITE"), 5)
+        [called] = [call for node in line.nodes for call in node.calls]
+        assert (await called.answered(called.request("BYE"), 5)).status == 200
+        assert called.invite is not None
+        assert [each for each in called.invite.headers("Record-Route") if "sips:" in each] == []
+        return answer.status, called.invite.start_line
+
+    status, dialled = line.stage.run(call_and_hang_up())
+    assert (status, dialled.partition("@")[0]) == (200, f"INVITE sip:{NUMBER}")
 
 
 def client(**how: ssl.TLSVersion) -> ssl.SSLContext:
