@@ -117,7 +117,7 @@ def sweep_sandbox_of(tx: Transaction, account_id: AccountId, now: EpochMs, polic
     Returns:
         How many rows it handled; 0 when nothing is left.
     """
-    sandbox = sandbox_with_id(tx, account_id)
+    sandbox = _sandbox_of(tx, account_id)  # without a lock: bookings are locked before accounts
     return sweep_sandbox(tx, sandbox, sandbox.now(now), policy)
 
 
@@ -148,6 +148,10 @@ def sandbox_with_id(tx: Transaction, account_id: AccountId) -> Sandbox:
         InvalidInput: The account is not a sandbox. The API does not get here without a sandbox's key.
     """
     tx.accounts.lock(account_id)
+    return _sandbox_of(tx, account_id)
+
+
+def _sandbox_of(tx: Transaction, account_id: AccountId) -> Sandbox:
     sandbox = tx.sandboxes.of(account_id)
     if sandbox is None:
         raise InvalidInput(["this account is not a sandbox"])

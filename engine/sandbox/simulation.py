@@ -73,10 +73,12 @@ def simulate_call(
         TooMuchStored: The sandbox has stored as much as it may.
         ClockTooFar: The clock of the sandbox cannot be set forward by the call's duration.
     """
+    asserted = E164(call.source) if call.direction is not Direction.FORWARD and is_e164(call.source) else None
+    # First the booking, then the account, as all commands: what they store is added to the account's row.
+    tx.call_path.lock_called(call.service, asserted)
     sandbox = sandbox_with_id(tx, account_id)
     check_stored(tx, account_id, policy.account_limits)
     began = sandbox.timestamp(at)
-    asserted = E164(call.source) if call.direction is not Direction.FORWARD and is_e164(call.source) else None
     call_id = CallId(new_id("sim"))
     incoming = IncomingCall(call_id, call.service, call.source, account_id, asserted=asserted, can_enter_pin=True)
     asked_with, decision = _decided(tx, incoming, call, began, policy)

@@ -126,6 +126,10 @@ class CallPath(Table):
             bool(is_former),
         )
 
+    def lock_called(self, service: E164, asserted: E164 | None) -> None:
+        """Lets no other transaction change the booking that is called now without a PIN, nor its calls."""
+        self._sql.lock_booking_holding(self._db, service=service, asserted=asserted, pin=None)
+
     def last_caller(self, booking_id: BookingId) -> str | None:
         """Returns who called last on a booking, E.164 or as sent; None if there is nobody who can be called back.
 

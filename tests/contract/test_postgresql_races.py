@@ -5,19 +5,15 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any
-from unittest.mock import patch
 
 import psycopg
 import pytest
 
 from engine.accounts.accounts import create_account
-from engine.accounts.idempotency import KeyedRequest, once
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingPatch, Renewal
 from engine.bookings.number_pool import quarantine
-from engine.bookings.shared_numbers import share
-from engine.calls.facts import IncomingCall
-from engine.calls.lifecycle import Settlement, route_call
+from engine.calls.lifecycle import Settlement
 from engine.calls.reconciliation import LiveChannels, compare_with_asterisk
 from engine.config.postgres_address import PostgresAddress
 from engine.domain.account_limits import DEFAULT_ACCOUNT_LIMITS
@@ -29,18 +25,15 @@ from engine.domain.policy import UsagePlan
 from engine.domain.rejections import UNKNOWN_NUMBER
 from engine.domain.routing import Bridge
 from engine.domain.times import BootMs, EpochMs
-from engine.domain.twilio_proxy import ProxySession
 from engine.storage.call_path import CallPath, FormerCaller
-from engine.storage.kept_answers import KeptAnswer
 from engine.storage.postgresql.storage import PostgresStorage
 from engine.storage.transaction import Transaction
-from engine.storage.twilio_proxy import TwilioProxy
 from engine.twilio_proxy.participants import Joining, join
 from engine.twilio_proxy.services import ServiceChange, create_service
-from engine.twilio_proxy.sessions import SessionChange, SessionRequest, change_session, create_session, locked_session
+from engine.twilio_proxy.sessions import SessionRequest, create_session
 from engine.twilio_proxy.upkeep import delete_unjoined
-from tests.contract.racing import PATIENCE_SECONDS, WAITING, Command, Race
-from tests.contract.samples import CALLER, DAY, HIDDEN, OTHER_HIDDEN, POLICY, SECOND
+from tests.contract.racing import PATIENCE_SECONDS, Command, Race
+from tests.contract.samples import CALLER, DAY, OTHER_HIDDEN, POLICY, SECOND
 from tests.contract.world import POOL, World
 from tests.postgresql import empty
 
@@ -236,78 +229,6 @@ async def test_a_comparison_with_asterisk_waits_for_no_call(postgres: PostgresAd
     await other.close()
     await storage.close()
     assert compared.missing == {"c1"}
-
-
-class Meeting:
-    """A command that has locked something, and a call on its booking, which locks the booking and then the account."""
-
-    def __init__(self, world: World, place: tuple[str, str], booking: Booking) -> None:
-        self.world, self.place, self.booking = world, place, booking
-        self.held, self.go_on, self.began = threading.Event(), threading.Event(), list[str]()
-        limits = replace(DEFAULT_ACCOUNT_LIMITS, calls_at_once=9)  # so near that a call locks the account
-        self.policy = replace(world.policy, account_limits=limits)
-
-    def pause(self) -> None:
-        self.held.set()
-        assert self.go_on.wait(PATIENCE_SECONDS)
-
-    def call(self, tx: Transaction) -> Any:
-        self.began.append("call")
-        incoming = IncomingCall(CallId("c1"), E164(POOL[0]), HIDDEN, asserted=HIDDEN)
-        return route_call(tx, incoming, self.world.at, self.policy)
-
-    def change_session(self, tx: Transaction) -> object:
-        self.began.append("command")
-        read = tx.twilio_proxy.session
-
-        def session(service_id: str, session_id: str) -> ProxySession | None:
-            found = read(service_id, session_id)
-            self.pause()
-            return found
-
-        with patch.object(TwilioProxy, "session", staticmethod(session)):
-            account, now = self.world.account, self.world.now
-            return change_session(tx, account, *self.place, SessionChange(ttl=900), now, self.policy)
-
-    def keyed_request(self, tx: Transaction) -> object:
-        self.began.append("command")
-
-        def carry_out(tx: Transaction) -> KeptAnswer:
-            self.pause()
-            label = BookingPatch(label="mine")
-            bookings.change(tx, self.booking.account_id, self.booking.id, label, self.world.now, self.policy)
-            return KeptAnswer(200, None, "{}")
-
-        keyed = KeyedRequest(self.world.account, "k1", "a fingerprint")
-        return once(tx, keyed, self.world.now, carry_out, self.policy.account_limits)
-
-
-@pytest.mark.parametrize("command", [Meeting.change_session, Meeting.keyed_request])
-async def test_a_command_and_a_call_on_its_booking_do_not_wait_for_each_other(
-    postgres: PostgresAddress, outside: psycopg.Connection[Any], command: Callable[[Meeting, Transaction], object]
-) -> None:
-    """PostgreSQL would end one of them after a second, and it would begin again."""
-    empty(postgres)
-    storage, other = PostgresStorage(postgres, 1), PostgresStorage(postgres, 1)
-    world = await World.begin(storage, postgres)
-    await storage.run(share, POOL[0])
-    place = await session_of(world)
-    for number in (HIDDEN, OTHER_HIDDEN):
-        await storage.run(joining(world, place, number))
-    found = await storage.run(locked_session, world.account, *place, world.now, world.policy)
-    assert found.booking is not None
-    meeting = Meeting(world, place, found.booking)
-    commanded = other.run(lambda tx: command(meeting, tx))
-    assert await asyncio.to_thread(meeting.held.wait, PATIENCE_SECONDS)
-    calling = asyncio.ensure_future(storage.run(meeting.call))
-    while not calling.done() and outside.execute(WAITING).fetchone() == (0,):
-        await asyncio.wait([calling], timeout=0.002)
-    meeting.go_on.set()
-    assert isinstance(await calling, Bridge)
-    await commanded
-    assert meeting.began == ["command", "call"]
-    for each in (storage, other):
-        await each.close()
 
 
 async def test_what_is_committed_between_a_lock_and_its_read_is_locked_too(
