@@ -4,7 +4,7 @@ The AGI path, its arguments in order, and the channel variables that carry the a
 this file. What the dialplan reports afterwards is in engine/calls/reports.py.
 """
 
-from engine.asterisk.call_variables import BRIDGE, NOT_TAKEN, SECONDS, TAKEN, VERDICT
+from engine.asterisk.call_variables import BEEP, BRIDGE, DYNAMIC_FEATURES, NOT_TAKEN, SECONDS, TAKEN, VERDICT
 from engine.domain.booking import Booking
 from engine.domain.policy import Policy
 from engine.domain.prompts import Language, Prompt, sound_of
@@ -40,6 +40,8 @@ PROMPT = "RN_PROMPT"
 ANNOUNCE = "RN_ANNOUNCE"
 # Set with BRIDGE for calls whose caller is greeted while it rings: the language of the greeting.
 GREETING = "RN_GREETING"
+# Set with BRIDGE for calls with a beep before their end. Both channels get it, because its name begins with __.
+FEATURES = f"__{DYNAMIC_FEATURES}"
 
 
 def verdict(decision: RouteDecision, policy: Policy) -> list[tuple[str, str]]:
@@ -58,6 +60,7 @@ def verdict(decision: RouteDecision, policy: Policy) -> list[tuple[str, str]]:
             (RING_SECONDS, str(decision.ring_seconds)),
             (PROMPT, _sound(Prompt.UNREACHABLE, decision.booking.language, policy)),
             *(_spoken(decision.booking, policy) if decision.rings_hidden_number else []),
+            *([(FEATURES, BEEP)] if decision.booking.beep else []),
             (VERDICT, BRIDGE),
         ]
     if isinstance(decision, AskPin):

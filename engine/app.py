@@ -23,6 +23,7 @@ from api.web.frame.commands import CommandRunner
 from api.web.frame.services import WebServices
 from engine.accounts.keys import KeyUse
 from engine.asterisk.ami_link import AmiLink
+from engine.asterisk.beeps import Beeps
 from engine.asterisk.browser_phones import browser_phones
 from engine.asterisk.config_files import AMI_USER
 from engine.asterisk.hang_up import hang_up
@@ -154,8 +155,15 @@ class Engine:
         )
         self._names = {} if settings.database_url is None else secrets.asterisk_names(agi_tokens)
         self._node = self._build_node(kept)
+        self._beeps = Beeps(storage, self._ami, self._clock, self._node.keepership, settings.tuning.beep_before)
         self._limits = LimitKeeper(
-            storage, self._ami, self._clock, self._policy, self._node.keepership, self._node.elsewhere
+            storage,
+            self._ami,
+            self._clock,
+            self._policy,
+            self._node.keepership,
+            self._node.elsewhere,
+            self._beeps.moved,
         )
         self._silent_trunks = SilentTrunks(self._ami, {each.name for each in trunks if each.connects_slowly})
         self._trunks = TrunkStates(self._ami, self._clock, {each.name: each.qualify for each in trunks})
@@ -279,6 +287,7 @@ class Engine:
             tasks.create_task(self._reports.run(stop))
             tasks.create_task(self._limits.run(stop))
             tasks.create_task(self._node.run(self._storage, self._clock, self._ami, self._limits, stop))
+            tasks.create_task(self._beeps.run(stop))
             tasks.create_task(self._trunks.run(stop))
             tasks.create_task(self._silent_trunks.run(stop))
             tasks.create_task(ClockWatch(self._ami, self._clock, self._limits).run(stop))

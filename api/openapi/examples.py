@@ -119,6 +119,7 @@ BOOKING = BookingBody(
     reverse=False,
     greeting=False,
     accept_former_callers=False,
+    beep=False,
 )
 PARTICIPANTS = [
     ParticipantBody(number=HIDDEN, label="Courier", pin="40718352"),

@@ -71,6 +71,7 @@ def wanted_booking(account_id: AccountId, body: NewBooking) -> BookingRequest:
         body.pair,
         body.accept_former_callers,
         body.pins,
+        body.beep,
     )
 
 
@@ -152,6 +153,7 @@ def changes_of(body: BookingPatchBody) -> dict[str, Any]:
         "reverse": body.reverse,
         "greeting": body.greeting,
         "accept_former_callers": body.accept_former_callers,
+        "beep": body.beep,
         "start_at": body.start_sent(),
     }
 

@@ -168,6 +168,8 @@ class NewBooking(NumberWish, LimitFields):
     accept_former_callers: bool = False
     """`true`: callers who reached a former owner of this rented number within a year reach you as well. Otherwise they
     hear that the number has changed hands, with 404."""
+    beep: bool = False
+    """`true`: both sides of a call hear a short beep when a minute of it is left."""
     start_time: Kept[InstantSent] = None
     """When the booking begins: its plan's days count from then, and calls before are refused. It holds its number from
     now on. At most a year ahead; a time that has passed means now."""
@@ -244,6 +246,8 @@ class BookingPatchBody(LimitFields):
     """Whether the caller hears from now on a greeting while the hidden number rings."""
     accept_former_callers: Kept[bool] = None
     """Whether callers of the number's former owner get through from now on."""
+    beep: Kept[bool] = None
+    """Whether both sides hear a beep when a minute is left. Concerns calls that come in from now on."""
     start_time: Kept[InstantSent] = None
     """When the booking begins. Its `endTime` moves along, so that its days stay. Only until it has begun."""
 

@@ -105,6 +105,8 @@ class BookingBody(Outgoing):
     """Whether the caller hears a greeting while the hidden number rings."""
     accept_former_callers: bool
     """Whether callers get through who reached a former owner of the rented number within a year."""
+    beep: bool
+    """Whether both sides of a call hear a beep when a minute of it is left."""
 
     @classmethod
     def of(cls, booking: Booking, now: EpochMs, policy: Policy) -> "BookingBody":
@@ -140,6 +142,7 @@ class BookingBody(Outgoing):
             reverse=booking.reverse,
             greeting=booking.greeting,
             accept_former_callers=booking.accept_former_callers,
+            beep=booking.beep,
         )
 
 

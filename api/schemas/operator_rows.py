@@ -66,6 +66,7 @@ def booking_record(owned: OwnedBooking, now: EpochMs, policy: Policy) -> dict[st
         "pair": booking.is_pair,
         "greeting": booking.greeting,
         "acceptFormerCallers": booking.accept_former_callers,
+        "beep": booking.beep,
         "maxConcurrentCalls": booking.limits.max_concurrent_calls,
         "maxCallsPerCallerPerHour": booking.limits.max_calls_per_caller_per_hour,
         "maxCallSeconds": booking.limits.max_call_seconds,

@@ -31,7 +31,7 @@ DEPLOY = ROOT / "deploy" if (ROOT / "deploy").is_dir() else _INSTALLED
 TOOLS = DEPLOY.parent / ".tools"
 
 # Files without which Asterisk complains or does not start; empty ones are enough.
-EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "features", "udptl")
+EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "udptl")
 # Calls that may wait for a decision, for each CPU core. The last of them waits for about half a second.
 UNDECIDED_PER_CORE = 16
 # Of the calls that our Asterisk can carry, this part may hear at the same time why they are refused.

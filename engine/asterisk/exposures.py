@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 from engine.config.trunk_settings import TrunkSettings, is_over_tls
 
-# What the dialplan and the carrier's side need; a test compares the dialplan with it.
+# What the dialplan, the beep and the carrier's side need; a test compares the dialplan with it.
 NEEDED_MODULES = (
     "app_dial",
     "app_playback",
+    "app_playtones",
+    "app_senddtmf",
     "app_stack",
     "app_userevent",
     "chan_pjsip",

@@ -10,7 +10,7 @@ keepers for the seconds of their calls (errands.py).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from weakref import WeakValueDictionary
 
@@ -59,10 +59,12 @@ class LimitKeeper:
         policy: Policy,
         keepership: Keepership | None = None,
         elsewhere: Elsewhere | None = None,
+        moved: Callable[[TalkLimit], None] = lambda limit: None,
     ) -> None:
         self._storage = storage
         self._keepership = keepership or Keepership()
         self._elsewhere = elsewhere or Elsewhere()
+        self._moved = moved
         self._link = link
         self._live = LiveLimits(storage, link, clock, self._keepership)
         self._clock = clock
@@ -265,6 +267,8 @@ class LimitKeeper:
         outcome = await self._live.set(limit)
         if outcome is Outcome.UNSURE:
             self._unsure.add(booking_id)
+        elif outcome is Outcome.SET:
+            self._moved(limit)
         return outcome is Outcome.SET
 
     @asynccontextmanager

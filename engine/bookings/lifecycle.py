@@ -33,7 +33,7 @@ from engine.storage.revocations import Kind
 from engine.storage.transaction import Transaction
 
 # Fields of a patch that are copied to the booking without a check.
-SPOKEN_FIELDS = ("language", "whisper", "screening", "greeting")
+SPOKEN_FIELDS = ("language", "whisper", "screening", "greeting", "beep")
 CALLER_FIELDS = ("refuse_anonymous", "paused", "reverse", "accept_former_callers")
 COPIED_FIELDS = ("callback", "caller_id", "label", "metadata", *CALLER_FIELDS, *SPOKEN_FIELDS)
 
@@ -71,6 +71,7 @@ class BookingRequest:
     participants: Participants | None = None
     accept_former_callers: bool = False
     pins: bool = False
+    beep: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +99,7 @@ class BookingPatch:
     reverse: bool | None = None
     greeting: bool | None = None
     accept_former_callers: bool | None = None
+    beep: bool | None = None
     start_at: EpochMs | None = None
 
 
@@ -160,6 +162,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         greeting=request.greeting,
         **_partner_fields(request.participants),
         accept_former_callers=request.accept_former_callers,
+        beep=request.beep,
     )
     if request.pins and booking.is_pair:
         booking = with_new_pins(tx, booking)

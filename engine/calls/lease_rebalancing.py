@@ -37,6 +37,7 @@ class TalkLimit:
         leased: The call's lease, in seconds.
         left_ms: How many milliseconds longer the call may last, counted from `at_boot_ms`.
         at_boot_ms: Milliseconds since the machine's start.
+        beep: Whether both sides hear a beep before its end.
     """
 
     call_id: CallId
@@ -44,6 +45,7 @@ class TalkLimit:
     leased: int
     left_ms: int
     at_boot_ms: BootMs
+    beep: bool = False
 
 
 def plan_shrinks(
@@ -186,7 +188,7 @@ def _fair(booking: Booking, calls: list[Call], at: Timestamp, policy: Policy, ke
 
 def _limit(call: Call, booking: Booking, at: Timestamp) -> TalkLimit:
     left = talk_limit_ms(call.seconds_leased, talked_ms(call, at), booking.end_at - at.wall_ms)
-    return TalkLimit(call.call_id, call.callee_channel, call.seconds_leased, left, at.boot_ms)
+    return TalkLimit(call.call_id, call.callee_channel, call.seconds_leased, left, at.boot_ms, booking.beep)
 
 
 def _move(tx: Transaction, booking: Booking, call: Call, leased: int) -> tuple[Booking, Call]:

@@ -51,6 +51,9 @@ Greeting = Annotated[
     bool | None,
     typer.Option("--greeting/--no-greeting", help="Let callers hear a greeting while the destination rings."),
 ]
+Beep = Annotated[
+    bool | None, typer.Option("--beep/--no-beep", help="Let both sides hear a beep when a minute of the call is left.")
+]
 FormerCallers = Annotated[
     bool | None,
     typer.Option(
@@ -107,6 +110,7 @@ def change(
     any_time: Annotated[bool, typer.Option("--any-time", help="Take calls at any time again.")] = False,
     greeting: Greeting = None,
     accept_former_callers: FormerCallers = None,
+    beep: Beep = None,
     max_concurrent_calls: ConcurrentCalls = None,
     max_calls_per_caller_per_hour: CallsPerCaller = None,
     max_call_seconds: CallSeconds = None,
@@ -133,6 +137,7 @@ def change(
         reverse=reverse,
         greeting=greeting,
         accept_former_callers=accept_former_callers,
+        beep=beep,
         start_at=start_from(start),
     )
     if patch == BookingPatch():

@@ -126,6 +126,9 @@ def create(
     accept_former_callers: Annotated[
         bool, typer.Option("--accept-former-callers", help="Take callers who reached this number when others had it.")
     ] = False,
+    beep: Annotated[
+        bool, typer.Option("--beep", help="Let both sides hear a beep when a minute of the call is left.")
+    ] = False,
     max_concurrent_calls: ConcurrentCalls = None,
     max_calls_per_caller_per_hour: CallsPerCaller = None,
     max_call_seconds: CallSeconds = None,
@@ -166,6 +169,7 @@ def create(
         participants,
         accept_former_callers,
         pins,
+        beep,
     )
     show_one(_book(settings, request, owner.name), as_json=as_json)
 

@@ -49,6 +49,7 @@ class Tuning(BaseModel):
         callback_retries: Waits between the attempts to deliver a callback, each up to 10 % longer at random.
         callback_pace: Factor by which callbacks may go more often than the paces of engine/domain/pacing.py allow.
         expired_callbacks_window: Time in which the calls to one expired booking are counted together.
+        beep_before: How long before the end of a call both sides hear the beep, on bookings that have it.
         max_undecided_calls: Calls that may wait for a decision at once; further ones get 503. None: 16 for each core.
     """
 
@@ -61,6 +62,7 @@ class Tuning(BaseModel):
     callback_retries: tuple[Seconds, ...] = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 36_000.0)
     callback_pace: int = Field(1, ge=1, le=500)
     expired_callbacks_window: Seconds = 3_600.0
+    beep_before: Seconds = 60.0
     max_undecided_calls: int | None = Field(None, ge=1)
 
 

@@ -104,6 +104,7 @@ class Booking:
         accept_former_callers: Whether callers get through who reached the service number when another booking had it.
         destination_pin: The PIN for which a caller stands for the first one of a pair; None without PINs.
         partner_pin: That for the second one.
+        beep: Whether both sides of a call hear a beep when a minute of it is left.
     """
 
     id: BookingId
@@ -137,6 +138,7 @@ class Booking:
     accept_former_callers: bool = False
     destination_pin: str | None = None
     partner_pin: str | None = None
+    beep: bool = False
 
     @property
     def is_pair(self) -> bool:
@@ -346,6 +348,7 @@ def _with_credit(booking: Booking, seconds: Credit, calls: Credit) -> Booking:
         booking.accept_former_callers,
         booking.destination_pin,
         booking.partner_pin,
+        booking.beep,
     )
 
 

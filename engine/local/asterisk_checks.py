@@ -11,6 +11,7 @@ from pathlib import Path
 
 from engine.asterisk import console_output as output
 from engine.asterisk.attach_steps import has_work
+from engine.asterisk.call_variables import BEEP
 from engine.asterisk.config_files import AMI_USER
 from engine.asterisk.console import Console, UnknownCommand
 from engine.asterisk.console_output import LogChannel
@@ -238,13 +239,17 @@ async def _endpoint_fault(asterisk: AskedAsterisk, part: str, name: str, options
 
 
 async def dialplan(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
-    """Checks that our dialplan is loaded."""
+    """Checks that our dialplan is loaded, and the beep."""
     missing = [
         each for each in CONTEXTS if each not in output.contexts(await asterisk.console.run(f"dialplan show {each}"))
     ]
     if missing:
         fix = f'{asterisk.etc}/extensions.conf: add  #tryinclude "extensions_rented_numbers.conf"; {RELOAD}'
         yield Finding(part, Verdict.FAILED, f"there is no context {missing[0]}", f"{fix} ({UNREADABLE})")
+    elif not set(BEEP.split("#")) <= set((await asterisk.console.run("features show")).split()):
+        # Asterisk would pass the digits that begin the beep on to the caller.
+        fix = f'{asterisk.etc}/features.conf: add  #tryinclude "features_rented_numbers.conf"; {RELOAD}'
+        yield Finding(part, Verdict.FAILED, "the beep before a call's end is not loaded", f"{fix} ({UNREADABLE})")
     else:
         yield Finding(part, Verdict.OK, "ours is loaded")
 

@@ -23,7 +23,7 @@ NO_METADATA = as_text({})
 _PLANS = {plan.value: plan for plan in UsagePlan}
 _CALLER_IDS = {caller_id.value: caller_id for caller_id in CallerId}
 _SCREENINGS = {screening.value: screening for screening in Screening}
-_FLAGS = ("refuse_anonymous", "paused", "whisper", "reverse", "greeting", "accept_former_callers")
+_FLAGS = ("refuse_anonymous", "paused", "whisper", "reverse", "greeting", "accept_former_callers", "beep")
 _LANGUAGES: dict[str | None, Language | None] = {None: None, **{each.value: each for each in Language}}
 
 
@@ -216,6 +216,7 @@ def booking_from_row(row: Row) -> Booking:
     caller_id, refuse_anonymous, paused, label, metadata, language, start_at = row[21:28]
     whisper, screening, hours, reverse, greeting = row[28:33]
     partner, destination_label, partner_label, accept_former_callers, destination_pin, partner_pin = row[33:39]
+    beep = row[39]
     return Booking(
         booking_id,
         account_id,
@@ -248,6 +249,7 @@ def booking_from_row(row: Row) -> Booking:
         bool(accept_former_callers),
         destination_pin,
         partner_pin,
+        bool(beep),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.domain.beep import BeepingCall
 from engine.domain.booking import Booking
 from engine.domain.directions import Direction
 from engine.domain.ids import AccountId, BookingId, CallId
@@ -217,6 +218,18 @@ class Calls(Table):
     def bookings_overrun(self, asterisk: str, ticks: BootMs) -> list[BookingId]:
         """Returns the bookings with an answered call in an Asterisk whose lease was used up at `ticks`."""
         return [row["booking_id"] for row in self._sql.bookings_overrun(self._db, asterisk=asterisk, ticks=ticks)]
+
+    def to_beep(self, asterisk: str, ticks: BootMs, now: EpochMs, limit: int) -> list[BeepingCall]:
+        """Returns an Asterisk's talking calls, on bookings with the beep, that end soon.
+
+        Args:
+            asterisk: The Asterisk.
+            ticks: The latest end of their leases, in milliseconds since boot.
+            now: The latest end of their bookings.
+            limit: The most calls to return.
+        """
+        rows = self._sql.calls_to_beep(self._db, asterisk=asterisk, ticks=ticks, now=now, at_most=limit)
+        return [BeepingCall(*row) for row in rows]
 
     def up_in(self, asterisk: str, limit: int) -> list[Call]:
         """Returns up to `limit` calls that are up in an Asterisk."""

@@ -50,6 +50,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "accept_former_callers",
         "destination_pin",
         "partner_pin",
+        "beep",
     ),
     "calls": (
         "call_id",

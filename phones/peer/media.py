@@ -14,7 +14,7 @@ PACKET_SAMPLES = 160
 RTP_HEADER = 12
 ATTEMPTS = 100
 # RFC 4733: the event number of a key is its index here.
-KEYS = "0123456789*#"
+KEYS = "0123456789*#ABCD"
 KEYS_TYPE = 101
 KEY_PAUSE_SECONDS = 0.06
 # RTCP: version 2, one source; sender report 200, source description 202; items of the latter.

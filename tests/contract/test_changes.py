@@ -62,6 +62,7 @@ async def test_a_change_affects_only_the_fields_sent(world: World) -> None:
         "reverse": True,
         "greeting": True,
         "accept_former_callers": True,
+        "beep": True,
     }
     changed = await change(world, booking, **everything, limits={"max_call_seconds": None, "max_concurrent_calls": 2})
     assert changed == replace(booking, **everything, limits=BookingLimits(max_concurrent_calls=2))

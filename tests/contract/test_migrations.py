@@ -198,6 +198,7 @@ INCONSISTENT: list[tuple[str, dict[str, Any]]] = [
     ("bookings", {"screening": "press2"}),
     ("bookings", {"greeting": 2}),
     ("bookings", {"accept_former_callers": 2}),
+    ("bookings", {"beep": 2}),
     ("numbers", {"state": "SOLD"}),
     ("numbers", {"state": "QUARANTINED"}),
     ("numbers", {"quarantined_until": START}),

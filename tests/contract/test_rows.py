@@ -58,6 +58,7 @@ def full_booking(world: World) -> Booking:
         reverse=True,
         greeting=True,
         accept_former_callers=True,
+        beep=True,
     )
 
 

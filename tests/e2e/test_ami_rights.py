@@ -52,6 +52,8 @@ OF_CLASS_CALL = {
     *("AbsoluteTimeout", "Hangup", "PJSIPHangup", "Status"),
     *("Atxfer", "BlindTransfer", "Bridge", "CancelAtxfer", "LocalOptimizeAway", "Redirect"),
     *("ExtensionState", "ExtensionStateList", "Getvar", "MailboxCount", "MailboxStatus", "PresenceState"),
+    # Two of app_senddtmf, which the beep before a call's end needs.
+    *("PlayDTMF", "SendFlash"),
     *("SendText", "Setvar"),
 }
 

@@ -9,6 +9,7 @@ from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.trunk_states import TrunkStates
 from engine.calls.end_spool import EndSpool
+from engine.calls.lease_rebalancing import TalkLimit
 from engine.calls.lifecycle import AnswerNoted, Settlement
 from engine.calls.report_intake import ReportIntake
 from engine.calls.reports import Report, ReportReader
@@ -49,7 +50,7 @@ class WatchedIntake(ReportIntake):
 
 @dataclass(frozen=True)
 class EngineParts:
-    """The parts; `run` runs those that work on reports."""
+    """The parts; `run` runs those that work on reports. `moved` has the limits that Asterisk has confirmed."""
 
     ami: FakeAmi
     link: AmiLink
@@ -57,6 +58,7 @@ class EngineParts:
     intake: WatchedIntake
     spool: EndSpool
     trunks: TrunkStates
+    moved: list[TalkLimit]
 
     async def run(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -80,6 +82,7 @@ def engine_parts(world: World, ami: FakeAmi, spool: Path, limits: AmiLimits = FA
         reported=lambda report: intake.take(report),  # noqa: PLW0108  `intake` comes later
         limits=limits,
     )
-    keeper = LimitKeeper(world.storage, link, clock, world.policy)
+    moved: list[TalkLimit] = []
+    keeper = LimitKeeper(world.storage, link, clock, world.policy, moved=moved.append)
     intake = WatchedIntake(ReportReader([TOKEN]), world.storage, clock, world.policy, keeper)
-    return EngineParts(ami, link, keeper, intake, EndSpool(spool, intake), TrunkStates(link, clock, {}))
+    return EngineParts(ami, link, keeper, intake, EndSpool(spool, intake), TrunkStates(link, clock, {}), moved)

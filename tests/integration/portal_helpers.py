@@ -45,6 +45,7 @@ CALL_FIELDS = {
     "screening": "press1",
     "whisper": "yes",
     "greeting": "yes",
+    "beep": "yes",
     "reverse": "yes",
     "acceptFormerCallers": "yes",
     "hours": "mon-fri 09:00-17:30\r\nsat 10:00-24:00",

@@ -61,6 +61,7 @@ async def test_a_new_booking_has_every_field_of_the_contract(api: Api) -> None:
         "reverse": False,
         "greeting": False,
         "acceptFormerCallers": False,
+        "beep": False,
     }
 
 

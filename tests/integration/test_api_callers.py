@@ -66,7 +66,7 @@ async def test_a_caller_option_is_stored_shown_and_kept_by_a_put_without_it(api:
     ("field", "bad"),
     [
         *product(["callerId"], NO_CHOICES),
-        *product(["refuseAnonymous", "whisper", "reverse", "greeting", "acceptFormerCallers"], NO_FLAGS),
+        *product(["refuseAnonymous", "whisper", "reverse", "greeting", "acceptFormerCallers", "beep"], NO_FLAGS),
         *product(["language"], NO_LANGUAGES),
         *product(["screening"], ["", "PRESS1", "press2", None, 1, True]),
     ],

@@ -37,6 +37,7 @@ async def test_a_patch_changes_the_given_fields_and_adds_no_credit(api: Api) -> 
         "reverse": True,
         "greeting": True,
         "acceptFormerCallers": True,
+        "beep": True,
     }
     answer = await patch(api, booking, **changes)
     assert (answer.status, answer.body) == (200, booking | changes)

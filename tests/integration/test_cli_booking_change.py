@@ -10,7 +10,7 @@ from engine.runtime.clock import SystemClock
 from tests.integration.cli_runner import CliInProcess
 
 CALLBACK = "https://customer.example/calls"
-SPOKEN = "language, whisper, screening, greeting, reverse, accept_former_callers"
+SPOKEN = "language, whisper, screening, greeting, reverse, accept_former_callers, beep"
 STORED = f"destination, callback, label, metadata, paused, caller_id, refuse_anonymous, {SPOKEN}"
 ASSERTS = {"trunks": '[{"name": "main", "uri": "sip:192.0.2.1", "asserts_identity": true}]'}
 LIMITS = "max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds"
@@ -52,14 +52,14 @@ def test_every_field_of_patch_can_be_changed(cli: CliInProcess, booking: str) ->
     cli.environment["RENTED_NUMBERS_VOICE"] = "true"
     options = ("--callback", f"{CALLBACK}/2", "--label", "", "--metadata", "a=1", "--metadata", "b=2", "--paused")
     callers = ("--caller-id", "service", "--refuse-anonymous", "--max-concurrent-calls", "3", "--language", "nl")
-    spoken = ("--whisper", "--screening", "press1", "--greeting", "--reverse", "--accept-former-callers")
+    spoken = ("--whisper", "--screening", "press1", "--greeting", "--reverse", "--accept-former-callers", "--beep")
     changed = cli("bookings", "change", booking, "--destination", *options, *callers, *spoken, "--json", **ASSERTS)
     assert changed.returncode == 0, changed.stderr
     assert "470654321" not in changed.stdout.removeprefix(" +32470654321\n")  # the terminal's echo of the typed number
     destination, callback, label, metadata, *rest = stored(cli, STORED, booking)
     assert (destination, callback, label) == ("+32470654321", f"{CALLBACK}/2", "")
     assert json.loads(str(metadata)) == {"a": "1", "b": "2"}
-    assert rest == [1, "service", 1, "nl", 1, "press1", 1, 1, 1]
+    assert rest == [1, "service", 1, "nl", 1, "press1", 1, 1, 1, 1]
     assert stored(cli, LIMITS, booking) == [3, None, 60]
 
 

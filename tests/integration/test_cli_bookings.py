@@ -87,7 +87,7 @@ def test_a_refused_adjustment_gives_the_reason_and_changes_nothing(cli: Cli, boo
     assert credit(cli, booking) == before
 
 
-SPOKEN = ("--whisper", "--screening", "press1", "--greeting", "--accept-former-callers")
+SPOKEN = ("--whisper", "--screening", "press1", "--greeting", "--accept-former-callers", "--beep")
 
 
 def test_bookings_are_created_listed_renewed_and_deleted_for_an_account(cli: Cli) -> None:
@@ -98,9 +98,12 @@ def test_bookings_are_created_listed_renewed_and_deleted_for_an_account(cli: Cli
     first = cli.json(*made, "+32470123456", "--plan", "small", "--max-concurrent-calls", "3", "--refuse-anonymous")
     second = cli.json(*made, "+32470123456", "--caller-id", "anonymous", "--language", "fr", *SPOKEN, "--reverse")
     columns = "max_concurrent_calls, refuse_anonymous, caller_id, language, whisper, screening, reverse, greeting"
-    columns += ", accept_former_callers"
+    columns += ", accept_former_callers, beep"
     stored = cli.rows(f"SELECT {columns} FROM bookings ORDER BY id DESC LIMIT 2")  # noqa: S608  a test's own
-    assert stored == [(None, 0, "anonymous", "fr", 1, "press1", 1, 1, 1), (3, 1, "caller", None, 0, "none", 0, 0, 0)]
+    assert stored == [
+        (None, 0, "anonymous", "fr", 1, "press1", 1, 1, 1, 1),
+        (3, 1, "caller", None, 0, "none", 0, 0, 0, 0),
+    ]
     listed = cli.json("bookings", "list", "--account", "demo")
     assert listed == [second, first]
     assert "470123456" not in str(listed)

@@ -10,7 +10,7 @@ from tests.integration.cli_runner import Cli, CliInProcess
 
 # What somebody put into the wrong setting.
 VALUE = "hunter2-in-the-wrong-place"
-DROP_INS = ["extensions_rented_numbers.conf", "manager_rented_numbers.conf", "pjsip_rented_numbers.conf"]
+DROP_INS = [f"{name}_rented_numbers.conf" for name in ("extensions", "features", "manager", "pjsip")]
 
 
 @pytest.fixture
@@ -90,9 +90,9 @@ def test_asterisk_config_writes_the_drop_ins_and_says_how_to_include_them(cli: C
     for word in ("enabled = yes", "transport", "JOURNAL_DIR", str(cli.data / "journal"), "core restart"):
         assert word in done.stdout
     secret = (cli.data / "secrets" / "ami_secret").read_text().strip()
-    assert f"[rented-numbers]\nsecret = {secret}\n" in (etc / DROP_INS[1]).read_text()
+    assert f"[rented-numbers]\nsecret = {secret}\n" in (etc / DROP_INS[2]).read_text()
     assert secret not in done.stdout
-    assert "match = 192.0.2.1/32" in (etc / DROP_INS[2]).read_text()
+    assert "match = 192.0.2.1/32" in (etc / DROP_INS[3]).read_text()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
@@ -113,7 +113,7 @@ def test_asterisk_config_keeps_the_secret_that_is_there(cli: Cli, etc: Path) -> 
     before = (cli.data / "secrets" / "ami_secret").read_text()
     cli("asterisk-config", "etc")
     cli("asterisk-config", "etc")
-    assert before.strip() in (etc / DROP_INS[1]).read_text()
+    assert before.strip() in (etc / DROP_INS[2]).read_text()
 
 
 @pytest.mark.parametrize(

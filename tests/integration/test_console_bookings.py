@@ -33,6 +33,7 @@ OF_CALLS = {
     "screening": "press1",
     "whisper": "yes",
     "greeting": "yes",
+    "beep": "yes",
     "reverse": "yes",
     "acceptFormerCallers": "yes",
 }
@@ -79,11 +80,19 @@ async def test_each_action_changes_what_it_says_and_is_logged(console: Console) 
         (
             "change",
             OF_CALLS,
-            {"hours": OFFICE, "language": "fr", "screening": "press1", "reverse": True, "accept_former_callers": True},
+            {
+                "hours": OFFICE,
+                "language": "fr",
+                "screening": "press1",
+                "reverse": True,
+                "accept_former_callers": True,
+                "beep": True,
+            },
             "BookingChanged",
         ),
         ("change", {"hours": "", "greeting": "no"}, {"hours": None, "greeting": False}, "BookingChanged"),
         ("change", {"acceptFormerCallers": "no"}, {"accept_former_callers": False}, "BookingChanged"),
+        ("change", {"beep": "no"}, {"beep": False}, "BookingChanged"),
         ("renew", {"usagePlan": "LARGE"}, {"usage_plan": "LARGE"}, "BookingRenewed"),
     ]
     for word, form, changed, event in table:

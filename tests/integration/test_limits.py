@@ -53,6 +53,7 @@ async def test_the_first_call_is_shortened_before_the_second_gets_its_lease(
     await exchange.talk(CallId("c2"))
     assert moved(exchange.ami) == [action]
     assert exchange.ami.sent() == [("c1", 150)]
+    assert [(limit.call_id, limit.leased) for limit in exchange.parts.moved] == [("c1", 150)]
     assert exchange.leases() == exchange.ami.limits == {"c1": 150, "c2": 150}
     if not talks:
         await exchange.answered(CallId("c1"))

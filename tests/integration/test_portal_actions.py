@@ -53,6 +53,7 @@ CHANGED: dict[str, Any] = {
     "screening": "press1",
     "whisper": True,
     "greeting": True,
+    "beep": True,
     "reverse": True,
     "acceptFormerCallers": True,
     "hours": {

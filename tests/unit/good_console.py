@@ -33,6 +33,7 @@ GOOD: dict[str, str | Exception] = {
     HISTORY: UnknownCommand("No such command"),
     "manager show user rented-numbers": recorded.MANAGER_USER.replace("@write@", "call"),
     **{f"dialplan show {name}": recorded.DIALPLAN.replace("@context@", name) for name in CONTEXTS},
+    "features show": recorded.FEATURES,
     "pjsip show endpoint carrier-main": endpoint("carrier-main", "rented-numbers"),
     "pjsip show endpoint trunk-main": endpoint("trunk-main", "rented-numbers-nowhere"),
 }

@@ -219,3 +219,15 @@ CONTACTS = """
 Objects found: 2
 
 """
+
+FEATURES = """Builtin Feature           Default Current
+---------------           ------- -------
+Pickup                    *8      *8
+Blind Transfer            #       #
+Disconnect Call           *       *
+
+Dynamic Feature           Default Current
+---------------           ------- -------
+rented-numbers-beep-callee no def  C
+rented-numbers-beep-caller no def  D
+"""

@@ -118,6 +118,12 @@ OLD = "Asterisk 18.26.4 built by root @ host\n"
             "{etc}/extensions.conf",
         ),
         (
+            "dialplan",
+            {"features show": recorded.FEATURES.replace("rented-numbers-beep-caller", "another")},
+            ["the beep before a call's end is not loaded"],
+            "{etc}/features.conf",
+        ),
+        (
             "manager",
             {"manager show user rented-numbers": recorded.NO_MANAGER_USER},
             [f"no user {AMI_USER}"],

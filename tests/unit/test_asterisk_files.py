@@ -30,7 +30,7 @@ from tests.unit.test_settings import alone
 __all__ = ["alone"]  # a fixture
 
 KEPT = Secrets(**{field.name: f"value-of-{field.name}-0123456789" for field in fields(Secrets)})
-DROP_INS = ["extensions_rented_numbers.conf", "manager_rented_numbers.conf", "pjsip_rented_numbers.conf"]
+DROP_INS = [f"{name}_rented_numbers.conf" for name in ("extensions", "features", "manager", "pjsip")]
 
 
 class Parsed(Config):  # type: ignore[misc]  # pyst2 carries no types
@@ -105,7 +105,7 @@ def vars_of(kept: Secrets) -> dict[str, str]:
     return {field.name: getattr(kept, field.name) for field in fields(Secrets)}
 
 
-def test_drop_ins_are_three_files_that_our_own_asterisk_includes_too(tmp_path: Path) -> None:
+def test_drop_ins_are_four_files_that_our_own_asterisk_includes_too(tmp_path: Path) -> None:
     assert sorted(drop_ins(tmp_path / "out")) == DROP_INS
     for name in DROP_INS:
         main = (TEMPLATES / "own" / name.replace("_rented_numbers", "")).read_text()

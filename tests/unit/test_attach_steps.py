@@ -28,13 +28,14 @@ asterisk_debug = 1,2,3,4,5
 DONE = {
     "asterisk.conf": "[directories](!)\nastetcdir => /etc/asterisk\n\n[options]\nrunuser = @owner@\t\t; The user\n",
     "extensions.conf": (
-        f"[general]\nstatic=yes\n[globals]\n; {INCLUDES[1]}\n{INCLUDES[0]}\n[default]\nexten => _X.,1,Set(A=\\;b)\n"
+        f"[general]\nstatic=yes\n[globals]\n; {INCLUDES[2]}\n{INCLUDES[0]}\n[default]\nexten => _X.,1,Set(A=\\;b)\n"
     ),
+    "features.conf": f"[general]\n[applicationmap]\n{INCLUDES[1]}\n",
     "manager.conf": (
         ";\n; AMI\n;\n[general]\nenabled = yes\n;webenabled = yes\n\nport = 5038\nbindaddr = 127.0.0.1\n"
-        f"{INCLUDES[1]}\n"
+        f"{INCLUDES[2]}\n"
     ),
-    "pjsip.conf": f"[transport-udp]\ntype=transport\nprotocol=udp\nbind=0.0.0.0\n{INCLUDES[2]}\n",
+    "pjsip.conf": f"[transport-udp]\ntype=transport\nprotocol=udp\nbind=0.0.0.0\n{INCLUDES[3]}\n",
     "modules.conf": (
         "[modules]\nautoload=yes\n;\n; Uncomment:\n;preload => res_odbc.so\nnoload => pbx_gtkconsole.so\n"
         "noload = res_pjsip_messaging.so\nnoload = res_pjsip_refer.so\n\n[global]\n"
@@ -48,6 +49,9 @@ FREEPBX = DONE | {
         "#include extensions_override_freepbx.conf\n#include extensions_custom.conf\n[from-pstn]\ninclude => ext-did\n"
     ),
     "extensions_override_freepbx.conf": "",
+    "features.conf": "#include features_general_additional.conf\n#include features_applicationmap_custom.conf\n",
+    "features_general_additional.conf": "",
+    "features_applicationmap_custom.conf": f"{INCLUDES[1]}\n",
     "extensions_custom.conf": f"[from-pstn-custom]\nexten => s,1,NoOp\n{INCLUDES[0]}\n",
     "manager.conf": (
         "[general]\nenabled = yes\nport = 5038\nbindaddr = 0.0.0.0\ndisplayconnects=no ;only effects 1.6+\n\n"
@@ -55,7 +59,7 @@ FREEPBX = DONE | {
         "#include manager_additional.conf\n#include manager_custom.conf\n"
     ),
     "manager_additional.conf": ";--------------------------------;\n; Do NOT edit\n;--\nenabled = no\n--;\n",
-    "manager_custom.conf": f"{INCLUDES[1].replace('#try', '#')}\n",
+    "manager_custom.conf": f"{INCLUDES[2].replace('#try', '#')}\n",
     "pjsip.conf": (
         "#include pjsip.transports.conf\n#include pjsip_custom_post.conf\n; all of:\n#tryinclude pjsip.d/*.conf\n"
     ),
@@ -64,7 +68,7 @@ FREEPBX = DONE | {
         "[0.0.0.0-tls](tls-template)\nbind=0.0.0.0:5061\n[0.0.0.0-tls](+)\ncos=3\n"
         "[0.0.0.0-udp]\ntype=transport\nprotocol=udp\nbind=0.0.0.0\n"
     ),
-    "pjsip_custom_post.conf": f"{INCLUDES[2]}\n",
+    "pjsip_custom_post.conf": f"{INCLUDES[3]}\n",
     "modules.conf": (
         "[modules]\nautoload=yes\npreload = pbx_config.so\nnoload = RES_PJSIP_MESSAGING\n"
         "noload=res_pjsip_refer.so;why\n"
@@ -108,10 +112,10 @@ def test_everything_is_asked_for_where_there_are_no_files(tmp_path: Path) -> Non
     (tmp_path / "asterisk").mkdir()
     settings = Settings(data_dir=tmp_path / "var")
     left = remaining_steps(settings, tmp_path / "asterisk", write_drop_ins(settings, KEPT, tmp_path / "asterisk"))
-    # Three includes, owner, manager, transport, two modules to leave out, those needed, logger, pjproject, spool, and
+    # Four includes, owner, manager, transport, two modules to leave out, those needed, logger, pjproject, spool, and
     # to reload.
-    assert len(left) == 13
-    assert all(module in left[8] for module in NEEDED_MODULES)
+    assert len(left) == 14
+    assert all(module in left[9] for module in NEEDED_MODULES)
 
 
 M = DONE["modules.conf"]
@@ -124,15 +128,15 @@ LOADS = "".join(f"load = {module}.so\n" for module in NEEDED_MODULES)
         ("extensions.conf", "", DROP_INS[0]),
         ("extensions.conf", f"; {INCLUDES[0]}\n", DROP_INS[0]),
         ("extensions.conf", f";-- {INCLUDES[0]}\n{INCLUDES[0]}\n--;\n", DROP_INS[0]),
-        ("manager.conf", f"[general]\nenabled = no\n{INCLUDES[1]}\n", "enabled = yes"),
-        ("manager.conf", f"[general]\n{INCLUDES[1]}\n", "enabled = yes"),
-        ("manager.conf", f"[other]\nenabled = yes\n{INCLUDES[1]}\n", "enabled = yes"),
-        ("manager.conf", f"[general]\nenabled = yes\nport = 5039\n{INCLUDES[1]}\n", "127.0.0.1:5038"),
-        ("manager.conf", f"[general]\nenabled = yes\nbindaddr = 192.0.2.1\n{INCLUDES[1]}\n", "127.0.0.1:5038"),
-        ("manager.conf", f"[general]\nenabled = 1\nbindaddr = ::\n{INCLUDES[1]}\n", ""),
-        ("manager.conf", f"[general]\nenabled = yes\n{INCLUDES[1]}\n[general]\nenabled = no\n", "enabled = yes"),
-        ("pjsip.conf", f"[transport](!)\ntype = transport\n{INCLUDES[2]}\n", "must have a transport"),
-        ("pjsip.conf", f"[x]\ntype = endpoint\n{INCLUDES[2]}\n", "must have a transport"),
+        ("manager.conf", f"[general]\nenabled = no\n{INCLUDES[2]}\n", "enabled = yes"),
+        ("manager.conf", f"[general]\n{INCLUDES[2]}\n", "enabled = yes"),
+        ("manager.conf", f"[other]\nenabled = yes\n{INCLUDES[2]}\n", "enabled = yes"),
+        ("manager.conf", f"[general]\nenabled = yes\nport = 5039\n{INCLUDES[2]}\n", "127.0.0.1:5038"),
+        ("manager.conf", f"[general]\nenabled = yes\nbindaddr = 192.0.2.1\n{INCLUDES[2]}\n", "127.0.0.1:5038"),
+        ("manager.conf", f"[general]\nenabled = 1\nbindaddr = ::\n{INCLUDES[2]}\n", ""),
+        ("manager.conf", f"[general]\nenabled = yes\n{INCLUDES[2]}\n[general]\nenabled = no\n", "enabled = yes"),
+        ("pjsip.conf", f"[transport](!)\ntype = transport\n{INCLUDES[3]}\n", "must have a transport"),
+        ("pjsip.conf", f"[x]\ntype = endpoint\n{INCLUDES[3]}\n", "must have a transport"),
         ("modules.conf", M.replace("noload = res_pjsip_refer.so", ""), "noload = res_pjsip_refer.so"),
         ("modules.conf", M.replace("noload = res_pjsip_messaging.so", ""), "noload = res_pjsip_messaging.so"),
         ("modules.conf", M + "[modules]\nnoload = func_env.so\n", "must be loaded (autoload does): func_env"),
@@ -149,13 +153,13 @@ LOADS = "".join(f"load = {module}.so\n" for module in NEEDED_MODULES)
         ("logger.conf", "[logfiles]\n", "logger.conf"),
         ("logger.conf", "[logfiles]\nfull => error\nconsole => warning,error\n", "change to  console => error  "),
         ("logger.conf", "[logfiles]\nfull => [json]verbose(5),error\n", "change to  full => [json]error  "),
-        ("pjsip.conf", f"[t]\ntype=transport\nprotocol=tcp\n{INCLUDES[2]}\n", "protocol = udp"),
-        ("pjsip.conf", f"[t]\ntype=transport\n{INCLUDES[2]}\n", ""),
+        ("pjsip.conf", f"[t]\ntype=transport\nprotocol=tcp\n{INCLUDES[3]}\n", "protocol = udp"),
+        ("pjsip.conf", f"[t]\ntype=transport\n{INCLUDES[3]}\n", ""),
         ("pjproject.conf", LOG_MAPPINGS.replace("asterisk_error = 0", "asterisk_error = 0,1"), "pjproject.conf"),
         ("asterisk.conf", "[options]\nrunuser = nobody-else\n", "change their owner"),
         # What pyst2 cannot read breaks nothing: its steps are asked for.
-        ("manager.conf", f"[general]\nenabled\n{INCLUDES[1]}\n", "enabled = yes"),
-        ("manager.conf", f"[general\nenabled = yes\n{INCLUDES[1]}\n", "enabled = yes"),
+        ("manager.conf", f"[general]\nenabled\n{INCLUDES[2]}\n", "enabled = yes"),
+        ("manager.conf", f"[general\nenabled = yes\n{INCLUDES[2]}\n", "enabled = yes"),
         ("manager.conf", "#include missing.conf\n", "enabled = yes"),
         ("manager.conf", "#include manager.conf\n", "enabled = yes"),
         ("logger.conf", "[logfiles]\nfull = \xff\xfe\x00\n", ""),

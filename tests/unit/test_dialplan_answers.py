@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from agi_scripts import dialplan
-from engine.asterisk.call_variables import SECONDS, VERDICT
+from engine.asterisk.call_variables import BEEP, SECONDS, VERDICT
 from engine.domain.booking import Booking
 from engine.domain.directions import Direction
 from engine.domain.prompts import Language
@@ -31,17 +31,19 @@ ANNOUNCED = replace(BOOKING, whisper=True, screening=Screening.PRESS1)
         (replace(BOOKING, greeting=True), True, [("RN_GREETING", "en")]),
         (replace(BOOKING, greeting=True, language=Language.NL), True, [("RN_GREETING", "nl")]),
         (replace(BOOKING, greeting=True), False, []),
+        (replace(BOOKING, beep=True), False, [("__DYNAMIC_FEATURES", BEEP)]),
     ],
 )
-def test_only_a_call_in_which_something_is_spoken_has_more_variables(
+def test_only_a_call_in_which_something_is_heard_has_more_variables(
     booking: Booking, speaks: bool, announced: list[tuple[str, str]]
 ) -> None:
     forward = Bridge(booking, HIDDEN, 60, 30, CALLER)
     told = dialplan.verdict(forward, replace(POLICY, speaks=speaks))
     assert told[6:] == [*announced, (VERDICT, "BRIDGE")]
-    # Who is called back has no hidden number.
+    # Who is called back has no hidden number, and hears the beep.
     back = replace(forward, direction=Direction.REVERSE)
-    assert dialplan.verdict(back, replace(POLICY, speaks=speaks))[6:] == [(VERDICT, "BRIDGE")]
+    beep = [each for each in announced if each[1] == BEEP]
+    assert dialplan.verdict(back, replace(POLICY, speaks=speaks))[6:] == [*beep, (VERDICT, "BRIDGE")]
 
 
 def test_no_call_talks_without_a_limit() -> None:

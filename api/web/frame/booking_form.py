@@ -16,13 +16,14 @@ from engine.domain.prompts import Language
 from engine.domain.screening import Screening
 
 TRUTH = {"yes": True, "no": False}
-FLAGS = ("paused", "refuseAnonymous", "whisper", "greeting", "reverse", "acceptFormerCallers")
+FLAGS = ("paused", "refuseAnonymous", "whisper", "greeting", "beep", "reverse", "acceptFormerCallers")
 CALL_FIELDS = frozenset(
     {
         "language",
         "screening",
         "whisper",
         "greeting",
+        "beep",
         "reverse",
         "acceptFormerCallers",
         "hours",

@@ -44,7 +44,7 @@ CHANGED = OWN_FIELDS | CALL_FIELDS | {"paused"}
 # What the form of a new booking shows before anything is filled in.
 NEW_BOOKING: Mapping[str, str] = {
     **dict.fromkeys(OWN_FIELDS | CALL_FIELDS | {"country"}, ""),
-    **dict.fromkeys(("whisper", "greeting", "reverse", "acceptFormerCallers"), "no"),
+    **dict.fromkeys(("whisper", "greeting", "beep", "reverse", "acceptFormerCallers"), "no"),
     "screening": Screening.NONE,
 }
 # The same of a pair.

@@ -42,7 +42,7 @@ UPDATE bookings SET
     whisper = :whisper, screening = :screening, hours = :hours, reverse = :reverse, greeting = :greeting,
     partner = :partner, destination_label = :destination_label, partner_label = :partner_label,
     accept_former_callers = :accept_former_callers,
-    destination_pin = :destination_pin, partner_pin = :partner_pin
+    destination_pin = :destination_pin, partner_pin = :partner_pin, beep = :beep
 WHERE id = :id;
 
 -- name: set_service!

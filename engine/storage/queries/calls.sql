@@ -63,6 +63,15 @@ SELECT DISTINCT booking_id FROM calls
 WHERE ended_at IS NULL AND state = 'LIVE' AND asterisk = :asterisk
     AND answered_ticks + seconds_leased * 1000 <= :ticks;
 
+-- name: calls_to_beep
+-- Talking calls on bookings with the beep whose lease or booking ends soon.
+SELECT c.call_id, c.callee_channel, c.seconds_leased, c.answered_ticks, b.end_at
+FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id
+WHERE c.ended_at IS NULL AND c.state = 'LIVE' AND c.asterisk = :asterisk AND c.callee_channel IS NOT NULL
+    AND b.beep = 1 AND b.gone_at IS NULL
+    AND (c.answered_ticks + c.seconds_leased * 1000 <= :ticks OR b.end_at <= :now)
+LIMIT :at_most;
+
 -- name: calls_overdue
 -- Calls that are past their latest possible end: ringing time, lease and margin.
 SELECT {calls} FROM calls

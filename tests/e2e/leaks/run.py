@@ -151,6 +151,8 @@ def _options(column: Column) -> dict[str, object]:
     if column.is_screened:
         return {"screening": "press1", "whisper": True}
     fields = {Column.REVERSE: "reverse", Column.WHISPERED: "whisper", Column.GREETED: "greeting"}
+    # Such a call has features that digits begin, and its sound passes through the core of Asterisk.
+    fields |= {Column.LIMIT: "beep"}
     return {fields[column]: True} if column in fields else {}
 
 
