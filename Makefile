@@ -24,8 +24,8 @@ cluster-call: venv phones ## While `make cluster` runs: make calls through it, s
 	@exec $(PYTHON) -m cluster.call
 
 CLUSTER ?=
-cluster-chaos: venv ## Kill, stop, suspend, cut off and promote the parts of a cluster under calls, then audit the books. CLUSTER="--seed 7 …"
-	@$(MAKE) --no-print-directory --jobs 3 asterisk phones postgresql kamailio
+cluster-chaos: venv ## Kill, stop, suspend, cut off and promote the parts of a cluster under calls, then audit the books. CLUSTER="--seed 7 …", CLUSTER=--patroni
+	@$(MAKE) --no-print-directory --jobs 3 asterisk phones postgresql kamailio $(if $(findstring --patroni,$(CLUSTER)),patroni)
 	$(PYTHON) -m tests.cluster $(CLUSTER)
 
 # What the tests need besides .venv. Each is a download of its own, so several come at the same time.
@@ -93,7 +93,7 @@ clean: ## Delete the database, the secrets and Asterisk's files. Refused while t
 	@if [ -x $(PYTHON) ]; then exec $(PYTHON) -m engine clean --yes; \
 	elif [ -e var ]; then echo "Without .venv it cannot be checked whether a system is running: run make venv first" >&2; exit 1; fi
 
-.PHONY: venv asterisk phones fail2ban proxies browser clients prometheus kamailio prompts chroots postgresql
+.PHONY: venv asterisk phones fail2ban proxies browser clients prometheus kamailio prompts chroots postgresql patroni
 venv:
 	@deploy/venv.sh
 asterisk:
@@ -115,6 +115,8 @@ chroots: venv
 	@deploy/debian/build.sh --base
 postgresql:
 	@deploy/tools.sh postgresql
+patroni:
+	@deploy/tools.sh patroni
 # Without them callers hear nothing, but every call is answered as before.
 prompts:
 	@deploy/tools.sh prompts || echo "make: no prompts, so refused callers hear nothing" >&2

@@ -53,6 +53,7 @@ class Cluster:
         settings: Mapping[str, object] | None = None,
         environment: Mapping[str, str] | None = None,
         database: Callable[[Pair, int], str] | None = None,
+        servers: Callable[[Path, int], Pair] = Pair,
     ) -> None:
         """Prepares a cluster.
 
@@ -62,13 +63,14 @@ class Cluster:
             settings: Further settings of both nodes.
             environment: Further environment variables of both nodes.
             database: Returns the hosts at which a node reaches both servers; by default the servers' own.
+            servers: Makes both servers, in a directory and with a port.
         """
         self.ports = ports or Ports()
         self._directory = directory
         self._settings = settings or {}
         self._environment = environment or {}
         self._database = database
-        self.postgresql = Pair(directory, self.ports.postgresql)
+        self.postgresql = servers(directory, self.ports.postgresql)
         self.nodes: list[Node] = []
         self._kamailio: Kamailio | None = None
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus] [kamailio] [prompts] [chroots]
-#         [postgresql] (without a name: all)
+#         [postgresql] (without a name: all)      patroni: only if it is named
 #
 # Installs programs into .tools/ next to this script's directory: those that the tests and the demo need in the project,
 # where git ignores them, and Asterisk where the program was installed as a package.
@@ -22,6 +22,7 @@
 #   chroots    .tools/deb-root   a Debian 12 with little but Python, in which the package is tested. Only for root
 #   postgresql .tools/postgresql.json            the machine's own server if it is version 15 or newer, otherwise Debian
 #                                                12's, in .tools/postgresql-tree; no server is started
+#   patroni    .tools/bin/patroni .tools/bin/patronictl .tools/bin/etcd   those of Debian forky, in .tools/patroni-tree
 # Paths inside .tools are relative in the .json files, so that the checkout can be moved.
 #
 #   ASTERISK_FROM=debian    ignore an Asterisk that is installed on the machine
@@ -41,6 +42,7 @@ browser_tree=$tools/browser-tree
 prometheus_tree=$tools/prometheus-tree
 kamailio_tree=$tools/kamailio-tree
 postgresql_tree=$tools/postgresql-tree
+patroni_tree=$tools/patroni-tree
 prompts_tree=$tools/prompts-tree
 prompts=$tools/prompts
 clients=$tools/clients
@@ -326,6 +328,35 @@ END
     say "postgresql $version ($2)"
 }
 
+# Debian 12's Patroni (3.0.2) is not used: a primary that hung and goes on may take the lead back there
+# (https://github.com/patroni/patroni/pull/2689). Patroni starts the server through a second Python, which it finds by
+# argv0; so that names a wrapper.
+make_patroni() {
+    local loader arch script
+    "$here/debian-tree.sh" forky "$patroni_tree" patroni python3-etcd etcd-server
+    wrap_from_tree etcd "$patroni_tree" usr/bin/etcd
+    loader=$(loader_of "$patroni_tree")
+    arch=$(basename -- "$(dirname -- "$loader")")
+    write_file "$tools/bin/patroni-python" 755 <<END
+#!/bin/sh
+# Written by deploy/tools.sh.
+self=\$(readlink -f -- "\$0")
+tree=\${self%/bin/*}/patroni-tree
+PYTHONHOME=\$tree/usr PYTHONPATH=\$tree/usr/lib/python3/dist-packages \\
+    exec "\$tree/$loader" --inhibit-cache --library-path "\$tree/usr/lib/$arch:\$tree/lib/$arch" \\
+    --argv0 "\$self" "\$tree/usr/bin/python3" "\$@"
+END
+    for script in patroni patronictl; do
+        write_file "$tools/bin/$script" 755 <<END
+#!/bin/sh
+# Written by deploy/tools.sh.
+self=\$(readlink -f -- "\$0")
+exec "\${self%/*}/patroni-python" "\${self%/bin/*}/patroni-tree/usr/bin/$script" "\$@"
+END
+    done
+    say "$("$tools/bin/patroni" --version), etcd $("$tools/bin/etcd" --version | sed -n '1s/.* //p')"
+}
+
 # sox finds its plug-ins only in /usr, and without them writes no gsm; so toast does.
 make_prompts() {
     local wanted loader arch program new
@@ -392,6 +423,7 @@ for tool in "$@"; do
         prompts) make_prompts ;;
         chroots) make_chroots ;;
         postgresql) make_postgresql ;;
-        *) fail "usage: tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus] [kamailio] [prompts] [chroots] [postgresql]" ;;
+        patroni) make_patroni ;;
+        *) fail "usage: tools.sh [asterisk] [phones] [fail2ban] [proxies] [browser] [clients] [prometheus] [kamailio] [prompts] [chroots] [postgresql] [patroni]" ;;
     esac
 done

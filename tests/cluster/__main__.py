@@ -5,14 +5,14 @@ import random
 import sys
 from functools import partial
 
-from tests.cluster.plan import Kind, Wanted
+from tests.cluster.plan import ORDINARY, WITH_PATRONI, Kind, Wanted
 from tests.cluster.run import run
 from tests.verdict import carried_out
 
 
 def main() -> int:
     wanted = _wanted()
-    options = f"--seed {wanted.seed} --rounds {wanted.rounds} --rate {wanted.rate:g}"
+    options = f"--seed {wanted.seed} --rounds {wanted.rounds} --rate {wanted.rate:g}" + " --patroni" * wanted.patroni
     return carried_out(partial(run, wanted), wanted.seed, f'make cluster-chaos CLUSTER="{options}"')
 
 
@@ -21,9 +21,16 @@ def _wanted() -> Wanted:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="default: random")
     parser.add_argument("--rounds", type=int, default=2, help="how often each part is broken in each way")
     parser.add_argument("--rate", type=float, default=5, help="calls a second")
-    parser.add_argument("--only", type=Kind, choices=list(Kind), nargs="*", default=list(Kind), help="what is done")
+    parser.add_argument("--patroni", action="store_true", help="Patroni runs PostgreSQL; only that is broken")
+    parser.add_argument("--only", type=Kind, choices=list(Kind), nargs="*", help="what is done")
     chosen = parser.parse_args()
-    return Wanted(chosen.seed, chosen.rounds, chosen.rate, kinds=tuple(chosen.only))
+    possible = WITH_PATRONI if chosen.patroni else ORDINARY
+    kinds = possible if chosen.only is None else tuple(chosen.only)
+    if wrong := set(kinds) - set(possible):
+        parser.error(f"{', '.join(sorted(wrong))}: {'only without' if chosen.patroni else 'only with'} --patroni")
+    if chosen.patroni:
+        return Wanted(chosen.seed, chosen.rounds, chosen.rate, crowd=0, moves=0, kinds=kinds, patroni=True)
+    return Wanted(chosen.seed, chosen.rounds, chosen.rate, kinds=kinds)
 
 
 if __name__ == "__main__":

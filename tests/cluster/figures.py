@@ -11,12 +11,15 @@ from tests.chaos.figures import STUCK_SECONDS, Crowd
 from tests.chaos.judge import Mismatch, killed
 from tests.chaos.seen import Seen, Span
 from tests.chaos.trouble import Outage
+from tests.cluster.patroni import TTL_SECONDS
 from tests.cluster.plan import NODES, Kind, Wanted
 from tests.cluster.trouble import Happened, Troubles
 
 # After the death of an Asterisk, calls get through the other one.
 THROUGH_SECONDS = 3.0
 PROMOTION_SECONDS = 2.0
+# Patroni notices soon that a server has ended, and after its ttl that it hears nothing.
+NOTICED_SECONDS = 3.0
 # After a trouble, its effects on calls that come in.
 AFTERWARDS_SECONDS = 10.0
 CALM_SECONDS = 1.0
@@ -115,11 +118,20 @@ class Report:
         found += [f"{each.bridged} of {each.size} calls on credit for one" for each in self.crowds if each.bridged > 1]
         if lost := self.books.answered - self.delivered.keys():
             found.append(f"{len(lost)} answered calls had no callback: {', '.join(sorted(lost)[:10])}")
-        for kind, limit in ((Kind.ASTERISK_KILLED, THROUGH_SECONDS), (Kind.PRIMARY_KILLED, PROMOTION_SECONDS)):
+        for kind, limit in self._limits().items():
             late = [each for each in self._last_failures(kind) if each > limit]
             if late:
                 found.append(f"{kind}: a call failed that was dialled {max(late):.1f} s later")
         return found
+
+    def _limits(self) -> dict[Kind, float]:
+        """Until when calls may fail after a trouble, in seconds from its begin."""
+        limits = {Kind.ASTERISK_KILLED: THROUGH_SECONDS, Kind.PRIMARY_KILLED: PROMOTION_SECONDS}
+        if self.wanted.patroni:
+            limits |= dict.fromkeys((Kind.PRIMARY_KILLED, Kind.SWITCHED_OVER), NOTICED_SECONDS + PROMOTION_SECONDS)
+            limits |= dict.fromkeys((Kind.PRIMARY_LOST, Kind.PATRONI_KILLED), TTL_SECONDS + 2 * PROMOTION_SECONDS)
+            limits |= {Kind.ETCD_KILLED: 0.0, Kind.STANDBY_KILLED: NOTICED_SECONDS}
+        return limits
 
     def lines(self) -> list[str]:
         """The figures as text."""

@@ -20,6 +20,22 @@ class Kind(StrEnum):
     PRIMARY_KILLED = "primary killed, standby promoted"
     PRIMARY_HUNG = "primary suspended"
     KAMAILIO_KILLED = "Kamailio killed"
+    SWITCHED_OVER = "primary switched over by patronictl"
+    PATRONI_KILLED = "Patroni of the primary killed"
+    PRIMARY_LOST = "primary and its Patroni suspended"
+    ETCD_KILLED = "etcd killed"
+    STANDBY_KILLED = "standby killed"
+
+
+WITH_PATRONI = (
+    Kind.PRIMARY_KILLED,
+    Kind.SWITCHED_OVER,
+    Kind.PATRONI_KILLED,
+    Kind.PRIMARY_LOST,
+    Kind.ETCD_KILLED,
+    Kind.STANDBY_KILLED,
+)
+ORDINARY = tuple(kind for kind in Kind if kind is Kind.PRIMARY_KILLED or kind not in WITH_PATRONI)
 
 
 @dataclass(frozen=True)
@@ -32,6 +48,7 @@ class Wanted:
         crowd: How many callers dial at once on credit for one call.
         moves: How often a call in one Asterisk takes seconds from a call in the other.
         kinds: What happens.
+        patroni: Whether Patroni runs the database's servers.
     """
 
     seed: int
@@ -40,7 +57,8 @@ class Wanted:
     crowd: int = 50
     moves: int = 10
     quiet_seconds: float = 90.0
-    kinds: tuple[Kind, ...] = tuple(Kind)
+    kinds: tuple[Kind, ...] = ORDINARY
+    patroni: bool = False
 
 
 @dataclass(frozen=True)

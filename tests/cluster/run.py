@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from cluster.postgresql import Pair
 from cluster.running import Cluster
 from engine.config.postgres_address import PostgresAddress
 from engine.config.tuning import TUNING_VARIABLE
@@ -23,6 +24,7 @@ from tests.cluster import plan
 from tests.cluster.api import Booked, ClusterApi
 from tests.cluster.figures import Report, outages_of
 from tests.cluster.moves import Moves
+from tests.cluster.patroni import PatroniPair
 from tests.cluster.plan import Wanted
 from tests.cluster.starting import cluster_on_free_ports
 from tests.cluster.trouble import Relays, Trouble
@@ -40,6 +42,7 @@ PLANS = {
 SCARCE, AMPLE = 6, 8
 CROWD_SERIAL = 900_000
 SECONDS_A_STEP = 25.0
+SECONDS_A_STEP_OF_PATRONI = 60.0
 LAST_CALLS_SECONDS = 60.0
 SETTINGS: dict[str, object] = {
     **QUICK,
@@ -85,7 +88,12 @@ def run(
         listener = cleanup.enter_context(CallbackListener())
         cleanup.callback(relays.close)
         cluster, directory = cleanup.enter_context(
-            cluster_on_free_ports(settings=settings, environment=tuning, database=relays.open)
+            cluster_on_free_ports(
+                settings=settings,
+                environment=tuning,
+                database=relays.open,
+                servers=PatroniPair if wanted.patroni else Pair,
+            )
         )
         hidden = cleanup.enter_context(load.callees(cluster.ports.carrier, directory / "callees"))
         trouble = Trouble(cluster, relays)
@@ -138,7 +146,8 @@ def _storm(scene: _Scene, ample: list[Booked], scarce: list[Booked]) -> None:
     """Makes calls until every trouble has happened."""
     wanted, steps = scene.wanted, plan.steps(scene.wanted)
     services = ([each.service for each in booked] for booked in (ample, scarce))
-    lines = list(islice(calls(wanted.seed, *services), int(len(steps) * SECONDS_A_STEP * wanted.rate)))
+    seconds = len(steps) * (SECONDS_A_STEP_OF_PATRONI if wanted.patroni else SECONDS_A_STEP)
+    lines = list(islice(calls(wanted.seed, *services), int(seconds * wanted.rate)))
     plenty = {each.service for each in ample}
     scene.expected |= {
         line.source: min(line.talk / 1000, LONGEST_CALL_SECONDS)

@@ -9,7 +9,7 @@ from tests.chaos.books import Books, Entry
 from tests.chaos.seen import Seen
 from tests.chaos.trouble import Outage
 from tests.cluster.figures import Report, outages_of
-from tests.cluster.plan import Kind, Wanted, steps
+from tests.cluster.plan import ORDINARY, WITH_PATRONI, Kind, Wanted, steps
 from tests.cluster.trouble import Happened, Troubles
 
 SOURCE = "+9990000000001"
@@ -73,14 +73,22 @@ def test_a_call_that_fails_after_another_part_should_have_taken_over_is_a_failur
     assert report(Happened(kind, 0, 10.0, 10.3), answered).failures == []
 
 
+@pytest.mark.parametrize(("kind", "late"), [(Kind.PRIMARY_KILLED, False), (Kind.STANDBY_KILLED, True)])
+def test_patroni_has_longer_to_promote_and_needs_no_promotion_without_a_standby(kind: Kind, *, late: bool) -> None:
+    refused = Seen(SOURCE, 14.0, 503, None, 15.0, 15.0, reached=())
+    found = report(Happened(kind, 0, 10.0, 10.3), refused)
+    assert bool(replace(found, wanted=Wanted(1, patroni=True)).failures) is late
+
+
 def test_what_the_ledgers_audit_finds_and_talk_without_a_lease_are_failures() -> None:
     found = report(KILLED.all[0], CALL, audit=["a booking"]).failures
     assert found == ["`ledger verify` found ['a booking']", "no lease covered 3 s of talk"]
 
 
-def test_every_kind_happens_once_in_each_round_and_in_the_second_to_the_other_node() -> None:
-    planned = steps(Wanted(7))
-    assert [steps(Wanted(7)), steps(Wanted(8)) == planned] == [planned, False]
-    for kind in Kind:
+@pytest.mark.parametrize("kinds", [ORDINARY, WITH_PATRONI])
+def test_every_kind_happens_once_in_each_round_and_in_the_second_to_the_other_node(kinds: tuple[Kind, ...]) -> None:
+    planned = steps(Wanted(7, kinds=kinds))
+    assert [steps(Wanted(7, kinds=kinds)), steps(Wanted(8, kinds=kinds)) == planned] == [planned, False]
+    for kind in kinds:
         first, second = (each for each in planned if each.kind is kind)
         assert first.node != second.node

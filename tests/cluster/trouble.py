@@ -10,11 +10,13 @@ from cluster.node import Node
 from cluster.postgresql import HOSTS, Pair
 from cluster.running import Cluster, wait_ready
 from tests.chaos.trouble import Outage
-from tests.cluster.plan import NODES, Kind, Step
+from tests.cluster.patroni import TTL_SECONDS, PatroniPair
+from tests.cluster.plan import NODES, WITH_PATRONI, Kind, Step
 from tests.e2e.tcp_relay import TcpRelay
 
 # An engine that was suspended is ended by its own watchdog within this time, or works on.
 WATCHDOG_SECONDS = 2.5
+ETCD_SECONDS = 30.0
 ASTERISKS_GONE = (Kind.ASTERISK_KILLED, Kind.ASTERISK_STOPPED)
 
 
@@ -85,6 +87,11 @@ class Trouble:
             Kind.PRIMARY_KILLED: self._primary_killed,
             Kind.PRIMARY_HUNG: self._primary_hung,
             Kind.KAMAILIO_KILLED: self._kamailio_killed,
+            Kind.SWITCHED_OVER: self._switched_over,
+            Kind.PATRONI_KILLED: self._patroni_killed,
+            Kind.PRIMARY_LOST: self._primary_lost,
+            Kind.ETCD_KILLED: self._etcd_killed,
+            Kind.STANDBY_KILLED: self._standby_killed,
         }
 
     def make(self, step: Step) -> None:
@@ -94,7 +101,7 @@ class Trouble:
         began = time.time()
         self._actions[step.kind](self._cluster.nodes[step.node], step)
         self.happened.all.append(Happened(step.kind, step.node, began, time.time()))
-        if step.kind is Kind.PRIMARY_KILLED:
+        if step.kind in WITH_PATRONI:
             self._cluster.postgresql.follow()
 
     def wait_well(self) -> None:
@@ -163,3 +170,40 @@ class Trouble:
     def _kamailio_killed(self, node: Node, step: Step) -> None:
         self._cluster.kamailio.kill()
         self._cluster.kamailio.start()
+
+    @property
+    def _patroni(self) -> PatroniPair:
+        assert isinstance(self._cluster.postgresql, PatroniPair)
+        return self._cluster.postgresql
+
+    def _switched_over(self, node: Node, step: Step) -> None:
+        self._patroni.switch_over()
+
+    def _patroni_killed(self, node: Node, step: Step) -> None:
+        """The server works on while the standby is promoted: two take connections, and only one can commit."""
+        former = self._patroni.primary
+        former.kill_patroni()
+        self._patroni.promote()
+        time.sleep(step.seconds)
+        former.start()
+
+    def _primary_lost(self, node: Node, step: Step) -> None:
+        former = self._patroni.primary
+        former.suspend()
+        self._patroni.promote()
+        time.sleep(step.seconds)
+        former.resume()
+
+    def _etcd_killed(self, node: Node, step: Step) -> None:
+        self._patroni.kill_etcd()
+        time.sleep(ETCD_SECONDS)
+        self._patroni.start_etcd()
+        # With failsafe_mode, the standby was told by the primary itself that it is one. It believes that for so long.
+        time.sleep(TTL_SECONDS)
+
+    def _standby_killed(self, node: Node, step: Step) -> None:
+        standby = self._patroni.other
+        standby.kill_patroni()
+        standby.kill()
+        time.sleep(step.seconds)
+        standby.start()

@@ -1,14 +1,18 @@
 """The real Kamailio with the configuration that we ship, between a carrier and two nodes."""
 
 import asyncio
+import os
 import re
+import signal
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cluster.kamailio import KAMCMD, Kamailio
 from engine.config.settings import Settings
 from phones.peer.wire import SipTransport
 from phones.peer.writing import token
@@ -28,6 +32,8 @@ from tests.integration.kamailio_line import (
 from tests.kamailio import SHARED, configured
 
 NUMBER = "+3225550001"
+CHECK = Path(__file__).resolve().parents[2] / "deploy" / "keepalived" / "check-kamailio"
+ELSEWHERE = "192.0.2.1"
 TRUNKS = [
     {"name": "first", "uri": f"sip:{CARRIER}", "addresses": [CARRIER]},
     {"name": "second", "uri": f"sip:{OTHER_CARRIER}", "addresses": [OTHER_CARRIER], "dialled_number": "to"},
@@ -360,3 +366,30 @@ def test_a_carrier_learns_that_no_node_takes_calls(line: Line) -> None:
 def test_kamailio_takes_a_configuration_with_ipv6_addresses() -> None:
     with configured(Settings(kamailio_host="::1", nodes=["[::1]:5061", "[2001:db8::7]:5060"])) as kamailio:
         assert kamailio.check().returncode == 0
+
+
+def test_keepalived_learns_whether_kamailio_works_here_and_on_the_machine_without_the_address(
+    line: Line, tmp_path: Path
+) -> None:
+    kamcmd = tmp_path / "kamcmd"
+    kamcmd.write_text(f'#!/bin/sh\nexec {KAMCMD} -s unix:{line.kamailio.directory}/kamailio_ctl "$@"\n')
+    kamcmd.chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    def works(kamailio: Kamailio, address: str) -> bool:
+        words = [str(CHECK), address, str(kamailio.address[1])]
+        return subprocess.run(words, env=environment, timeout=10, check=False).returncode == 0
+
+    here = line.kamailio.address[0]
+    assert works(line.kamailio, here)
+    assert works(line.kamailio, ELSEWHERE)
+    assert line.kamailio.pid is not None
+    os.killpg(line.kamailio.pid, signal.SIGSTOP)
+    assert not works(line.kamailio, here)
+    assert not works(line.kamailio, ELSEWHERE)
+    os.killpg(line.kamailio.pid, signal.SIGCONT)
+    assert works(line.kamailio, here)
+    line.kamailio.kill()
+    assert not works(line.kamailio, here)
+    assert not works(line.kamailio, ELSEWHERE)
+    line.kamailio.start()
