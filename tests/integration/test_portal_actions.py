@@ -66,7 +66,9 @@ CHANGED: dict[str, Any] = {
 }
 
 
-async def test_pairs_are_offered_where_a_number_is_shared_and_a_carrier_asserts_who_calls(portal: Portal) -> None:
+async def test_pairs_are_offered_where_a_number_is_shared_and_callers_are_asserted_or_key_in_pins(
+    portal: Portal,
+) -> None:
     async def offered() -> bool:
         return "/book-pair" in (await ask(portal, "GET", "/portal", (await portal.session()).secret)).text
 
@@ -74,7 +76,9 @@ async def test_pairs_are_offered_where_a_number_is_shared_and_a_carrier_asserts_
     await share_number(portal, "+3225550094")
     assert await offered()
     with patch.object(Policy, "may_assert_callers", new=False):
-        assert not await offered()
+        assert await offered(), "with PINs"
+        with patch.object(Policy, "speaks", new=False):
+            assert not await offered()
 
 
 async def test_what_a_page_sends_is_carried_out_for_its_account(portal: Portal, receiver: CallbackReceiver) -> None:
@@ -246,6 +250,7 @@ async def test_a_pair_is_booked_shown_with_both_numbers_and_changed_but_for_them
     [book_pair] = [action for action in SITE.actions if action.path == "/book-pair"]
     shown = {name: text for name, text in form_for(book_pair, tenant.ids).items() if name not in {"hours", "timeZone"}}
     form = shown | {"firstNumber": numbers[0], "secondNumber": numbers[1], "firstLabel": "side 4", "secondLabel": ""}
+    form["pins"] = "yes"
     for changes, status, marked in (
         ({"secondNumber": numbers[0]}, 422, "secondNumber"),
         ({"firstNumber": "+33"}, 422, "firstNumber"),
@@ -254,6 +259,7 @@ async def test_a_pair_is_booked_shown_with_both_numbers_and_changed_but_for_them
         ({"secondLabel": "\u202e"}, 422, "secondLabel"),
         ({"callback": "ftp://pairs-up.example"}, 422, "callback"),
         ({"country": "GB"}, 503, ""),
+        ({"pins": "perhaps"}, 422, "pins"),
     ):
         refused = await act(portal, book_pair, secret, form | changes)
         found = re.findall(r'name="(\w+)"[^>]*aria-invalid="true"', refused.text)
@@ -263,12 +269,14 @@ async def test_a_pair_is_booked_shown_with_both_numbers_and_changed_but_for_them
         assert (booked.status, f"Booked: the number is {more[0]}." in booked.text) == (200, True), booked.text
     page = json.loads((await ask(portal, "GET", "/portal", secret, Accept="application/json")).text)
     [pair, _] = page["data"]
-    people = [{"number": number, "label": label} for number, label in zip(numbers, ("side 4", None), strict=True)]
-    assert (pair["service"], pair["participants"], pair["destination"]) == (more[0], people, None)
+    people = [(number, label) for number, label in zip(numbers, ("side 4", None), strict=True)]
+    assert [(each["number"], each["label"]) for each in pair["participants"]] == people
+    assert (pair["service"], pair["destination"]) == (more[0], None)
     path = f"/portal/bookings/{pair['id']}"
     for place, said in (("/portal", f"{numbers[0]} (side 4), {numbers[1]}"), (path, f"{numbers[1]}, and back")):
         text = (await ask(portal, "GET", place, secret)).text
         assert (said in text, clumsy_in(text)) == (True, []), text
+    assert all(each["pin"] in text for each in pair["participants"])
     assert not re.findall('name="(?:reverse|acceptFormerCallers)"', text), "both call anyway, and nobody else does"
     [change] = [action for action in SITE.actions if action.path == "/bookings/{id}/change"]
     changed = await act(portal, change, secret, {"id": pair["id"], "destination": "", "label": "Ann and Bob"})

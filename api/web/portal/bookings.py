@@ -51,6 +51,7 @@ NEW_BOOKING: Mapping[str, str] = {
 NEW_PAIR = {name: text for name, text in NEW_BOOKING.items() if name not in NOT_OF_PAIRS | {"destination"}} | {
     "firstLabel": "",
     "secondLabel": "",
+    "pins": "no",
 }
 # Which field of a pair's form is at a place of the body. Only the two numbers together can be wrong as a whole.
 FIELD_AT = {
@@ -118,11 +119,11 @@ def booking_actions() -> tuple[Action, ...]:
 async def load_list(visit: Visit) -> Mapping[str, Any]:
     """Returns a page of bookings, as `GET /bookings` answers it, and what a new one may choose.
 
-    It offers pairs where one can be made: they need shared numbers and a carrier that asserts who calls.
+    It offers pairs where one can be made: they need shared numbers, and a carrier that asserts who calls, or PINs.
     """
     policy = visit.deps.policy
     has_pairs = SANDBOX in visit.request or (
-        policy.may_assert_callers and await visit.services.reads.has_shared_numbers()
+        (policy.may_assert_callers or policy.speaks) and await visit.services.reads.has_shared_numbers()
     )
     texts = {**NEW_BOOKING, "language": policy.language}
     return {**await answer_of(visit, resource.index), **_choices(visit), "texts": texts, "hasPairs": has_pairs}
