@@ -84,8 +84,9 @@ def _pair(system: System) -> Pair:
     return Pair(Booking(system, answer.body["id"], SHARED, numbers["second"]), numbers, pins)
 
 
-async def _keyed_in(dialog: Dialog, media: Media, case: Case, pins: dict[str, str]) -> Message:
+async def _keyed_in(dialog: Dialog, media: Media, case: Case, pair: Pair) -> Message:
     """Calls, and keys in what the case says while there is no answer. Returns the final one."""
+    secrets = [*pair.pins.values(), *(number.strip("+") for number in pair.numbers.values())]
     number = dialog.request("INVITE", body=sdp(media.local))
     early = await dialog.until(lambda each: each.status == 183)
     towards = media_of(early)
@@ -96,10 +97,11 @@ async def _keyed_in(dialog: Dialog, media: Media, case: Case, pins: dict[str, st
     for keys in case.keys:
         await asyncio.sleep(OWN_SECONDS + 0.2)
         assert not [each for each in dialog.messages if (each.status or 0) >= 200]
-        await media.press(keys.format(**pins), towards)
+        await media.press(keys.format(**pair.pins), towards)
         await asyncio.sleep(0.5)
     final = await dialog.answered(number)
     assert media.received, "the caller heard the question"
+    assert not [each for each in dialog.messages if any(secret in each.text for secret in secrets)]
     return final
 
 
@@ -120,7 +122,7 @@ async def _call(system: System, case: Case, pair: Pair) -> tuple[Message, list[M
     trunk, carrier = await Peer.open("127.0.0.1", system.trunk_port, take), await Peer.open("127.0.0.1")
     try:
         dialog = await carrier.dialog(SHARED, ("127.0.0.1", system.settings.sip_port), source=SOURCE)
-        final = await _keyed_in(dialog, media[0], case, pair.pins)
+        final = await _keyed_in(dialog, media[0], case, pair)
         if final.status == 200:
             await asyncio.sleep(TALK_SECONDS)
             await dialog.answered(dialog.request("BYE"))

@@ -237,7 +237,8 @@ def test_make_call_shows_what_is_heard(system: System, call: str) -> None:
     assert all(f"{who} heard the prompt en/" in done.stdout for who in heard)
 
 
-def test_make_call_lets_a_pair_talk_and_a_stranger_reach_nobody(system: System) -> None:
+def test_make_call_lets_a_pair_talk_also_with_a_pin_and_a_stranger_reach_nobody(system: System) -> None:
     done = system.program("phones.demo_call", "pair")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     assert "✓ Done" in done.stdout
+    assert "keys in the PIN" in done.stdout
