@@ -11,18 +11,21 @@ import pytest
 
 from engine.accounts.accounts import create_account
 from engine.bookings import lifecycle as bookings
+from engine.bookings import shared_numbers
 from engine.bookings.lifecycle import BookingPatch, Renewal
 from engine.bookings.number_pool import quarantine
-from engine.calls.lifecycle import Settlement
+from engine.calls.facts import IncomingCall
+from engine.calls.lifecycle import Settlement, route_call
 from engine.calls.reconciliation import LiveChannels, compare_with_asterisk
 from engine.config.postgres_address import PostgresAddress
 from engine.domain.account_limits import DEFAULT_ACCOUNT_LIMITS
-from engine.domain.booking import Booking
+from engine.domain.booking import Booking, CallerId
 from engine.domain.errors import InvalidInput, NotFound, QuotaReached
 from engine.domain.ids import CallId
-from engine.domain.numbers import E164
+from engine.domain.numbers import ANONYMOUS, E164
+from engine.domain.pairs import PIN_TRIES, PIN_TRY_MS, Participant
 from engine.domain.policy import UsagePlan
-from engine.domain.rejections import UNKNOWN_NUMBER
+from engine.domain.rejections import UNKNOWN_NUMBER, Reject
 from engine.domain.routing import Bridge
 from engine.domain.times import BootMs, EpochMs
 from engine.storage.call_path import CallPath, FormerCaller
@@ -33,7 +36,7 @@ from engine.twilio_proxy.services import ServiceChange, create_service
 from engine.twilio_proxy.sessions import SessionRequest, create_session
 from engine.twilio_proxy.upkeep import delete_unjoined
 from tests.contract.racing import PATIENCE_SECONDS, Command, Race
-from tests.contract.samples import CALLER, DAY, OTHER_HIDDEN, POLICY, SECOND
+from tests.contract.samples import CALLER, DAY, HIDDEN, OTHER_HIDDEN, POLICY, SECOND
 from tests.contract.world import POOL, World
 from tests.postgresql import empty
 
@@ -179,6 +182,35 @@ async def a_sweep_deletes_a_session_as_somebody_joins_it(race: Race) -> None:
     assert isinstance(refused, NotFound)
 
 
+async def with_pins(race: Race) -> Booking:
+    race.world.policy = replace(race.world.policy, speaks=True)
+    await race.world.storage.run(shared_numbers.share, POOL[0])
+    return await race.world.book(
+        UsagePlan.LARGE,
+        None,
+        participants=(Participant(HIDDEN), Participant(OTHER_HIDDEN)),
+        caller_id=CallerId.SERVICE,
+        pins=True,
+    )
+
+
+def keying_in(race: Race, pin: str, call_id: str) -> Command:
+    incoming = IncomingCall(CallId(call_id), E164(POOL[0]), ANONYMOUS, can_enter_pin=True, pin=pin)
+    at, policy = race.world.at, race.world.policy
+    return lambda tx: route_call(tx, incoming, at, policy, room_was_made=True)
+
+
+async def a_pair_is_cancelled_as_its_pin_is_keyed_in(race: Race) -> None:
+    pair, world = await with_pins(race), race.world
+    assert pair.destination_pin is not None
+    _, decision = await race.at_once(
+        lambda tx: bookings.cancel(tx, world.account, pair.id, world.now, world.policy),
+        keying_in(race, pair.destination_pin, "c1"),
+    )
+    assert not isinstance(decision, Bridge)
+    world.check_ledger()
+
+
 RACES: tuple[Callable[[Race], Awaitable[None]], ...] = (
     two_calls_on_one_calls_credit,
     two_calls_of_a_booking_end,
@@ -196,12 +228,24 @@ RACES: tuple[Callable[[Race], Awaitable[None]], ...] = (
     an_operator_quarantines_what_is_booked,
     somebody_joins_a_session_as_a_sweep_deletes_it,
     a_sweep_deletes_a_session_as_somebody_joins_it,
+    a_pair_is_cancelled_as_its_pin_is_keyed_in,
 )
 
 
 @pytest.mark.parametrize("run", RACES, ids=lambda run: run.__name__)
 async def test_a_race_goes_wrong_without_locks_only(race: Race, run: Callable[[Race], Awaitable[None]]) -> None:
     await race.goes_wrong_without_locks_only(run)
+
+
+async def test_two_engines_count_wrong_pins_together(race: Race) -> None:
+    """The count needs no lock: it is one statement."""
+    await with_pins(race)
+    for number in range(PIN_TRIES - 1):
+        await race.world.storage.run(keying_in(race, "00000000", f"c{number}"))
+    answers = await race.at_once(keying_in(race, "00000000", "c30"), keying_in(race, "00000000", "c31"))
+    assert all(isinstance(each, Reject) for each in answers), "the last one is not asked again"
+    [tries] = race.world.rows("SELECT clears_at FROM pin_tries")
+    assert tries["clears_at"] == race.world.now + PIN_TRIES * PIN_TRY_MS
 
 
 async def test_a_comparison_with_asterisk_waits_for_no_call(postgres: PostgresAddress) -> None:
