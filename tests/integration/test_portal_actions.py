@@ -77,6 +77,10 @@ async def test_pairs_are_offered_where_a_number_is_shared_and_callers_are_assert
     assert await offered()
     with patch.object(Policy, "may_assert_callers", new=False):
         assert await offered(), "with PINs"
+        [book_pair] = [action for action in SITE.actions if action.path == "/book-pair"]
+        refused = await act(portal, book_pair, (await portal.session()).secret, form_for(book_pair, portal.ours.ids))
+        marked = re.findall(r'name="(\w+)"[^>]*aria-invalid="true"', refused.text)
+        assert (refused.status, marked) == (422, ["pins"])
         with patch.object(Policy, "speaks", new=False):
             assert not await offered()
 

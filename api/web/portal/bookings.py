@@ -53,12 +53,13 @@ NEW_PAIR = {name: text for name, text in NEW_BOOKING.items() if name not in NOT_
     "secondLabel": "",
     "pins": "no",
 }
-# Which field of a pair's form is at a place of the body. Only the two numbers together can be wrong as a whole.
+# Which field of a pair's form is at a place of the body. Only the two numbers together can be wrong as a whole; the two
+# participants together are where no carrier asserts who calls, so that they need PINs.
 FIELD_AT = {
     f"/participants/{index}/{name}": f"{person}{name.title()}"
     for index, person in enumerate(("first", "second"))
     for name in ("number", "label")
-} | {"": "secondNumber"}
+} | {"": "secondNumber", "/participants": "pins"}
 
 
 def booking_pages() -> tuple[Page, ...]:
