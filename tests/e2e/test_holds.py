@@ -15,7 +15,7 @@ from phones.peer import Body, Dialog, Media, Peer, Reply, Stage, media_of, sdp, 
 from phones.peer.wire import Address
 from tests.e2e.leaks.callee import SOURCE
 from tests.e2e.leaks.caller import HOST
-from tests.e2e.leaks.run import Hidden, LeakSystem
+from tests.e2e.leaks.system import Hidden, LeakSystem
 
 SILENCE = 2.0
 HOLD = 6.0

@@ -14,7 +14,7 @@ from tests.e2e.booking import Booking, import_numbers
 from tests.e2e.carriers import variants
 from tests.e2e.carriers.scripted import ScriptedCarrier
 from tests.e2e.carriers.variants import VARIANTS, Variant
-from tests.e2e.leaks.run import MORE_NUMBERS
+from tests.e2e.leaks.system import MORE_NUMBERS
 from tests.e2e.system import System
 
 HOST = "127.0.0.2"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.leaks.run import LeakSystem
+from tests.e2e.leaks.system import LeakSystem
 
 
 @pytest.fixture(scope="package")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from engine.asterisk.prompts import DIRECTORY
 from engine.domain.prompts import Language, Prompt, sound_of
-from tests.e2e.leaks.run import LeakSystem
+from tests.e2e.leaks.system import LeakSystem
 
 # Modules that an existing Asterisk may have loaded.
 MORE_MODULES = ("res_pjsip_refer.so", "bridge_builtin_features.so")

@@ -24,8 +24,8 @@ from phones.peer.wire import Address
 from tests.e2e.leaks.callee import SOURCE
 from tests.e2e.leaks.caller import HOST
 from tests.e2e.leaks.media_lines import KEY, SOUND
-from tests.e2e.leaks.run import Hidden, LeakSystem
 from tests.e2e.leaks.srtp import Srtp, key_in
+from tests.e2e.leaks.system import Hidden, LeakSystem
 
 Lines = tuple[str, ...]
 # The name of a case, and the side that makes the offer.

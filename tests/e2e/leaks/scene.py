@@ -8,8 +8,8 @@ from phones.messages import Message
 from phones.peer import Body, Dialog, Media, Peer, Play, Reply, Stage, keys_of, media_of, offer, sdp, user_of
 from tests.e2e.leaks.callee import SOURCE
 from tests.e2e.leaks.caller import HOST
-from tests.e2e.leaks.run import Hidden, LeakSystem
 from tests.e2e.leaks.search import Secret, Shown, leaks
+from tests.e2e.leaks.system import Hidden, LeakSystem
 
 # Long enough for an unwanted call to arrive: everything runs on this machine.
 QUIET_SECONDS = 0.4

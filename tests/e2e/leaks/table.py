@@ -15,7 +15,7 @@ from phones.peer.wire import SipTransport
 
 
 class Column(Enum):
-    """All ways that a call can take. `talks`: the call is answered."""
+    """All ways that a call can take. `calls`: somebody is called. `talks`: the call is answered."""
 
     CALLER_ENDS = "bridged, the caller hangs up"
     CALLEE_ENDS = "bridged, the callee hangs up"
@@ -40,12 +40,7 @@ class Column(Enum):
 
     @property
     def calls(self) -> bool:
-        """Whether anybody is called."""
         return self not in NOBODY_CALLED
-
-    @property
-    def is_swapped(self) -> bool:
-        return self in (Column.SWAPPED, Column.OLD_NUMBER)
 
     @property
     def talks(self) -> bool:

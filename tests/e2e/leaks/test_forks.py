@@ -11,8 +11,8 @@ from phones.messages import Message
 from phones.peer import Dialog, Media, Reply, sdp
 from phones.peer.writing import token
 from tests.e2e.leaks.callee import HOST
-from tests.e2e.leaks.run import LeakSystem
 from tests.e2e.leaks.scene import scene
+from tests.e2e.leaks.system import LeakSystem
 
 
 def _tagged(invite: Message, tag: str) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from phones.peer import Body, Media, sdp
-from tests.e2e.leaks.run import LeakSystem
 from tests.e2e.leaks.scene import Scene, scene
+from tests.e2e.leaks.system import LeakSystem
 
 SDP = "application/sdp"
 ISUP = ("application/isup", b"\x01\x10")

@@ -30,8 +30,8 @@ from tests.e2e.leaks.media_lines import (
     WITH_KEY,
 )
 from tests.e2e.leaks.offers import Case, Cell, Seen, play_offers
-from tests.e2e.leaks.run import LeakSystem
 from tests.e2e.leaks.scene import Scene, scene
+from tests.e2e.leaks.system import LeakSystem
 
 SILENCE = 2
 

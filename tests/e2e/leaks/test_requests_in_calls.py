@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import pytest
 
 from phones.peer import Body, Dialog
-from tests.e2e.leaks.run import LeakSystem
 from tests.e2e.leaks.scene import PATIENCE, Scene, scene
+from tests.e2e.leaks.system import LeakSystem
 
 SECRET_TEXT = b"call me on my own number"
 

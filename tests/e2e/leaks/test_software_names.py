@@ -9,8 +9,8 @@ import pytest
 
 from phones.peer import Packet, Reply
 from tests.e2e.leaks.media_lines import FOREIGN, VIDEO
-from tests.e2e.leaks.run import LeakSystem
 from tests.e2e.leaks.scene import Scene, scene
+from tests.e2e.leaks.system import LeakSystem
 
 NAMES = (b"asterisk", b"digium", b"sangoma", b"pjsip", b"pjproject")
 METHODS = ("OPTIONS", "REGISTER", "SUBSCRIBE", "MESSAGE", "PUBLISH", "NOTIFY", "INFO", "WHATEVER")

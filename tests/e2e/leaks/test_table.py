@@ -3,8 +3,9 @@
 import pytest
 
 from phones.peer import payload_of
-from tests.e2e.leaks.run import PROMPT_SECONDS, LeakSystem, Played, Run
+from tests.e2e.leaks.run import Played, Run
 from tests.e2e.leaks.search import leaks, shows_number
+from tests.e2e.leaks.system import PROMPT_SECONDS, LeakSystem
 from tests.e2e.leaks.table import ROWS, TRANSPORTS, Cell, Column, cells, makes_sense
 
 # The first test waits for all calls.

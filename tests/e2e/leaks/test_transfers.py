@@ -8,8 +8,8 @@ from phones.peer import Dialog, Peer, Reply, user_of
 from tests.e2e.booking import import_numbers
 from tests.e2e.leaks.callee import SOURCE
 from tests.e2e.leaks.caller import HOST
-from tests.e2e.leaks.run import LeakSystem
 from tests.e2e.leaks.scene import PATIENCE, Scene, scene
+from tests.e2e.leaks.system import LeakSystem
 
 FOREIGN = "+33199009998"
 DEFAULT_CALLS_AT_ONCE = 10
