@@ -114,6 +114,7 @@ def _log_decision(call: Environment, call_id: CallId, decision: RouteDecision) -
             call=call_id,
             sip_call_id=sip_call_id,
             number=masked_text(dialled(call.argument(0), call.argument(5))),
+            prompt=decision.prompt,
         )
     else:
         log.info(
