@@ -27,6 +27,7 @@ class Part:
 
     Attributes:
         source: The caller's number.
+        pin: The PIN that the caller keys in; empty for none.
         heard: What the callee has received.
 
     Events: `rung` when the callee has shown everything that it can while ringing, `answered` when the caller has got
@@ -36,6 +37,7 @@ class Part:
     cell: Cell
     secret: Secret
     source: str = SOURCE
+    pin: str = ""
     heard: list[Packet] = field(default_factory=list)
     rung: asyncio.Event = field(default_factory=asyncio.Event)
     answered: asyncio.Event = field(default_factory=asyncio.Event)

@@ -16,6 +16,8 @@ HOST = "127.0.0.1"
 NO_SOUND = 9
 # What these might still bring.
 AFTERMATH_SECONDS = 0.2
+# Keys that come before Asterisk listens are lost.
+QUESTION_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ async def _call(dialog: Dialog, media: Media, part: Part) -> None:
     dialog.sound = sdp(media.local, key=_key(part))
     headers = [f"P-Asserted-Identity: <sip:{part.source}@{HOST}>"] if part.cell.column.hides_caller else []
     number = dialog.request("INVITE", headers, dialog.sound)
+    if part.pin:
+        await _key_in(part.pin, dialog, media)
     if part.cell.column is Column.CANCELLED:
         await part.until(part.rung)
         dialog.cancel()
@@ -88,6 +92,13 @@ async def _call(dialog: Dialog, media: Media, part: Part) -> None:
     # The callee may get the BYE after the caller, and then sends its last messages.
     await part.until(part.played)
     await asyncio.sleep(AFTERMATH_SECONDS)
+
+
+async def _key_in(pin: str, dialog: Dialog, media: Media) -> None:
+    towards = media_of(await dialog.until(lambda each: each.status == 183))
+    assert towards is not None
+    await asyncio.sleep(QUESTION_SECONDS)
+    await media.press(pin, towards)
 
 
 async def _talk(dialog: Dialog, media: Media, part: Part) -> None:

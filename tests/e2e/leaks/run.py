@@ -137,9 +137,12 @@ class Run:
 
     def _prepare_pair(self, cell: Cell, host: str) -> tuple[Part, tuple[Hidden, str]]:
         first, second = self._system.another_number(), self._system.another_number()
-        hidden = self._system.pair(first, second)
-        source, callee_number = (first, second) if cell.column is Column.PAIR_FIRST else (second, first)
+        hidden = self._system.pair(first, second, pins=cell.column is Column.PAIR_PIN)
+        source, callee_number = (second, first) if cell.column is Column.PAIR_SECOND else (first, second)
+        if hidden.pin:
+            source = SOURCE
         part = self._part(cell, Secret(callee_number, (hidden.service, source), self._system.trunk), source)
+        part.pin = hidden.pin
         return part, (hidden, host)
 
     async def _wave(self, parts: Sequence[Part]) -> list[Played]:

@@ -27,11 +27,12 @@ SECURE_HOST = "127.0.0.5"
 
 @dataclass(frozen=True)
 class Hidden:
-    """A booking: its id, its rented number and its hidden number."""
+    """A booking: its id, its rented number, its hidden number, and the PIN of that if it has one."""
 
     id: str
     service: str
     number: str
+    pin: str = ""
 
 
 class LeakSystem(System):
@@ -123,17 +124,19 @@ class LeakSystem(System):
         self.hidden.add(number)
         return Hidden(answer.body["id"], answer.body["service"], number)
 
-    def pair(self, *numbers: str) -> Hidden:
-        """Makes a pair, and returns it with the first participant's number."""
+    def pair(self, *numbers: str, pins: bool = False) -> Hidden:
+        """Makes a pair, and returns it with the first participant's number and PIN."""
         body = {
             "participants": [{"number": number} for number in numbers],
             "usagePlan": "LARGE",
             "callback": "http://127.0.0.1:9/",
+            "pins": pins,
         }
         answer = self.request("POST", "/bookings", body)
         assert answer.status == 201, answer
-        self.hidden.update(numbers)
-        return Hidden(answer.body["id"], answer.body["service"], numbers[0])
+        known = [each["pin"] for each in answer.body["participants"]] if pins else []
+        self.hidden.update(numbers, known)
+        return Hidden(answer.body["id"], answer.body["service"], numbers[0], *known[:1])
 
 
 def _uri(address: tuple[str, int]) -> str:

@@ -35,6 +35,7 @@ class Column(Enum):
     SWAPPED = "bridged over the number that the booking got in exchange"
     PAIR_FIRST = "a pair's first participant calls the second, and hangs up"
     PAIR_SECOND = "a pair's second participant calls the first, who hangs up"
+    PAIR_PIN = "whoever knows a participant's PIN calls the other, and hangs up"
     OLD_NUMBER = "the number before the exchange, refused with a prompt"
     CLOSED = "outside the booking's hours, which the caller hears"
 
@@ -60,7 +61,7 @@ class Column(Enum):
 
     @property
     def is_pair(self) -> bool:
-        return self in (Column.PAIR_FIRST, Column.PAIR_SECOND)
+        return self in (Column.PAIR_FIRST, Column.PAIR_SECOND, Column.PAIR_PIN)
 
     @property
     def hides_caller(self) -> bool:
@@ -71,10 +72,11 @@ class Column(Enum):
 CALLER_ENDS = frozenset(
     {
         *(Column.CALLER_ENDS, Column.SECOND_TRUNK, Column.SCREENED),
-        *(Column.WHISPERED, Column.GREETED, Column.SWAPPED, Column.REVERSE, Column.PAIR_FIRST),
+        *(Column.WHISPERED, Column.GREETED, Column.SWAPPED, Column.REVERSE, Column.PAIR_FIRST, Column.PAIR_PIN),
     }
 )
 NOBODY_CALLED = frozenset({Column.OLD_NUMBER, Column.CLOSED})
+SPEAKING = frozenset({Column.GREETED, Column.PAIR_PIN})
 WITHOUT_TALK = NOBODY_CALLED | {
     *(Column.REFUSED, Column.SPOKEN, Column.UNANSWERED, Column.CANCELLED, Column.UNSCREENED),
 }
@@ -136,7 +138,7 @@ class Cell:
     @property
     def speaks(self) -> bool:
         """Whether the caller hears a prompt before the answer."""
-        return self.status == UNREACHABLE or self.column is Column.GREETED or not self.column.calls
+        return self.status == UNREACHABLE or self.column in SPEAKING or not self.column.calls
 
     @property
     def is_secure_throughout(self) -> bool:
