@@ -39,8 +39,8 @@ BOOKED_MS = 300
 # More calls than an Asterisk carries. And calls that beep at the same time.
 MOST_CALLS = 10_000
 AT_ONCE = 16
-# The digits of features_rented_numbers.conf: on the callee's channel, and on the caller's.
-DIGITS = "CD"
+# The digits of features_rented_numbers.conf, and their shortest time: the caller does not hear the callee meanwhile.
+DIGITS, DIGIT_MS = "CD", "80"
 
 
 def calls_to_beep(tx: Transaction, at: Timestamp, horizon_ms: int, asterisk: str) -> list[BeepingCall]:
@@ -128,10 +128,7 @@ class Beeps:
                         self._link.action(
                             "Setvar", Channel=call.callee_channel, Variable=BEEPED, Value=str(at.wall_ms)
                         ),
-                        *(
-                            self._link.action("PlayDTMF", Channel=call.callee_channel, Digit=digit, Receive="true")
-                            for digit in DIGITS
-                        ),
+                        *(self._play_digit(call.callee_channel, digit) for digit in DIGITS),
                     )
                     log.debug("beeped", call=call.call_id)
             except AmiUnavailable as error:
@@ -140,6 +137,9 @@ class Beeps:
             except AmiRefused as error:  # it has just ended
                 log.info("beep_refused", call=call.call_id, reason=str(error))
             self._done[call.call_id] = at.boot_ms
+
+    async def _play_digit(self, channel: str, digit: str) -> None:
+        await self._link.action("PlayDTMF", Channel=channel, Digit=digit, Duration=DIGIT_MS, Receive="true")
 
     async def _may_beep(self, channel: str, now: EpochMs) -> bool:
         """Returns whether the call came in with the beep, and has not beeped lately, by this engine or another one.

@@ -11,6 +11,7 @@ from engine.config.trunk_settings import TrunkSettings, is_over_tls
 # What the dialplan, the beep and the carrier's side need; a test compares the dialplan with it.
 NEEDED_MODULES = (
     "app_dial",
+    "app_exec",
     "app_playback",
     "app_playtones",
     "app_senddtmf",

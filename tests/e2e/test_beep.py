@@ -13,12 +13,12 @@ import pytest
 from phones import tone
 from phones.baresip import Baresip
 from phones.errors import PhoneTimeoutError
-from phones.peer import Dialog, Media, Packet, Peer, Reply, Stage, media_of, payload_of, sdp
+from phones.peer import Body, Dialog, Media, Packet, Peer, Reply, Stage, media_of, payload_of, sdp
 from phones.peer.media import KEYS, KEYS_TYPE, RTP_HEADER
 from tests.e2e.booking import Booking
 from tests.e2e.calls import SOURCE
 from tests.e2e.system import System
-from tests.e2e.test_ami_rights import session
+from tests.e2e.test_ami_rights import Session, session
 
 CALLER_HZ, CALLEE_HZ, BEEP_HZ, BEEP_SECONDS = 440, 620, 1000, 0.3
 # How long before the end of a call it beeps here, in place of a minute.
@@ -26,6 +26,7 @@ BEFORE = 3.0
 TOLERANCE = 1.0
 BLOCK_SECONDS = 0.02
 SOUND = b"\x9f" * 160
+G729_TYPE = 18
 # C and D are the beep's own.
 PASSING = KEYS.replace("C", "").replace("D", "")
 
@@ -34,7 +35,7 @@ PASSING = KEYS.replace("C", "").replace("D", "")
 def system() -> Iterator[System]:
     plans = {
         name: {"seconds": seconds, "calls": 25, "valid_for": 3600}
-        for name, seconds in (("SMALL", 6), ("MEDIUM", 16), ("LARGE", 300))
+        for name, seconds in (("SMALL", 6), ("MEDIUM", 12), ("LARGE", 300))
     }
     with System(plans=plans, longest_call=60, beep_before=BEFORE) as system:
         yield system
@@ -120,7 +121,7 @@ def test_the_moment_moves_with_a_limit_that_grows_and_an_engine_that_begins_anew
     booked = _book(system, "SMALL")
 
     def lengthen() -> None:
-        assert system.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "SMALL"}).status == 200
+        assert system.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "MEDIUM"}).status == 200
         system.until(lambda: booked.now["secondsRemaining"] == 0, "the call has leased the new seconds")
 
     def begin_anew() -> None:
@@ -129,7 +130,7 @@ def test_the_moment_moves_with_a_limit_that_grows_and_an_engine_that_begins_anew
         system.wait_ready()
 
     recorded = _recorded_call(system, booked, tmp_path, lengthen, begin_anew)
-    assert tone.duration(recorded.caller) > 11
+    assert tone.duration(recorded.caller) > 17
     _assert_one_beep_before_the_end(recorded)
 
 
@@ -197,17 +198,18 @@ class Talk:
 class Network:
     """The telephone network: whoever is called answers at once."""
 
-    def __init__(self, system: System, carrier: Peer) -> None:
+    def __init__(self, system: System, carrier: Peer, *, has_converter: bool) -> None:
         self._system = system
         self._carrier = carrier
+        self._has_converter = has_converter
         self._callees: list[Side] = []
         self._callers: list[Side] = []
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, system: System) -> AsyncIterator["Network"]:
+    async def open(cls, system: System, *, has_converter: bool = True) -> AsyncIterator["Network"]:
         carrier = await Peer.open("127.0.0.1")
-        network = cls(system, carrier)
+        network = cls(system, carrier, has_converter=has_converter)
         trunk = await Peer.open("127.0.0.1", system.trunk_port, network._take)
         try:
             yield network
@@ -217,18 +219,31 @@ class Network:
             await carrier.close()
             await trunk.close()
 
+    def _media(self) -> tuple[Media, Body]:
+        """Sound in a codec that Asterisk can convert, or in G.729."""
+        media = Media.open("127.0.0.1")
+        if self._has_converter:
+            return media, sdp(media.local)
+        media.seal = lambda packet: packet[:1] + bytes([G729_TYPE]) + packet[2:]
+        offer = sdp(media.local).content
+        for plain, converted in ((b"AVP 0 ", b"AVP 18 "), (b":0 PCMU/", b":18 G729/")):
+            assert plain in offer
+            offer = offer.replace(plain, converted)
+        return media, Body(offer)
+
     async def _take(self, dialog: Dialog) -> None:
         assert dialog.invite is not None
-        media, towards = Media.open("127.0.0.1"), media_of(dialog.invite)
+        media, answer = self._media()
+        towards = media_of(dialog.invite)
         assert towards is not None
         self._callees.append(Side(media, towards))
-        dialog.answer(Reply(200, body=sdp(media.local)))
+        dialog.answer(Reply(200, body=answer))
 
     async def call(self, booked: Booking) -> Talk:
-        media = Media.open("127.0.0.1")
+        media, offer = self._media()
         asterisk = ("127.0.0.1", self._system.settings.sip_port)
         dialog = await self._carrier.dialog(booked.service, asterisk, source=SOURCE)
-        answer = await dialog.answered(dialog.request("INVITE", body=sdp(media.local)))
+        answer = await dialog.answered(dialog.request("INVITE", body=offer))
         towards = media_of(answer)
         assert towards is not None
         self._callers.append(Side(media, towards))
@@ -249,8 +264,8 @@ def test_the_moment_moves_with_a_limit_that_shrinks(system: System) -> None:
     booked = _book(system, "MEDIUM")
     with Stage() as stage:
         talks = stage.run(_two_calls(system, booked), 60)
-    # 16 s in all: the first call alone would have lasted as long, and beeped at 13 s.
-    assert sorted(cdr["duration"] for cdr in booked.wait_settled(2)) == [6, 10]
+    # 12 s in all: the first call alone would have lasted as long, and beeped at 9 s.
+    assert sorted(cdr["duration"] for cdr in booked.wait_settled(2)) == [4, 8]
     for talk in talks:
         for side in talk.sides:
             beeping = [packet.at for packet in side.beeping]
@@ -283,29 +298,55 @@ def test_all_keys_but_c_and_d_pass_unchanged_and_those_two_only_beep(system: Sys
         stage.run(_pressed(system, _book(system, "LARGE")), 60)
 
 
+def _callee_channel(system: System) -> str:
+    shown = system.asterisk_console("core show channels concise").splitlines()
+    [channel] = [line.split("!")[0] for line in shown if line.startswith("PJSIP/trunk-")]
+    return channel
+
+
+def _begin_beep(engine: Session, channel: str) -> None:
+    for digit in "CD":
+        assert "Success" in engine.ask("PlayDTMF", Channel=channel, Digit=digit, Receive="true")
+
+
 def test_a_key_that_is_pressed_at_the_moment_passes(system: System) -> None:
     async def play() -> None:
         async with Network.open(system) as network:
             talk = await network.call(_book(system, "LARGE"))
             caller, callee = talk.sides
             await asyncio.sleep(0.5)
-            [channel] = [
-                line.split("!")[0]
-                for line in system.asterisk_console("core show channels concise").splitlines()
-                if line.startswith("PJSIP/trunk-")
-            ]
+            channel = _callee_channel(system)
             with session(system) as engine:
                 for count in range(5):
                     pressing = asyncio.ensure_future(caller.media.press("5", caller.towards))
                     await asyncio.sleep(0.02 * count)
-                    for digit in "CD":
-                        engine.ask("PlayDTMF", Channel=channel, Digit=digit, Receive="true")
+                    _begin_beep(engine, channel)
                     await pressing
                     await asyncio.sleep(0.7)
             await talk.dialog.answered(talk.dialog.request("BYE"))
             assert callee.keys == [("5", True)] * 5
             assert caller.beeping
             assert callee.beeping
+
+    with Stage() as stage:
+        stage.run(play(), 60)
+
+
+def test_a_call_whose_codec_asterisk_cannot_convert_goes_on_without_a_beep(system: System) -> None:
+    async def play() -> None:
+        async with Network.open(system, has_converter=False) as network:
+            talk = await network.call(_book(system, "LARGE"))
+            await asyncio.sleep(0.5)
+            with session(system) as engine:
+                _begin_beep(engine, _callee_channel(system))
+            await asyncio.sleep(1)
+            for side in talk.sides:
+                side.media.received.clear()
+            await asyncio.sleep(0.5)
+            for side in talk.sides:
+                assert side.beeping == []
+                assert len(side.media.received) > 15
+            assert (await talk.dialog.answered(talk.dialog.request("BYE"))).status == 200
 
     with Stage() as stage:
         stage.run(play(), 60)

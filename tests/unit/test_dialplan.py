@@ -317,5 +317,6 @@ def test_every_application_and_function_of_the_dialplan_has_its_module_loaded() 
     # The engine reads the state of trunks with func_devstate.
     assert set(NEEDED_MODULES) == {
         *(module for module in MODULES.values() if module not in VOICE_MODULES),
-        *("app_playtones", "app_senddtmf", "chan_pjsip", "func_devstate", "res_pjsip_sips_contact", "res_pjsip_t38"),
+        *("app_exec", "app_playtones", "app_senddtmf", "chan_pjsip", "func_devstate"),
+        *("res_pjsip_sips_contact", "res_pjsip_t38"),
     }
