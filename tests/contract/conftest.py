@@ -23,7 +23,7 @@ from engine.storage.postgresql import server, worker
 from engine.storage.postgresql.storage import PostgresStorage
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.notifying import EVENT_POLICY, choose
-from tests.contract.racing import PATIENCE_SECONDS, Race, without_locks
+from tests.contract.racing import PATIENCE_SECONDS, ApartStorage, Race, without_locks
 from tests.contract.samples import POLICY
 from tests.contract.world import World
 from tests.postgresql import empty, template_database
@@ -127,13 +127,12 @@ async def race(
 
     monkeypatch.setattr(worker, "failpoints", SimpleNamespace(ARMED=True, hit=hit))
     empty(postgres)
-    # Two engines: a command that waits for a test keeps the thread of its storage.
-    storages = [PostgresStorage(postgres, CONNECTIONS, command_seconds=30.0) for _ in range(2)]
+    storage, other = PostgresStorage(postgres, CONNECTIONS, command_seconds=30.0), ApartStorage(postgres)
     if not request.param:
-        for each in (worker for storage in storages for worker in storage._workers):
+        for each in (*storage._workers, *other.storage._workers):
             each._sql = without_locks()
-    world = await World.begin(storages[0], postgres)
+    world = await World.begin(storage, postgres)
     world.policy = replace(POLICY, longest_call_seconds=3_600)
-    yield Race(world, storages[1], postgres, reached, go_on, request.param)
-    for storage in storages:
-        await storage.close()
+    yield Race(world, other, postgres, reached, go_on, request.param)
+    await other.close()
+    await storage.close()

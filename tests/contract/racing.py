@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 import pytest
@@ -33,9 +33,37 @@ from engine.storage.transaction import Transaction
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, end_report
 from tests.contract.world import World
 
+T = TypeVar("T")
 Command: TypeAlias = Callable[[Transaction], Any]
 PATIENCE_SECONDS = 10.0
 WAITING = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted"
+
+
+class ApartStorage:
+    """The storage of another engine, in an event loop of its own: its commands may block."""
+
+    def __init__(self, address: PostgresAddress, connections: int = 1, command_seconds: float = 30.0) -> None:
+        self.storage = PostgresStorage(address, connections, command_seconds)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    async def run(self, command: Callable[..., T], *args: Any) -> T:
+        """Runs a command."""
+        return await self._there(lambda: self.storage.run(command, *args))
+
+    async def close(self) -> None:
+        """Ends everything."""
+        await self._there(self.storage.close)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        await asyncio.to_thread(self._thread.join)
+        self._loop.close()
+
+    async def _there(self, begin: Callable[[], Awaitable[T]]) -> T:
+        async def wait() -> T:
+            return await begin()
+
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(wait(), self._loop))
 
 
 @dataclass
@@ -48,7 +76,7 @@ class Race:
     """
 
     world: World
-    other: PostgresStorage
+    other: ApartStorage
     address: PostgresAddress
     reached: threading.Event
     go_on: threading.Event

@@ -35,7 +35,7 @@ from engine.storage.sandboxes import Sandbox, Sandboxes
 from engine.storage.transaction import Transaction
 from engine.storage.twilio_proxy import TwilioProxy
 from engine.twilio_proxy.sessions import SessionChange, change_session, locked_session
-from tests.contract.racing import PATIENCE_SECONDS, WAITING, Command
+from tests.contract.racing import PATIENCE_SECONDS, WAITING, ApartStorage, Command
 from tests.contract.samples import CALLER, HIDDEN, OTHER_HIDDEN
 from tests.contract.test_postgresql_races import joining, session_of
 from tests.contract.trial import Trial
@@ -58,14 +58,14 @@ class Meeting:
 
     async def both(
         self,
-        other: PostgresStorage,
+        other: ApartStorage,
         first: Command,
         storage: PostgresStorage,
         second: Command,
         outside: psycopg.Connection[Any],
     ) -> tuple[Any, Any]:
         """Runs both. The first goes on when the second is done, or waits for it. Returns what each returned."""
-        one = other.run(first)
+        one = asyncio.ensure_future(other.run(first))
         assert await asyncio.to_thread(self.held.wait, PATIENCE_SECONDS)
         two = asyncio.ensure_future(storage.run(second))
         while not two.done() and outside.execute(WAITING).fetchone() == (0,):
@@ -130,7 +130,7 @@ async def test_a_command_and_a_call_on_its_booking_do_not_wait_for_each_other(
 ) -> None:
     """PostgreSQL would end one of them after a second, and it would begin again."""
     empty(postgres)
-    storage, other = PostgresStorage(postgres, 1), PostgresStorage(postgres, 1)
+    storage, other = PostgresStorage(postgres, 1), ApartStorage(postgres)
     world = await World.begin(storage, postgres)
     await storage.run(share, POOL[0])
     place = await session_of(world)
@@ -142,20 +142,20 @@ async def test_a_command_and_a_call_on_its_booking_do_not_wait_for_each_other(
     _, routed = await meeting.both(other, lambda tx: command(meeting, tx), storage, meeting.call, outside)
     assert isinstance(routed, Bridge)
     assert meeting.began == ["command", "call"]
-    for each in (storage, other):
-        await each.close()
+    await other.close()
+    await storage.close()
 
 
 async def test_a_simulated_call_and_a_change_of_its_booking_do_not_wait_for_each_other(
     postgres: PostgresAddress, outside: psycopg.Connection[Any]
 ) -> None:
     empty(postgres)
-    storage, other = PostgresStorage(postgres, 1), PostgresStorage(postgres, 1)
+    storage, other = PostgresStorage(postgres, 1), ApartStorage(postgres)
     world = await World.begin(storage, postgres)
     booking = await (await Trial.begin(world)).book()
     meeting = Meeting(world, ("", ""), booking)
     _, changed = await meeting.both(other, meeting.simulated_call, storage, meeting.change, outside)
     assert changed.label == "mine"
     assert meeting.began == ["command", "change"]
-    for each in (storage, other):
-        await each.close()
+    await other.close()
+    await storage.close()

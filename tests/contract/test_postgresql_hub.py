@@ -1,6 +1,6 @@
-"""Tasks on one thread: each waits for itself, none keeps the others, and no wake-up is lost."""
+"""Tasks in the event loop: each waits for itself, and none keeps the others."""
 
-import queue
+import asyncio
 import select
 import socket
 import threading
@@ -14,105 +14,113 @@ from engine.storage.postgresql.hub import Hub
 
 PATIENCE_SECONDS = 20.0
 FAR = 3_600.0
-
-
-class Hubs:
-    """A hub whose tasks are plain functions of it."""
-
-    def __init__(self) -> None:
-        self.hub = Hub("tested", before_wait=lambda: None)
-
-    def run(self, *tasks: Callable[[Hub], object]) -> None:
-        """Runs the tasks to their end."""
-        added = [self.hub.add(lambda task=task: task(self.hub)) for task in tasks]  # type: ignore[misc]
-        self.hub.start()
-        for task in added:
-            self.hub.wake(task)
-        self.hub._thread.join(PATIENCE_SECONDS)
-        assert not self.hub._thread.is_alive()
+Pair = tuple[socket.socket, socket.socket]
 
 
 @pytest.fixture
-def hubs() -> Hubs:
-    return Hubs()
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+def pair() -> Iterator[Pair]:
     near, far = socket.socketpair()
     with closing(near), closing(far):
         yield near, far
 
 
-Pair = tuple[socket.socket, socket.socket]
+async def run(*tasks: Callable[[Hub], object]) -> None:
+    """Runs tasks to their end."""
+    hub = Hub()
+    for task in tasks:
+        hub.wake(hub.add(lambda task=task: task(hub)))  # type: ignore[misc]
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await hub.ended()
 
 
-def test_a_task_that_waits_for_its_socket_keeps_no_other(hubs: Hubs, pair: Pair) -> None:
+async def test_a_task_that_waits_for_its_socket_keeps_no_other(pair: Pair) -> None:
     near, far = pair
     steps: list[str] = []
 
     def reads(hub: Hub) -> None:
-        steps.append("waits")
-        assert hub.wait_for(near.fileno(), select.POLLIN, time.monotonic() + FAR)
-        steps.append(near.recv(10).decode())
+        for _ in range(2):
+            steps.append("waits")
+            assert hub.wait_for(near.fileno(), select.POLLIN, time.monotonic() + FAR)
+            steps.append(near.recv(10).decode())
 
     def writes(hub: Hub) -> None:
-        hub.sleep(0.01)
-        steps.append("writes")
-        far.send(b"read")
+        for word in (b"one", b"two"):
+            assert hub.wait_for(far.fileno(), select.POLLIN | select.POLLOUT, time.monotonic() + FAR)
+            hub.sleep(0.01)
+            steps.append("writes")
+            far.send(word)
 
-    hubs.run(reads, writes)
-    assert steps == ["waits", "writes", "read"]
+    await run(reads, writes)
+    assert steps == ["waits", "writes", "one", "waits", "writes", "two"]
 
 
-def test_a_deadline_ends_a_wait_while_other_sockets_are_ready_all_the_time(hubs: Hubs, pair: Pair) -> None:
+async def test_a_deadline_ends_a_wait_while_another_socket_is_ready_all_the_time(pair: Pair) -> None:
     near, far = pair
     far.send(b"never read")
-    ended = threading.Event()
     silent, _silent = socket.socketpair()
+    ended: list[float] = []
 
     def busy(hub: Hub) -> None:
-        while not ended.is_set():
+        while not ended:
             assert hub.wait_for(near.fileno(), select.POLLIN, time.monotonic() + FAR)
 
     def waits(hub: Hub) -> None:
-        assert not hub.wait_for(silent.fileno(), select.POLLIN, time.monotonic() + 0.05)
-        assert not hub.wait_for(silent.fileno(), select.POLLIN, time.monotonic() - 1)  # over before it began
-        ended.set()
+        began = time.monotonic()
+        assert not hub.wait_for(silent.fileno(), select.POLLIN, began + 0.1)
+        assert time.monotonic() - began >= 0.1
+        assert not hub.wait_for(silent.fileno(), select.POLLIN, time.monotonic())  # over before it began
+        ended.append(time.monotonic())
 
     with closing(silent), closing(_silent):
-        hubs.run(busy, waits)
-    assert ended.is_set()
+        await run(busy, waits)
 
 
-def test_no_wake_up_from_another_thread_is_lost(hubs: Hubs) -> None:
-    jobs: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-    taken: list[int] = []
+async def test_an_answer_that_came_while_the_event_loop_was_busy_is_not_late(pair: Pair) -> None:
+    near, far = pair
 
-    def takes() -> None:
-        while True:
-            while jobs.empty():
-                hubs.hub.idle()
-            job = jobs.get_nowait()
-            if job is None:
-                return
-            taken.append(job)
+    def waits(hub: Hub) -> None:
+        asyncio.get_running_loop().call_soon(time.sleep, 0.3)
+        assert hub.wait_for(near.fileno(), select.POLLIN, time.monotonic() + 0.1)
 
-    task = hubs.hub.add(takes)
-    hubs.hub.start()
-    for number in range(20_000):
-        jobs.put(number)
-        hubs.hub.wake(task)
-        if number % 1_000 == 0:
-            time.sleep(0.001)  # so that the hub falls asleep now and then
-    jobs.put(None)
-    hubs.hub.wake(task)
-    hubs.hub._thread.join(PATIENCE_SECONDS)
-    assert taken == list(range(20_000))
+    threading.Timer(0.2, far.send, (b"in time for nobody",)).start()
+    await run(waits)
 
 
-def test_what_blocks_runs_apart_while_other_tasks_go_on(hubs: Hubs) -> None:
-    go_on, outcomes = threading.Event(), []
+async def test_a_connection_that_ends_while_nobody_waits_for_it_costs_nothing_until_it_is_used(pair: Pair) -> None:
+    near, far = pair
+
+    def reads(hub: Hub) -> None:
+        for wanted in (b"one", b""):
+            assert hub.wait_for(near.fileno(), select.POLLIN, time.monotonic() + FAR)
+            assert near.recv(10) == wanted
+            far.close()
+            hub.sleep(0.05)
+            assert hub._watched == set()  # it would be ready in each turn of the event loop
+
+    far.send(b"one")
+    await run(reads)
+
+
+async def test_what_is_woken_twice_or_too_early_runs_on_once(pair: Pair) -> None:
+    hub, seen = Hub(), list[str]()
+
+    def idles() -> None:
+        for word in ("first", "second"):
+            hub.idle()
+            seen.append(word)
+
+    task = hub.add(idles)
+    hub.wake(task)
+    hub.wake(task)
+    await asyncio.sleep(0)
+    assert seen == ["first"]
+    hub.wake(task)
+    await hub.ended()
+    assert seen == ["first", "second"]
+
+
+async def test_what_blocks_runs_apart_while_other_tasks_go_on() -> None:
+    go_on, outcomes = threading.Event(), list[bool]()
 
     def blocks(hub: Hub) -> None:
         outcomes.append(hub.apart(lambda: go_on.wait(PATIENCE_SECONDS)))
@@ -123,5 +131,5 @@ def test_what_blocks_runs_apart_while_other_tasks_go_on(hubs: Hubs) -> None:
         hub.sleep(0.01)
         go_on.set()
 
-    hubs.run(blocks, goes_on)
+    await run(blocks, goes_on)
     assert outcomes == [True]

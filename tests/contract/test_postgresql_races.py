@@ -35,7 +35,7 @@ from engine.twilio_proxy.participants import Joining, join
 from engine.twilio_proxy.services import ServiceChange, create_service
 from engine.twilio_proxy.sessions import SessionRequest, create_session
 from engine.twilio_proxy.upkeep import delete_unjoined
-from tests.contract.racing import PATIENCE_SECONDS, Command, Race
+from tests.contract.racing import PATIENCE_SECONDS, ApartStorage, Command, Race
 from tests.contract.samples import CALLER, DAY, HIDDEN, OTHER_HIDDEN, POLICY, SECOND
 from tests.contract.world import POOL, World
 from tests.postgresql import empty
@@ -251,7 +251,7 @@ async def test_two_engines_count_wrong_pins_together(race: Race) -> None:
 async def test_a_comparison_with_asterisk_waits_for_no_call(postgres: PostgresAddress) -> None:
     """It holds the rows of all calls: if it waited for another's, that one might wait for it, a second long."""
     empty(postgres)
-    storage, other = PostgresStorage(postgres, connections=1), PostgresStorage(postgres, connections=1)
+    storage, other = PostgresStorage(postgres, connections=1), ApartStorage(postgres)
     world, held, go_on = await World.begin(storage, postgres), threading.Event(), threading.Event()
     await world.bridge(await world.book(UsagePlan.LARGE), "c1")
     await world.answered(CallId("c1"))
@@ -264,7 +264,7 @@ async def test_a_comparison_with_asterisk_waits_for_no_call(postgres: PostgresAd
         held.set()
         assert go_on.wait(PATIENCE_SECONDS)
 
-    changing = other.run(change)
+    changing = asyncio.ensure_future(other.run(change))
     assert await asyncio.to_thread(held.wait, PATIENCE_SECONDS)
     async with asyncio.timeout(2):
         compared = await storage.run(compare_with_asterisk, LiveChannels(set(), {}), BootMs(world.at.boot_ms + SECOND))
@@ -279,7 +279,7 @@ async def test_what_is_committed_between_a_lock_and_its_read_is_locked_too(
     postgres: PostgresAddress, outside: psycopg.Connection[Any]
 ) -> None:
     empty(postgres)
-    storage, other = PostgresStorage(postgres, connections=1), PostgresStorage(postgres, connections=1)
+    storage, other = PostgresStorage(postgres, connections=1), ApartStorage(postgres)
     loop = asyncio.get_running_loop()
     world, booked, number = await World.begin(storage, postgres), [], E164(POOL[0])
 

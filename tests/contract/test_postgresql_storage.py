@@ -33,6 +33,7 @@ from engine.storage.postgresql.session import Session
 from engine.storage.postgresql.storage import PostgresStorage
 from engine.storage.postgresql.worker import COMMAND_SECONDS
 from engine.storage.transaction import Transaction
+from tests.contract.racing import ApartStorage
 from tests.contract.samples import START
 from tests.contract.world import World
 from tests.postgresql import Outsider, empty
@@ -248,7 +249,7 @@ def test_no_index_of_bookings_holds_their_credit(postgres: PostgresAddress) -> N
 
 async def test_a_deadlock_is_resolved_by_running_one_of_both_again(postgres: PostgresAddress) -> None:
     empty(postgres)
-    storages = [PostgresStorage(postgres, connections=1, command_seconds=20.0) for _ in range(2)]
+    storages = [ApartStorage(postgres) for _ in range(2)]
     one, other = await storages[0].run(account("Ann")), await storages[0].run(account("Bob"))
     runs = []
 
@@ -307,6 +308,7 @@ async def test_what_an_engine_that_hangs_has_locked_is_free_soon(
     storage: PostgresStorage, postgres: PostgresAddress
 ) -> None:
     ann, locked = await storage.run(account("Ann")), threading.Event()
+    hanging = ApartStorage(postgres, command_seconds=SECONDS)
     patient = PostgresStorage(postgres, connections=1, command_seconds=20.0)
 
     def hangs(tx: Transaction) -> None:
@@ -314,13 +316,14 @@ async def test_what_an_engine_that_hangs_has_locked_is_free_soon(
         locked.set()
         time.sleep(4 * SECONDS)
 
-    hung = storage.run(hangs)
+    hung = asyncio.ensure_future(hanging.run(hangs))
     assert await asyncio.to_thread(locked.wait, 20)
     began = time.monotonic()
     assert await patient.run(lambda tx: bool(tx.accounts.lock(ann.id)))
     assert time.monotonic() - began < 3 * SECONDS
     with pytest.raises(StorageUnavailable):
         await hung
+    await hanging.close()
     await patient.close()
 
 

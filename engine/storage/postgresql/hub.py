@@ -1,88 +1,79 @@
-"""Runs tasks on one thread: while one waits for its server, the others go on.
+"""Runs tasks in the event loop: while one waits for its server, everything else goes on.
 
-A task is plain code that waits: a command that a worker runs. With a thread for each connection, the threads took the
-interpreter's lock from each other in every step of libpq, up to 50 times in a round trip, which was a third of the
-engine's CPU. Here each task is a greenlet: the hub leaves it where it waits, and enters it again when its socket can be
-read.
+A task is plain code that waits: a worker with the commands that it runs. Each task is a greenlet: the hub leaves it
+where it waits, and the event loop enters it again when its socket can be read. With a thread for each connection, the
+threads took the interpreter's lock from each other and from the event loop in every step of libpq, which cost a third
+of the engine's CPU; one thread for all connections still cost a tenth.
 """
 
-import os
+import asyncio
 import select
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TypeVar
 
 import greenlet
 
 T = TypeVar("T")
 
-# The longest wait without an event.
-_MAX_WAIT_MS = 60_000
+# How often the hub looks for waits whose time is over.
+TICK_SECONDS = 0.05
 
 
 class Task:
     """Something that the hub runs. Make one with `Hub.add`.
 
     Attributes:
-        deadline: When its wait ends (time.monotonic); None while it does not wait for a time.
-        socket: The socket that it waits for; None if there is none.
+        deadline: When its wait for a socket ends (time.monotonic).
         is_idle: Whether it waits to be woken.
     """
 
-    __slots__ = ("deadline", "greenlet", "is_idle", "run", "socket")
+    __slots__ = ("deadline", "greenlet", "is_idle", "run")
 
     def __init__(self, run: Callable[[], object]) -> None:
         self.run = run
         self.greenlet: greenlet.greenlet | None = None
-        self.deadline: float | None = None
-        self.socket: int | None = None
+        self.deadline = 0.0
         self.is_idle = True
 
 
 class Hub:
-    """A thread that runs tasks, and ends when all of them have ended.
+    """The tasks of one event loop, that of whoever wakes them. It is not safe for threads."""
 
-    Args:
-        name: The thread's name.
-        before_wait: Called on the thread when all tasks wait.
-    """
-
-    def __init__(self, name: str, before_wait: Callable[[], object]) -> None:
-        self._before_wait = before_wait
-        self._tasks: list[Task] = []
-        self._waiting: dict[Task, None] = {}  # in the order in which they began to wait
-        self._woken: deque[Task] = deque()
-        self._sockets: dict[int, Task] = {}
-        self._poll = select.poll()
-        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._poll.register(self._bell, select.POLLIN)
-        self._is_asleep = False
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._unended = 0
+        self._ended = asyncio.Event()
         self._current: Task | None = None
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._woken: deque[Task] = deque()
+        self._is_called = False  # whether the event loop will enter the woken tasks
+        self._waiting: dict[int, Task] = {}  # by their sockets
+        self._watched: set[int] = set()  # sockets; each stays so between two waits, which costs nothing
+        self._timer: asyncio.TimerHandle | None = None
 
     def add(self, run: Callable[[], object]) -> Task:
-        """Adds a task before the thread is started. The task begins when it is woken."""
-        task = Task(run)
-        self._tasks.append(task)
-        return task
-
-    def start(self) -> None:
-        """Starts the thread."""
-        self._thread.start()
-
-    def join(self) -> None:
-        """Waits for the thread's end."""
-        self._thread.join()
+        """Adds a task. It begins when it is woken."""
+        self._unended += 1
+        return Task(run)
 
     def wake(self, task: Task) -> None:
-        """Makes a task go on that is idle, or that becomes so; may be called from any thread."""
+        """Makes a task go on that is idle, or that becomes so, soon. Call it in an event loop."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._is_called, self._timer = loop, False, None
+            self._watched.clear()
         self._woken.append(task)
-        if self._is_asleep:
-            self._is_asleep = False
-            os.eventfd_write(self._bell, 1)
+        if not self._is_called:
+            self._is_called = True
+            loop.call_soon(self._enter_woken)
+
+    async def ended(self) -> None:
+        """Waits until all tasks have ended."""
+        await self._ended.wait()
 
     def idle(self) -> None:
         """Makes the current task wait until it is woken. It may have been woken for something that is done already."""
@@ -91,41 +82,60 @@ class Hub:
 
     def sleep(self, seconds: float) -> None:
         """Makes the current task wait for a time."""
-        self._wait_until(time.monotonic() + seconds)
+        self._own_loop().call_later(seconds, self._enter, self._running())
+        self._leave()
 
     def wait_for(self, socket: int, events: int, deadline: float) -> bool:
         """Makes the current task wait for a socket.
 
         Args:
-            socket: The socket's file descriptor.
-            events: What to wait for, as for poll().
-            deadline: When the wait ends (time.monotonic).
+            socket: The socket's file descriptor. Before it is closed, the hub has to `forget` it.
+            events: What to wait for, as for poll(): POLLIN, or that and POLLOUT.
+            deadline: When the wait ends (time.monotonic), to a twentieth of a second.
 
         Returns:
             False if the time was over first.
         """
-        task = self._running()
-        task.socket = socket
-        self._sockets[socket] = task
-        self._poll.register(socket, events)
-        return self._wait_until(deadline)
+        if deadline <= time.monotonic():
+            return False
+        task, loop = self._running(), self._own_loop()
+        task.deadline = deadline
+        self._waiting[socket] = task
+        if socket not in self._watched:
+            self._watched.add(socket)
+            loop.add_reader(socket, self._on_ready, socket)
+        if self._timer is None:
+            self._timer = loop.call_later(TICK_SECONDS, self._end_late_waits)
+        if not events & select.POLLOUT:
+            return self._leave()
+        loop.add_writer(socket, self._on_ready, socket)
+        is_ready = self._leave()
+        loop.remove_writer(socket)
+        return is_ready
+
+    def forget(self, socket: int) -> None:
+        """Stops watching a socket, which may be closed already."""
+        if socket in self._watched and self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(socket)
+        self._watched.discard(socket)
 
     def apart(self, work: Callable[[], T]) -> T:
-        """Runs something that blocks on a thread of its own, while the other tasks go on.
+        """Runs something that blocks on a thread of its own, and makes the current task wait for it.
 
         Raises:
             Exception: Whatever it raises.
         """
-        task, outcome = self._running(), Future[T]()
+        task, loop, outcome = self._running(), self._own_loop(), Future[T]()
 
         def run() -> None:
             try:
                 outcome.set_result(work())
             except Exception as error:
                 outcome.set_exception(error)
-            self.wake(task)
+            with suppress(RuntimeError):  # the event loop has ended, and with it all that waits
+                loop.call_soon_threadsafe(self.wake, task)
 
-        threading.Thread(target=run, name=f"{self._thread.name}-apart", daemon=True).start()
+        threading.Thread(target=run, name="storage-apart", daemon=True).start()
         while not outcome.done():
             self.idle()
         return outcome.result()
@@ -135,63 +145,62 @@ class Hub:
             raise RuntimeError("only a task may wait")
         return self._current
 
-    def _wait_until(self, deadline: float) -> bool:
-        task = self._running()
-        task.deadline = deadline
-        self._waiting[task] = None
-        return self._leave()
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            raise RuntimeError("no task was woken yet")
+        return self._loop
 
     def _leave(self) -> bool:
-        """Goes back to the hub. Returns whether the socket is ready when the hub enters the task again."""
-        inside = greenlet.getcurrent().parent
-        if inside is None:
+        """Goes back to the event loop. Returns whether the socket is ready when that enters the task again."""
+        outside = greenlet.getcurrent().parent
+        if outside is None:
             raise RuntimeError("only a task may wait")
-        return bool(inside.switch())
+        return bool(outside.switch())
 
-    def _enter(self, task: Task, *, is_ready: bool) -> None:
+    def _enter(self, task: Task, *, is_ready: bool = True) -> None:
         """Runs a task until it waits again, or has ended."""
         self._current = task
         if task.greenlet is None:
             task.greenlet = greenlet.greenlet(task.run)
             task.greenlet.switch()
         else:
+            # The event loop may run in another greenlet than before.
+            task.greenlet.parent = greenlet.getcurrent()
             task.greenlet.switch(is_ready)
         self._current = None
+        if task.greenlet.dead:
+            self._unended -= 1
+            if not self._unended:
+                self._ended.set()
 
-    def _run(self) -> None:
-        while True:
-            while self._woken:
-                task = self._woken.popleft()
-                if task.is_idle:
-                    task.is_idle = False
-                    self._enter(task, is_ready=True)
-            self._before_wait()
-            if all(task.greenlet is not None and task.greenlet.dead for task in self._tasks):
-                break
-            self._wait_for_events()
-        self._poll.unregister(self._bell)
-        os.close(self._bell)
+    def _enter_woken(self) -> None:
+        self._is_called = False
+        while self._woken:
+            task = self._woken.popleft()
+            if task.is_idle:
+                task.is_idle = False
+                self._enter(task)
 
-    def _wait_for_events(self) -> None:
-        """Waits until a task is woken, its socket is ready or its time is over, and enters the tasks but the woken."""
-        soonest = min((task.deadline for task in self._waiting if task.deadline is not None), default=None)
-        left_ms = _MAX_WAIT_MS if soonest is None else max(0.0, min(_MAX_WAIT_MS, (soonest - time.monotonic()) * 1000))
-        self._is_asleep = True
-        ready = self._poll.poll(0 if self._woken else left_ms)
-        self._is_asleep = False
-        for socket, _ in ready:
-            if socket == self._bell:
-                os.eventfd_read(self._bell)
-            else:
-                self._end_wait(self._sockets[socket], is_ready=True)
-        if soonest is not None and soonest <= (now := time.monotonic()):
-            for task in [each for each in self._waiting if each.deadline is not None and each.deadline <= now]:
-                self._end_wait(task, is_ready=False)
+    def _on_ready(self, socket: int) -> None:
+        task = self._waiting.pop(socket, None)
+        if task is None:  # the server has ended the connection, which is found out when it is used next
+            self.forget(socket)
+        else:
+            self._enter(task)
 
-    def _end_wait(self, task: Task, *, is_ready: bool) -> None:
-        del self._waiting[task]
-        if task.socket is not None:
-            self._poll.unregister(task.socket)
-            del self._sockets[task.socket]
-        task.socket = task.deadline = None
-        self._enter(task, is_ready=is_ready)
+    def _end_late_waits(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        late = [(socket, task) for socket, task in self._waiting.items() if task.deadline <= now]
+        for socket, task in late:
+            del self._waiting[socket]
+            self._enter(task, is_ready=_can_be_read(socket))
+        if self._waiting and self._timer is None:
+            self._timer = self._own_loop().call_later(TICK_SECONDS, self._end_late_waits)
+
+
+def _can_be_read(socket: int) -> bool:
+    """Returns whether an answer is there, which the event loop was too busy to see."""
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    return bool(poll.poll(0))

@@ -10,9 +10,8 @@ in pipeline mode (https://www.postgresql.org/docs/15/libpq-pipeline-mode.html).
 import math
 import select
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 import psycopg
 from psycopg import errors
@@ -28,7 +27,6 @@ from engine.storage.queries import Prepared
 # The server's own time-outs are this much longer than any deadline here. They end what a lost engine has left behind.
 # They must never end a wait for a standby: the COMMIT would count as done, and only this server would have it.
 SERVER_MARGIN_SECONDS = 30
-WaitFor: TypeAlias = Callable[[int, int, float], bool]
 _BEGIN = Prepared(b"begin", b"BEGIN", writes=False)
 _COMMIT, _ROLLBACK = (Prepared(sql.lower(), sql, writes=False) for sql in (b"COMMIT", b"ROLLBACK"))
 # The most statements that wait. More are sent at once: otherwise the server would wait for us to read its answers.
@@ -49,12 +47,28 @@ class ConnectionLost(Exception):
         self.is_late = is_late
 
 
-def wait_for(socket: int, events: int, deadline: float) -> bool:
-    """Blocks the thread until a socket is ready, or the deadline is over (time.monotonic); then it returns False."""
-    poll = select.poll()
-    poll.register(socket, events)
-    left = deadline - time.monotonic()
-    return left > 0 and bool(poll.poll(None if left == math.inf else math.ceil(left * 1000)))
+class Waiter(Protocol):
+    """How a session waits for its socket."""
+
+    def wait_for(self, socket: int, events: int, deadline: float) -> bool:
+        """Waits for events as poll() does. Returns False if the deadline is over (time.monotonic)."""
+
+    def forget(self, socket: int) -> None:
+        """The socket will be closed, or is closed already."""
+
+
+class Blocking:
+    """Waits by blocking the thread."""
+
+    def wait_for(self, socket: int, events: int, deadline: float) -> bool:
+        """See `Waiter`."""
+        poll = select.poll()
+        poll.register(socket, events)
+        left = deadline - time.monotonic()
+        return left > 0 and bool(poll.poll(None if left == math.inf else math.ceil(left * 1000)))
+
+    def forget(self, socket: int) -> None:
+        """See `Waiter`."""
 
 
 class Session:
@@ -67,7 +81,7 @@ class Session:
             locked is free then.
         read_only: Whether writes are refused.
         preference: Which host to try first.
-        wait_for: How it waits for its socket: for events as for poll(), until a deadline, after which it gets False.
+        waiter: How it waits; by default it blocks its thread.
 
     Attributes:
         deadline: When the wait for the server ends (time.monotonic).
@@ -81,7 +95,7 @@ class Session:
         idle_seconds: float = SERVER_MARGIN_SECONDS,
         read_only: bool = False,
         preference: Preference | None = None,
-        wait_for: WaitFor = wait_for,
+        waiter: Waiter | None = None,
     ) -> None:
         options = {"idle_in_transaction_session_timeout": f"{int(idle_seconds * 1000)}ms"}
         if statement_seconds is not None:
@@ -104,7 +118,8 @@ class Session:
         self._pgconn.nonblocking = 1
         self._pgconn.enter_pipeline_mode()
         self._transformer = Transformer(self._connection)
-        self._wait_for = wait_for
+        self._waiter = waiter or Blocking()
+        self._socket = self._pgconn.socket
         self._waiting: list[Affected] = []
         self._prepared: set[bytes] = set()
         self._row_classes: dict[bytes, type[PostgresRow]] = {}
@@ -191,6 +206,7 @@ class Session:
 
     def close(self) -> None:
         """Closes the connection, whatever the server does."""
+        self._waiter.forget(self._socket)
         with suppress(psycopg.Error):
             self._pgconn.finish()
 
@@ -297,7 +313,7 @@ class Session:
     def _wait(self, *, writing: bool) -> None:
         """Waits for the server until the deadline."""
         events = select.POLLIN | (select.POLLOUT if writing else 0)
-        if not self._wait_for(self._pgconn.socket, events, self.deadline):
+        if not self._waiter.wait_for(self._socket, events, self.deadline):
             raise self._lost("the server does not answer", is_late=True)
 
     def _lost(self, reason: str, *, is_late: bool = False) -> ConnectionLost:

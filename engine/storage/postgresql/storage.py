@@ -1,4 +1,4 @@
-"""Runs commands on PostgreSQL: some workers, each with a connection and a queue (worker.py), on one thread (hub.py).
+"""Runs commands on PostgreSQL: workers, each with a connection and a queue (worker.py), in the event loop (hub.py).
 
 Commands with the same key have the same worker, so they run in the order in which they were given.
 """
@@ -9,7 +9,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from engine.config.postgres_address import PostgresAddress
 from engine.storage.commands import Commands
-from engine.storage.jobs import Job, answer
 from engine.storage.postgresql.hub import Hub
 from engine.storage.postgresql.worker import COMMAND_SECONDS, Worker
 from engine.storage.transaction import Transaction
@@ -21,7 +20,7 @@ CONNECTIONS = 8
 
 
 class PostgresStorage(Commands):
-    """Runs commands in transactions, on a thread that `close` ends.
+    """Runs commands in transactions, in the event loop of whoever gives it the commands.
 
     Args:
         address: A migrated database.
@@ -33,20 +32,11 @@ class PostgresStorage(Commands):
         self, address: PostgresAddress, connections: int = CONNECTIONS, command_seconds: float = COMMAND_SECONDS
     ) -> None:
         super().__init__()
-        self._done: list[Job] = []
-        self._hub = Hub("storage", before_wait=self._answer)
+        self._hub = Hub()
         self._workers = [
-            Worker(
-                address,
-                command_seconds,
-                self._hub,
-                committed=self._committed,
-                failed=self._failed,
-                done=self._done.append,
-            )
+            Worker(address, command_seconds, self._hub, committed=self._committed, failed=self._failed)
             for _ in range(connections)
         ]
-        self._hub.start()
 
     @property
     def waiting(self) -> int:
@@ -92,14 +82,7 @@ class PostgresStorage(Commands):
         for worker in self._workers:
             worker.jobs.put(None)
             worker.wake()
-        await asyncio.to_thread(self._hub.join)
-
-    def _answer(self) -> None:
-        """Gives callers what is done, so with one wake-up of their event loop for many."""
-        if self._done:
-            done = self._done.copy()
-            self._done.clear()
-            answer(done)
+        await self._hub.ended()
 
     def _committed(self, transaction: Transaction, seconds: float) -> None:
         self._note_commit(1, seconds, transaction.ended)

@@ -1,4 +1,4 @@
-"""Runs commands on a connection, one after the other. The workers of a storage are tasks of one thread (hub.py).
+"""Runs commands on a connection, one after the other. Workers are tasks in the event loop (hub.py).
 
 Transactions are READ COMMITTED: a command locks what it decides on before it reads it (queries/postgresql/locks.sql).
 
@@ -54,10 +54,9 @@ class Worker:
     Args:
         address: The database.
         seconds: How long a command may take.
-        hub: The thread that runs it, not yet started.
+        hub: Runs it.
         committed: Called after each commit, with the transaction and how long it took.
         failed: Called if the database failed, and whether it has found its data damaged.
-        done: Called with each command that has succeeded or failed.
 
     Attributes:
         jobs: What waits for the worker; None ends it. `wake` it after each.
@@ -71,12 +70,10 @@ class Worker:
         *,
         committed: Committed,
         failed: Failed,
-        done: Callable[[Job], object],
     ) -> None:
         self.jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._committed = committed
         self._failed = failed
-        self._done = done
         self._address = address
         self._seconds = seconds
         self._sql = queries.load("psycopg")
@@ -101,7 +98,7 @@ class Worker:
             self._is_busy = True
             if not job.future.cancelled():  # its caller was cancelled before it began
                 self._run(job)
-            self._done(job)
+            job.resolve()
             self._is_busy = False
         if self._session is not None:
             self._session.close()
@@ -179,7 +176,7 @@ class Worker:
                 statement_seconds=self._seconds + SERVER_MARGIN_SECONDS,
                 idle_seconds=self._seconds + IDLE_MARGIN_SECONDS,
                 preference=self._preference,
-                wait_for=self._hub.wait_for,
+                waiter=self._hub,
             )
             self._session = self._hub.apart(connect)
             self._transaction = Transaction(self._sql, self._session)
