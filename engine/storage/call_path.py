@@ -187,12 +187,9 @@ class CallPath(Table):
 
         No other transaction changes the booking or its calls now.
         """
-        locked = self._sql.lock_booking_of_call(self._db, call_id=call_id)
         row = self._sql.called(self._db, call_id=call_id)
         if row is None:
             return None
-        if not locked:  # the call has come since
-            return self.called(call_id)
         posted, events = row[_CALL:]
         call = call_from_row(row[_BOOKING:_CALL])
         return Called(booking_from_row(row), call, posted, chosen_events_from_column(events))

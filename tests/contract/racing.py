@@ -143,7 +143,7 @@ def without_locks() -> Any:
     """Returns the statements of PostgreSQL without any lock."""
     locked = queries.load("psycopg").statements
     plain = {
-        name: each._replace(sql=re.sub(r"\s*FOR NO KEY UPDATE( OF \w+)?( SKIP LOCKED)?", "", each.sql))
+        name: each._replace(sql=re.sub(r"\s*FOR NO KEY UPDATE( OF \w+(, \w+)*)?( SKIP LOCKED)?", "", each.sql))
         for name, each in locked.items()
     }
     return queries.Statements(plain, "psycopg", idle=[name for name in plain if name.startswith("lock_")])

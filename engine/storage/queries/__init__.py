@@ -6,7 +6,7 @@ parameters of the same names.
 
 Both databases run the same text, except for what is in sqlite/ and postgresql/. `{lock}` ends a statement whose rows
 the transaction will change, `{skip locked}` one that takes any of several rows and none that others are changing; both
-may name the alias of a table. SQLite has one writer, so both are empty there, and the statements of
+may name the aliases of tables, in the order in which their rows are locked. SQLite has one writer, so both are empty there, and the statements of
 postgresql/locks.sql do nothing.
 """
 
@@ -26,7 +26,7 @@ _MACRO = re.compile(r"\{(?:(?P<alias>[a-z]+)\.|(?P<parameters>:))?(?P<table>[a-z
 # A parameter, or a text in quotes, which may contain what looks like one.
 _PARAMETER = re.compile(r"'[^']*'|(?<!:):(?P<name>[a-z]\w*)")
 
-_LOCK = re.compile(r" ?\{(?P<how>lock|skip locked)(?: (?P<alias>[a-z]+))?\}")
+_LOCK = re.compile(r" ?\{(?P<how>lock|skip locked)(?: (?P<aliases>[a-z]+(?:, [a-z]+)*))?\}")
 
 # What the function of a statement does with its parameters, for each driver. aiosqlite hands each call over to the
 # connection's thread, so its functions make just one. "psycopg" is engine/storage/postgresql/session.py.
@@ -121,8 +121,8 @@ def _parsed(text: str) -> dict[str, Statement]:
 
 
 def _lock_clause(macro: re.Match[str]) -> str:
-    of_alias = f" OF {macro['alias']}" if macro["alias"] else ""
-    return f" FOR NO KEY UPDATE{of_alias}{' SKIP LOCKED' if macro['how'] == 'skip locked' else ''}"
+    of_aliases = f" OF {macro['aliases']}" if macro["aliases"] else ""
+    return f" FOR NO KEY UPDATE{of_aliases}{' SKIP LOCKED' if macro['how'] == 'skip locked' else ''}"
 
 
 def _columns(macro: re.Match[str]) -> str:
