@@ -6,8 +6,8 @@ parameters of the same names.
 
 Both databases run the same text, except for what is in sqlite/ and postgresql/. `{lock}` ends a statement whose rows
 the transaction will change, `{skip locked}` one that takes any of several rows and none that others are changing; both
-may name the aliases of tables, in the order in which their rows are locked. SQLite has one writer, so both are empty there, and the statements of
-postgresql/locks.sql do nothing.
+may name the aliases of tables, in the order in which their rows are locked. SQLite has one writer, so both are empty
+there, and the statements of postgresql/locks.sql do nothing.
 """
 
 import re
