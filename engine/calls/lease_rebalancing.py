@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from engine.calls.facts import holdings_of, talked_ms
-from engine.domain import booking as bookings
+from engine.domain import call_credit
 from engine.domain.booking import Booking
 from engine.domain.ids import BookingId, CallId
 from engine.domain.metering import CallState, talk_limit_ms
@@ -194,7 +194,7 @@ def _limit(call: Call, booking: Booking, at: Timestamp) -> TalkLimit:
 def _move(tx: Transaction, booking: Booking, call: Call, leased: int) -> tuple[Booking, Call]:
     if leased == call.seconds_leased:
         return booking, call
-    moved = bookings.move_leases(booking, leased - call.seconds_leased)
+    moved = call_credit.move_leases(booking, leased - call.seconds_leased)
     changed = replace(call, seconds_leased=leased)
     tx.bookings.update_credit(moved)
     tx.calls.update(changed)

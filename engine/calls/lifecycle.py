@@ -14,8 +14,7 @@ from engine.calls.reported_times import answered_ms_of, reported_moment
 from engine.calls.reports import AnswerReport, EndReport
 from engine.cdr.refused import record_refused
 from engine.cdr.write import CallOutcome, record_call
-from engine.domain import booking as bookings
-from engine.domain import routing
+from engine.domain import call_credit, routing
 from engine.domain.booking import Booking
 from engine.domain.call_ends import LIMIT_TOLERANCE_MS, answered_end, unanswered_disposition, unanswered_end
 from engine.domain.dispositions import Disposition
@@ -104,7 +103,7 @@ def route_call(
     if isinstance(decision, Preparation):
         return decision
     if isinstance(decision, Bridge):
-        tx.bookings.update_credit(bookings.lease(decision.booking, decision.seconds))
+        tx.bookings.update_credit(call_credit.lease(decision.booking, decision.seconds))
         tx.calls.insert(put_through(tx, incoming, decision, at))
     elif booking is not None and decision.disposition is not None and not was_rejected:
         rejected = refused(incoming, booking, at)
@@ -249,7 +248,7 @@ def settle(tx: Transaction, called: Called, outcome: CallOutcome, now: EpochMs, 
     """Ends a call that is up: gives back what it did not use, writes its record and queues its callback."""
     booking, call, answered = called.booking, called.call, outcome.duration > 0
     state = next_state(call.state, CallEvent.ENDED_ANSWERED if answered else CallEvent.ENDED_UNANSWERED)
-    settled = bookings.settle(booking, call.seconds_leased, outcome.duration, answered=answered, now=now)
+    settled = call_credit.settle(booking, call.seconds_leased, outcome.duration, answered=answered, now=now)
     # A session's service says where the callback of its pair goes, and whether there is one: it is not known yet.
     is_posted = answered and bool(booking.callback) and not booking.is_pair
     sequence = _store_credit(tx, called, settled, posted=is_posted)

@@ -1,4 +1,4 @@
-"""The life of a booking, ACTIVE → EXPIRED → GONE, and the changes of its credit.
+"""The life of a booking, ACTIVE → EXPIRED → GONE. What its calls do to its credit is in call_credit.py.
 
 Theory of operation: the status is not stored. `status_at` derives it from stored facts and the time, so the call path
 rejects a booking past its end even if no sweep ever ran.
@@ -262,38 +262,6 @@ def _without_pins(booking: Booking) -> Booking:
     return replace(booking, destination_pin=None, partner_pin=None) if booking.has_pins else booking
 
 
-def lease(booking: Booking, seconds: int) -> Booking:
-    """Moves `seconds` and one call from what remains into a lease.
-
-    Raises:
-        InvariantBroken: Not enough remains.
-    """
-    return _with_credit(booking, booking.seconds.lease(seconds), booking.calls.lease(1))
-
-
-def move_leases(booking: Booking, seconds: int) -> Booking:
-    """Leases `seconds` more, or fewer if negative, to calls that are up already.
-
-    Raises:
-        InvariantBroken: Not enough remains, or is leased.
-    """
-    return _with_credit(booking, booking.seconds.lease(seconds), booking.calls)
-
-
-def settle(booking: Booking, leased: int, used: int, *, answered: bool, now: EpochMs) -> Booking:
-    """Ends a call's lease, and expires the booking if no second or no call is left.
-
-    Args:
-        booking: The booking that was called.
-        leased: The call's lease, in seconds.
-        used: The seconds to charge.
-        answered: Whether the call counts as one of the booking's calls.
-        now: Epoch milliseconds.
-    """
-    seconds, calls = booking.seconds.settle(leased, used), booking.calls.settle(1, 1 if answered else 0)
-    return _expired_if_spent(_with_credit(booking, seconds, calls), now)
-
-
 def adjust(booking: Booking, seconds: int, calls: int, now: EpochMs, policy: Policy) -> Booking:
     """Gives the booking seconds and calls, or takes them away if negative.
 
@@ -311,48 +279,11 @@ def adjust(booking: Booking, seconds: int, calls: int, now: EpochMs, policy: Pol
     )
     if _is_spent(booking) and not _is_spent(adjusted):
         return replace(adjusted, exhausted_at=None)
-    return _expired_if_spent(adjusted, now)
+    return expired_if_spent(adjusted, now)
 
 
-def _with_credit(booking: Booking, seconds: Credit, calls: Credit) -> Booking:
-    """Returns the booking with another credit. Every call does this twice; `replace` would take three times as long."""
-    return Booking(
-        booking.id,
-        booking.account_id,
-        booking.service,
-        booking.destination,
-        booking.usage_plan,
-        booking.callback,
-        booking.created_at,
-        booking.end_at,
-        booking.exhausted_at,
-        booking.gone_at,
-        seconds,
-        calls,
-        booking.limits,
-        booking.caller_id,
-        booking.refuse_anonymous,
-        booking.paused,
-        booking.label,
-        booking.metadata,
-        booking.language,
-        booking.start_at,
-        booking.whisper,
-        booking.screening,
-        booking.hours,
-        booking.reverse,
-        booking.greeting,
-        booking.partner,
-        booking.destination_label,
-        booking.partner_label,
-        booking.accept_former_callers,
-        booking.destination_pin,
-        booking.partner_pin,
-        booking.beep,
-    )
-
-
-def _expired_if_spent(booking: Booking, now: EpochMs) -> Booking:
+def expired_if_spent(booking: Booking, now: EpochMs) -> Booking:
+    """Returns the booking, expired if no second or no call is left."""
     if _is_spent(booking) and booking.exhausted_at is None and now < booking.end_at:
         return replace(booking, exhausted_at=now)
     return booking

@@ -19,7 +19,7 @@ from engine.asterisk.call_variables import BRIDGE, DIALED_PEER, VERDICT
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.calls import report_intake
 from engine.calls.lifecycle import call_ended
-from engine.domain.booking import move_leases
+from engine.domain.call_credit import move_leases
 from engine.domain.policy import UsagePlan
 from tests.contract.model_dialplan import contexts
 from tests.contract.model_leg import Events, Phase

@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 
 from engine.domain import booking as life
+from engine.domain import call_credit
 from engine.domain.booking import TRANSITIONS, Booking, BookingEvent, BookingStatus, status_at
 from engine.domain.errors import BookingGone, BookingTooLong, IllegalTransition, InvariantBroken
 from engine.domain.metering import Credit
@@ -140,29 +141,29 @@ def test_a_renewal_may_reach_the_horizon_but_not_exceed_it() -> None:
 )
 def test_a_booking_expires_when_its_last_second_or_call_is_used(seconds: Credit, calls: Credit, *, spent: bool) -> None:
     booking = a_booking(seconds=seconds, calls=calls)
-    settled = life.settle(booking, 60, 60, answered=True, now=START)
+    settled = call_credit.settle(booking, 60, 60, answered=True, now=START)
     assert settled.exhausted_at == (START if spent else None)
     assert (status_at(settled, START, POLICY) is BookingStatus.EXPIRED) == spent
 
 
 def test_an_unanswered_call_returns_its_lease_and_expires_nothing() -> None:
-    leased = life.lease(a_booking(seconds=Credit.new(60), calls=Credit.new(1)), 60)
-    settled = life.settle(leased, 60, 0, answered=False, now=START)
+    leased = call_credit.lease(a_booking(seconds=Credit.new(60), calls=Credit.new(1)), 60)
+    settled = call_credit.settle(leased, 60, 0, answered=False, now=START)
     assert (settled.seconds, settled.calls) == (Credit.new(60), Credit.new(1))
     assert settled.exhausted_at is None
 
 
 @pytest.mark.parametrize("now", [END, END + DAY])
 def test_a_booking_spent_after_its_end_keeps_its_end(now: EpochMs) -> None:
-    leased = life.lease(a_booking(seconds=Credit.new(60), calls=Credit.new(1)), 60)
-    settled = life.settle(leased, 60, 60, answered=True, now=now)
+    leased = call_credit.lease(a_booking(seconds=Credit.new(60), calls=Credit.new(1)), 60)
+    settled = call_credit.settle(leased, 60, 60, answered=True, now=now)
     assert (settled.exhausted_at, settled.expires_at) == (None, END)
 
 
 @pytest.mark.parametrize(("seconds", "calls"), [(59, 1), (60, 0)])
 def test_a_lease_never_exceeds_the_remaining_credit(seconds: int, calls: int) -> None:
     with pytest.raises(InvariantBroken):
-        life.lease(a_booking(seconds=Credit.new(seconds), calls=Credit.new(calls)), 60)
+        call_credit.lease(a_booking(seconds=Credit.new(seconds), calls=Credit.new(calls)), 60)
 
 
 @pytest.mark.parametrize(

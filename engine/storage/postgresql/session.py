@@ -9,9 +9,8 @@ in pipeline mode (https://www.postgresql.org/docs/15/libpq-pipeline-mode.html).
 
 import math
 import select
-import time
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg
 from psycopg import errors
@@ -22,6 +21,7 @@ from psycopg.types.numeric import IntLoader
 from engine.config.postgres_address import PostgresAddress
 from engine.storage.postgresql.connecting import Preference, open_connection
 from engine.storage.postgresql.statements import Affected, PostgresRow, row_class
+from engine.storage.postgresql.waiting import Blocking, Waiter
 from engine.storage.queries import Prepared
 
 # The server's own time-outs are this much longer than any deadline here. They end what a lost engine has left behind.
@@ -45,30 +45,6 @@ class ConnectionLost(Exception):
         super().__init__(reason)
         self.is_unsure = is_unsure
         self.is_late = is_late
-
-
-class Waiter(Protocol):
-    """How a session waits for its socket."""
-
-    def wait_for(self, socket: int, events: int, deadline: float) -> bool:
-        """Waits for events as poll() does. Returns False if the deadline is over (time.monotonic)."""
-
-    def forget(self, socket: int) -> None:
-        """The socket will be closed, or is closed already."""
-
-
-class Blocking:
-    """Waits by blocking the thread."""
-
-    def wait_for(self, socket: int, events: int, deadline: float) -> bool:
-        """See `Waiter`."""
-        poll = select.poll()
-        poll.register(socket, events)
-        left = deadline - time.monotonic()
-        return left > 0 and bool(poll.poll(None if left == math.inf else math.ceil(left * 1000)))
-
-    def forget(self, socket: int) -> None:
-        """See `Waiter`."""
 
 
 class Session:

@@ -1,0 +1,30 @@
+"""How a session waits for its socket: by blocking its thread, or as hub.py does."""
+
+import math
+import select
+import time
+from typing import Protocol
+
+
+class Waiter(Protocol):
+    """How a session waits for its socket."""
+
+    def wait_for(self, socket: int, events: int, deadline: float) -> bool:
+        """Waits for events as poll() does. Returns False if the deadline is over (time.monotonic)."""
+
+    def forget(self, socket: int) -> None:
+        """The socket will be closed, or is closed already."""
+
+
+class Blocking:
+    """Waits by blocking the thread."""
+
+    def wait_for(self, socket: int, events: int, deadline: float) -> bool:
+        """See `Waiter`."""
+        poll = select.poll()
+        poll.register(socket, events)
+        left = deadline - time.monotonic()
+        return left > 0 and bool(poll.poll(None if left == math.inf else math.ceil(left * 1000)))
+
+    def forget(self, socket: int) -> None:
+        """See `Waiter`."""
