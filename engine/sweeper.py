@@ -88,10 +88,10 @@ class Sweeper:
             await wait_for(stop, self._interval)
 
     async def sweep(self) -> None:
-        """Sweeps once. A step that fails keeps no other one from being done, and is tried again by the next sweep.
+        """Sweeps once. If a step fails, the others are still done, and the next sweep tries it again.
 
-        Otherwise one row that a step cannot handle would end the engine in every sweep, since an engine whose parts
-        fail ends, or let nothing ever fall due any more.
+        Otherwise one row that a step cannot handle would end the engine at each sweep, or keep all later steps from
+        ever being done.
 
         Raises:
             StorageError: The database failed. The other steps would not get any further.

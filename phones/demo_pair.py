@@ -65,9 +65,7 @@ def pair(settings: Settings) -> None:
         check_sound("The second", heard_by_second, CALLER_HZ)
         show_callback(listener, secret)
         _stranger(settings, booking["service"], Path(directory, "stranger.wav"))
-    console.print(
-        "[green]✓[/] Done: the two talked again and again, on one booking, and neither learnt the other's number."
-    )
+    console.print("[green]✓[/] Done: the two talked each time, on one booking, and neither learnt the other's number.")
 
 
 def _book(settings: Settings, api: Api, callback: str) -> dict[str, Any]:

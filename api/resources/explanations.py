@@ -12,7 +12,7 @@ from engine.bookings.explain import explain
 
 
 async def show(request: web.Request) -> web.Response:
-    """Explains a call. It runs in the storage thread, like calls, and so sees what a call would see now."""
+    """Explains a call. It runs as a command, like calls, and so sees what a call would see now."""
     deps = request.app[DEPENDENCIES]
     source = caller_from(request, "source")
     explanation = await deps.run(

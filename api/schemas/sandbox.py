@@ -62,7 +62,7 @@ class NewSimulatedCall(Incoming):
     key: Annotated[str, Field(pattern=r"^[0-9*#]$")] | None = "1"
     """The telephone key that the callee presses if the booking has `screening`; `null`: none, as voicemail."""
     pins: Annotated[list[EnteredPin], Field(max_length=PIN_QUESTIONS)] = Field(default_factory=list)
-    """The PINs that the caller keys in, one for each time that it is asked for one. Without any, it hangs up then."""
+    """The PINs that the caller keys in, one for each question for a PIN. When none is left, the caller hangs up."""
 
     @field_validator("seconds")
     @classmethod

@@ -23,7 +23,7 @@ from engine.runtime.periodic import wait_for
 log = structlog.get_logger(__name__)
 
 DEFAULT_LIMITS = AmiLimits()
-# The actions that calls need; all of them are in the class `call`, as is PlayDTMF, which only the beep needs.
+# The actions that calls need. All are in the class `call`. So is PlayDTMF, which only the beep needs.
 REQUIRED_ACTIONS = ("AbsoluteTimeout", "Getvar", "Hangup", "Redirect", "Setvar", "Status")
 # With any of these, our secret would be enough to run commands, place calls or change Asterisk's configuration.
 EXCESSIVE_ACTIONS = ("Command", "GetConfig", "ModuleLoad", "Originate", "UpdateConfig")

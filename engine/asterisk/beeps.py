@@ -29,17 +29,17 @@ from engine.storage.transaction import Transaction
 
 log = structlog.get_logger(__name__)
 
-# No call has its moment before it has talked for this part of the time before its end, see SHORTEST_CALL. So looking
-# for calls this often finds each of them in time.
+# The engine looks for calls this many times within the time before their end. A call beeps after a quarter of that time
+# at the earliest (SHORTEST_CALL), so each call is found in time.
 LOOKS = 6
 # However many moments there are, and however often limits move.
 SHORTEST_WAIT_SECONDS = 0.1
 # A limit that has fallen is written to the books after Asterisk has it.
 BOOKED_MS = 300
-# More calls than an Asterisk carries. And calls that beep at the same time.
+# More calls than an Asterisk carries; and how many may begin to beep at the same time.
 MOST_CALLS = 10_000
 AT_ONCE = 16
-# The digits of features_rented_numbers.conf, and their shortest time: the caller does not hear the callee meanwhile.
+# The digits of features_rented_numbers.conf, as short as possible: meanwhile the caller does not hear the callee.
 DIGITS, DIGIT_MS = "CD", "80"
 
 

@@ -2,8 +2,8 @@
 
 A number that an account gave back counts as one of its bookings until its quarantine is over. Otherwise an account
 could empty the pool without holding anything: each booking that it cancels keeps a number from everybody for a month.
-A pair counts alike until both of its people have left their quarantine on the shared number: until then, no other pair
-gets this number with one of them.
+A pair that is gone counts in the same way until both of its people have left their quarantine on the shared number:
+until then, no other pair with one of them gets this number.
 
 Both counts come from the tables of bookings and numbers, in the transaction that books. So no restart forgets them, and
 no two requests at the same time pass them together.

@@ -126,8 +126,8 @@ def hold_for(tx: Transaction, booking: Booking, now: EpochMs) -> None:
 def with_new_pins(tx: Transaction, booking: Booking) -> Booking:
     """Returns a pair with a new PIN on its number for each participant.
 
-    None of them was on this number before, as far as its quarantine goes back: a late caller with an old one must not
-    reach a stranger. The number is locked, so that no other pair draws the same one meanwhile.
+    No other pair has one of these PINs on this number, and none is in quarantine there: a late caller with an old PIN
+    must not reach a stranger. The number is locked, so that no other pair draws the same PIN meanwhile.
     """
     first = _draw_pin(tx, booking.service)
     while (second := _draw_pin(tx, booking.service)) == first:

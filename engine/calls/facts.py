@@ -39,8 +39,8 @@ class IncomingCall:
         trunk: The name of the trunk over which the call came in; None if it came from something else.
         asterisk: The name of the Asterisk that asks; empty where one engine works alone on the database.
         asserted: The caller's number as its carrier asserts it; None if it asserts none.
-        can_enter_pin: Whether the caller can be asked for a PIN.
-        pin: The PIN that it has keyed in; None: it has not been asked, or this number takes no PINs now.
+        can_enter_pin: Whether the dialplan can ask the caller for a PIN. One of an earlier version cannot.
+        pin: The PIN that the caller has keyed in; None: there was no question, or this number takes no PINs now.
     """
 
     call_id: CallId

@@ -1,7 +1,7 @@
-"""The PIN of a caller who is no participant of any pair on a shared number: whether to ask for it, and counting tries.
+"""PINs of callers who are no participants of any pair on a shared number: whether to ask, and how tries are counted.
 
 A try is counted as a wrong one before the PIN is looked up, and taken back if it was right. So several engines together
-pass no limit, and a number that takes no PINs now looks none up: not even the right one is an answer then.
+cannot pass the limit. While a number takes no PINs, none is looked up there, not even a right one.
 """
 
 from dataclasses import replace

@@ -49,9 +49,7 @@ def call(
     ] = Direction.FORWARD,
     pins: Annotated[
         list[str] | None,
-        typer.Option(
-            help="A PIN that the caller keys in; may be repeated, once for each time that it is asked for one."
-        ),
+        typer.Option(help="A PIN that the caller keys in; may be repeated, once for each question for a PIN."),
     ] = None,
     as_json: Json = False,
 ) -> None:

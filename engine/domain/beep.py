@@ -6,9 +6,9 @@ from engine.domain.ids import CallId
 from engine.domain.metering import talk_limit_ms
 from engine.domain.times import BootMs, EpochMs, Timestamp
 
-# A call that may last hardly longer than the time before its end at which it would beep has no beep.
+# A call has a beep only if it may last this many times as long as the beep comes before its end: 75 s for a minute.
 SHORTEST_CALL = 1.25
-# Nor is there one in the last part of that time: a limit can fall, or an engine can come back, that late.
+# There is none in the last sixth of that time. So late, the moment is there only if a limit falls, or an engine starts.
 LAST_PART = 6
 
 

@@ -102,8 +102,8 @@ class Booking:
         destination_label: The customer's name for the person behind the first number of a pair.
         partner_label: That for the person behind the second one.
         accept_former_callers: Whether callers get through who reached the service number when another booking had it.
-        destination_pin: The PIN for which a caller stands for the first one of a pair; None without PINs.
-        partner_pin: That for the second one.
+        destination_pin: The PIN with which a caller stands for the first participant of a pair; None without PINs.
+        partner_pin: The same for the second participant.
         beep: Whether both sides of a call hear a beep when a minute of it is left.
     """
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from engine.domain.numbers import E164
 from engine.domain.times import HOUR_MS
 
-# A PIN is this many decimal digits. The dialplan and the prompts name the figure, too.
+# How many decimal digits a PIN has. The dialplan and the prompts repeat this figure.
 PIN_DIGITS = 8
-# Wrong PINs that are taken at a rented number at once, and how long it takes for one more.
+# How many wrong PINs a rented number takes at once, and after how long it takes one more.
 PIN_TRIES = 30
 PIN_TRY_MS = HOUR_MS // 4
 # How often a caller is asked for a PIN in one call. The dialplan counts.
@@ -32,7 +32,7 @@ class Participant:
 
 
 Participants = tuple[Participant, Participant]
-"""Who calls a rented number that pairs share, which tells them apart."""
+"""The two people of a pair. Pairs that share a rented number are told apart by who calls."""
 
 
 def is_pin(text: str) -> bool:

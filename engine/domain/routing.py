@@ -66,7 +66,7 @@ class AskPin:
     """Ask the caller for the PIN of a pair, then decide again.
 
     Attributes:
-        prompt: What the caller hears. If it keys in nothing, the call is refused as one to an unknown number.
+        prompt: What the caller hears. A caller who keys in nothing is refused as if the number were unknown.
     """
 
     prompt: Prompt

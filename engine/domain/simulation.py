@@ -34,7 +34,7 @@ class SimulatedCall:
         seconds: How long the two would talk without a limit; 0 unless `outcome` is ANSWERED.
         key: The telephone key that the callee presses, if the booking asks for one; None for none.
         direction: REVERSE, PAIR: the caller's carrier asserts `source`, so that a hidden number may call.
-        pins: The PINs that the caller keys in, one for each time that it is asked for one.
+        pins: The PINs that the caller keys in, one for each question for a PIN.
     """
 
     service: E164

@@ -33,7 +33,7 @@ class CallTallies:
         self.overrun_ms = 0
 
     def count(self, calls: Sequence[EndedCall]) -> None:
-        """Counts calls whose records have been committed. Runs on the storage's thread."""
+        """Counts calls whose records have been committed. Runs where the storage commits."""
         for disposition, trunk, ring_ms, answer_ms, overrun_ms in calls:
             self.dispositions[disposition] += 1
             if ring_ms is not None:

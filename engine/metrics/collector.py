@@ -130,9 +130,7 @@ def _database(sources: Sources, figures: DatabaseFigures, readings_failed: int) 
     yield gauge("storage_waiting_commands", "Commands that wait for the storage.", {(): sources.storage.waiting})
     yield counter("readings_failed", "Readings of the database for metrics that failed.", {(): readings_failed})
     failed_steps = {(): sources.tallies.failed_sweep_steps}
-    yield counter(
-        "sweep_steps_failed", "Steps of the clean-up that failed although the database did not.", failed_steps
-    )
+    yield counter("sweep_steps_failed", "Steps of the sweep that failed although the database did not.", failed_steps)
 
 
 def figure_families(figures: DatabaseFigures) -> Iterator[Metric]:

@@ -19,7 +19,7 @@ class Tallies:
         routes: Calls that were decided on.
         requests: HTTP requests.
         lag: Lateness of the event loop.
-        failed_sweep_steps: Steps of the clean-up that failed although the database did not.
+        failed_sweep_steps: Steps of the sweep that failed although the database did not.
     """
 
     def __init__(self, trunks: Iterable[str]) -> None:

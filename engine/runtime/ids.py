@@ -1,6 +1,6 @@
 """Makes identifiers: a UUIDv7 (RFC 9562) behind a prefix that tells the kind. Later ids sort after earlier ones.
 
-And PINs, which nobody can foresee.
+It also draws PINs, which nobody can foresee.
 """
 
 import secrets

@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class Commands:
-    """Takes commands for the threads of a storage, until it is closed. See `engine.storage.interface.EngineStorage`."""
+    """Takes commands for the queues of a storage, until it is closed. See `engine.storage.interface.EngineStorage`."""
 
     def __init__(self) -> None:
         self.tallies = StorageTallies()
@@ -34,11 +34,11 @@ class Commands:
         self._count_ended: Callable[[Sequence[EndedCall]], object] | None = None
 
     def when_posted(self, wake: Callable[[frozenset[AccountId]], object]) -> None:
-        """Makes the storage call `wake`, on one of its threads, after commits that put callbacks into the outbox."""
+        """Makes the storage call `wake`, where it commits, after commits that put callbacks into the outbox."""
         self._wake_worker = wake
 
     def when_ended(self, count: Callable[[Sequence[EndedCall]], object]) -> None:
-        """Makes the storage call `count`, on one of its threads, after each commit that wrote records of real calls."""
+        """Makes the storage call `count`, where it commits, after each commit that wrote records of real calls."""
         self._count_ended = count
 
     @property
@@ -61,7 +61,7 @@ class Commands:
         *,
         may_raise: bool,
     ) -> asyncio.Future[Any]:
-        """Puts a command into a thread's queue, unless too many wait.
+        """Puts a command into a queue, unless too many wait.
 
         Args:
             jobs: The queue.

@@ -1,4 +1,4 @@
-"""Commands on their way through the storage's thread, and how their callers get the outcomes."""
+"""Commands on their way through a storage, and how their callers get the outcomes."""
 
 import asyncio
 import queue

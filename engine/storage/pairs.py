@@ -1,4 +1,4 @@
-"""Who calls a rented number that pairs share, which tells them apart."""
+"""The callers of rented numbers that pairs share: each caller belongs to one pair, or is in quarantine."""
 
 from collections.abc import Sequence
 

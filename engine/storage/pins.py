@@ -1,4 +1,4 @@
-"""The PINs of pairs on shared numbers: each leads to one pair at most, which is the table's key; and the wrong ones."""
+"""The PINs of pairs on shared numbers, and how many wrong ones were keyed in. By its key, a PIN leads to one pair."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ class Pins(Table):
     """PINs, those in quarantine included, and the count of wrong ones for each number."""
 
     def is_known(self, service: E164, pin: str) -> bool:
-        """Returns whether a pair has this PIN on this number, or one that is gone had it and it is in quarantine."""
+        """Returns whether a pair has this PIN on this number, or it rests there since its pair is gone."""
         return bool(self._sql.pin_is_known(self._db, service=service, pin=pin))
 
     def hold(self, service: E164, pins: Sequence[str], booking_id: BookingId) -> None:
@@ -48,7 +48,7 @@ class Pins(Table):
         return until
 
     def are_taken(self, service: E164, sandbox: AccountId | None) -> bool:
-        """Returns whether a pair with PINs holds the number; with a sandbox's account, whether one of it does."""
+        """Returns whether a pair with PINs holds the number; with a sandbox's account, only its own pairs count."""
         return bool(self._sql.takes_pins(self._db, service=service, sandbox=sandbox))
 
     def are_closed(self, service: E164, now: EpochMs) -> bool:
@@ -81,5 +81,5 @@ class Pins(Table):
 
 
 def _latest(now: EpochMs) -> int:
-    """Returns up to when wrong PINs may count at most, for another one to be taken."""
+    """Returns the latest `clears_at` with which a number takes one more PIN."""
     return now + (PIN_TRIES - 1) * PIN_TRY_MS

@@ -9,7 +9,7 @@ BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class StorageTallies:
-    """What the storage's thread counts.
+    """What the storage counts where it commits: SQLite's thread, or the event loop with PostgreSQL.
 
     Attributes:
         commit_seconds: How long each batch took, from its beginning until it was on the disk.

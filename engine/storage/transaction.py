@@ -34,7 +34,7 @@ from engine.storage.webhook_secrets import WebhookSecrets
 
 
 class Transaction:
-    """The tables, for one command. They are valid while the command runs, on the thread that runs it.
+    """The tables, for one command. They are valid while the command runs, and only in the thread that runs it.
 
     Attributes:
         posted_for: The accounts for which commands have put a callback into the outbox, or made one due. The worker is

@@ -87,7 +87,8 @@ def move_ends(tx: Transaction, places: Sequence[SessionPlace], now: EpochMs, pol
 def delete_unjoined(tx: Transaction, now: EpochMs, policy: Policy) -> None:
     """Deletes sessions that have waited for a participant as long as an expired booking can be renewed.
 
-    Who joins one now holds its service, and finds the session gone afterwards, or joins it before the next sweep.
+    A request that adds a participant locks the service. Sessions of services that are locked now are left to the next
+    sweep; a request that comes later finds the session gone.
     """
     for place in tx.twilio_proxy.waiting_since(EpochMs(now - policy.grace_ms), BATCH):
         # It is read again: somebody may have joined it before its service was free.

@@ -18,7 +18,7 @@ from tests.cluster.trouble import Happened, Troubles
 # After the death of an Asterisk, calls get through the other one.
 THROUGH_SECONDS = 3.0
 PROMOTION_SECONDS = 2.0
-# Patroni notices soon that a server has ended, and after its ttl that it hears nothing.
+# Patroni notices soon that a server has ended. That a machine is silent it notices only after its ttl.
 NOTICED_SECONDS = 3.0
 # After a trouble, its effects on calls that come in.
 AFTERWARDS_SECONDS = 10.0

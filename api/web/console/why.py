@@ -31,8 +31,8 @@ WITHOUT_BOOKING: Mapping[str, str] = {
     ),
     NumberState.RETIRED: "This number is retired: it is no longer rented out, and no call to it is put through.",
     NumberState.SHARED: (
-        "Pairs share this number. Their participants reach each other, all others get SIP 404 unless they key in the "
-        "PIN of a pair that has PINs, and there is no record. "
+        "Pairs share this number. Their participants reach each other, as does a caller who keys in a participant's PIN. "
+        "All others get SIP 404, and there is no record. "
         "Look for the pair by the id of its booking."
     ),
     NumberState.BOOKED: "This number is marked as booked, but no booking holds it. `doctor` says what to do.",

@@ -31,7 +31,7 @@ CALL_FIELDS = frozenset(
         "startTime",
     }
 )
-# Of these, what a pair does not need: both of its people call, and nobody else reaches them.
+# Those of them that a pair does not have: both of its people call, and nobody else reaches them.
 NOT_OF_PAIRS = frozenset({"reverse", "acceptFormerCallers"})
 LANGUAGES: Mapping[str, str] = {
     Language.EN: "English",

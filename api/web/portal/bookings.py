@@ -53,8 +53,8 @@ NEW_PAIR = {name: text for name, text in NEW_BOOKING.items() if name not in NOT_
     "secondLabel": "",
     "pins": "no",
 }
-# Which field of a pair's form is at a place of the body. Only the two numbers together can be wrong as a whole; the two
-# participants together are where no carrier asserts who calls, so that they need PINs.
+# Which field of a pair's form shows a problem with a place in the body. A problem with the whole body: both numbers are
+# the same. A problem with both participants: no carrier asserts who calls, so that they need PINs.
 FIELD_AT = {
     f"/participants/{index}/{name}": f"{person}{name.title()}"
     for index, person in enumerate(("first", "second"))

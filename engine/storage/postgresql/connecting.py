@@ -18,7 +18,7 @@ from psycopg.pq import ConnStatus, PGconn, PollingStatus
 
 # For all hosts together.
 CONNECT_SECONDS = 3
-# After a host that has not answered for so long, the next one is tried, too.
+# If a host has not answered after this time, the next one is tried as well.
 NEXT_HOST_SECONDS = 0.2
 # While one host is silent, those that have refused are asked again: one of them may be promoted meanwhile.
 ASK_AGAIN_SECONDS = 0.25

@@ -1,9 +1,9 @@
 """Runs tasks in the event loop: while one waits for its server, everything else goes on.
 
 A task is plain code that waits: a worker with the commands that it runs. Each task is a greenlet: the hub leaves it
-where it waits, and the event loop enters it again when its socket can be read. With a thread for each connection, the
-threads took the interpreter's lock from each other and from the event loop in every step of libpq, which cost a third
-of the engine's CPU; one thread for all connections still cost a tenth.
+where it waits, and the event loop enters it again when its socket is ready. With a thread for each connection, the
+threads and the event loop took the interpreter's lock from each other in every step of libpq, which cost a third of
+the engine's CPU; one thread for all connections still cost a tenth.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Task:
 
 
 class Hub:
-    """The tasks of one event loop, that of whoever wakes them. It is not safe for threads."""
+    """The tasks of one event loop: the loop in which they are woken. Only code in this event loop may use the hub."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -61,7 +61,7 @@ class Hub:
         return Task(run)
 
     def wake(self, task: Task) -> None:
-        """Makes a task go on that is idle, or that becomes so, soon. Call it in an event loop."""
+        """Makes a task go on in the next turn of the event loop, if it is idle then. Call it in an event loop."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop, self._is_called, self._timer = loop, False, None
@@ -91,7 +91,7 @@ class Hub:
         Args:
             socket: The socket's file descriptor. Before it is closed, the hub has to `forget` it.
             events: What to wait for, as for poll(): POLLIN, or that and POLLOUT.
-            deadline: When the wait ends (time.monotonic), to a twentieth of a second.
+            deadline: When the wait ends (time.monotonic). It ends up to TICK_SECONDS later.
 
         Returns:
             False if the time was over first.
@@ -200,7 +200,7 @@ class Hub:
 
 
 def _can_be_read(socket: int) -> bool:
-    """Returns whether an answer is there, which the event loop was too busy to see."""
+    """Returns whether there is an answer that the event loop was too busy to see."""
     poll = select.poll()
     poll.register(socket, select.POLLIN)
     return bool(poll.poll(0))

@@ -81,7 +81,7 @@ class Session:
         # The statements of a call read a few rows by index. A plain scan marks dead entries; a bitmap scan reads them
         # again each time.
         options["enable_bitmapscan"] = "off"
-        # Of the transactions without BEGIN, too; an operator may have chosen another one for the database.
+        # This holds also for transactions without BEGIN. An operator may have set another level for the database.
         options["default_transaction_isolation"] = "read committed"
         if read_only:
             options["default_transaction_read_only"] = "on"
@@ -128,8 +128,8 @@ class Session:
     def commit(self) -> None:
         """Commits the transaction.
 
-        Statements that are sent together are a transaction by themselves. So one of which nothing was sent yet needs
-        neither BEGIN nor COMMIT.
+        Statements that are sent together are a transaction by themselves. So a transaction of which nothing was sent
+        yet needs neither BEGIN nor COMMIT.
 
         Raises:
             ConnectionLost: Its `is_unsure` says whether the transaction may have been kept.

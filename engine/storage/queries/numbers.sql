@@ -28,7 +28,7 @@ UPDATE numbers SET quarantined_until = :until
 WHERE e164 = :e164 AND state = 'QUARANTINED' AND quarantined_until < :ends_before;
 
 -- name: numbers_quarantined_by$
--- Of a shared number an account gives back a pair, whose two people are in quarantine on it. Stops counting at `at_most`.
+-- Counts also the account's pairs that are gone, whose people are in quarantine on a shared number. Stops at `at_most`.
 SELECT COUNT(*) FROM (
     SELECT 1 FROM numbers
     WHERE state = 'QUARANTINED' AND quarantined_by = :account_id AND quarantined_until > :now

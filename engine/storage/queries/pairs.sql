@@ -36,8 +36,8 @@ UPDATE pair_callers SET quarantined_until = :until
 WHERE service = :service AND number = :number AND quarantined_until < :ends_before;
 
 -- name: quarantine_unknown_pair_caller!
--- After a restore a shared number takes no new pairs for a time. Who calls it meanwhile, and is in none that is known here,
--- may be in one that was lost: such a caller gets a quarantine of its own, if it ends later than this time.
+-- After a restore a shared number takes no new pairs for a time. Who calls it meanwhile, and is in no pair that is known
+-- here, may be in a pair that was lost. Such a caller gets an own quarantine if that ends later than this time.
 INSERT INTO pair_callers (service, number, booking_id, quarantined_until)
 SELECT n.e164, CAST(:number AS TEXT), NULL, CAST(:until AS BIGINT) FROM numbers AS n
 WHERE n.e164 = :service AND n.state = 'SHARED' AND n.quarantined_until > :now AND n.quarantined_until < :until

@@ -1,7 +1,7 @@
 -- The PINs of pairs on shared numbers, and how many wrong ones were keyed in.
 
 -- name: pin_is_known$
--- Whether a pair has a PIN on a number, or one had it that is gone and in quarantine.
+-- Whether a pair has a PIN on a number, or the PIN of a pair that is gone is in quarantine there.
 SELECT COUNT(*) FROM pair_pins WHERE service = :service AND pin = :pin;
 
 -- name: insert_pair_pin*!
