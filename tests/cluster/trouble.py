@@ -198,7 +198,7 @@ class Trouble:
         self._patroni.kill_etcd()
         time.sleep(ETCD_SECONDS)
         self._patroni.start_etcd()
-        # With failsafe_mode, the primary itself told the standby that it is the primary. The standby believes it so long.
+        # With failsafe_mode, the primary itself told the standby that it leads. The standby believes this for so long.
         time.sleep(TTL_SECONDS)
 
     def _standby_killed(self, node: Node, step: Step) -> None:

@@ -31,7 +31,7 @@ WITHOUT_BOOKING: Mapping[str, str] = {
     ),
     NumberState.RETIRED: "This number is retired: it is no longer rented out, and no call to it is put through.",
     NumberState.SHARED: (
-        "Pairs share this number. Their participants reach each other, as does a caller who keys in a participant's PIN. "
+        "Pairs share this number. Their participants reach each other, as does a caller with a participant's PIN. "
         "All others get SIP 404, and there is no record. "
         "Look for the pair by the id of its booking."
     ),
