@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 # The engine looks for calls this many times within the time before their end. A call beeps after a quarter of that time
 # at the earliest (SHORTEST_CALL), so each call is found in time.
 LOOKS = 6
-# However many moments there are, and however often limits move.
+# The engine does not look more often, however many moments there are and however often limits move.
 SHORTEST_WAIT_SECONDS = 0.1
 # A limit that has fallen is written to the books after Asterisk has it.
 BOOKED_MS = 300
@@ -68,7 +68,7 @@ class Beeps:
         self._keepership = keepership
         self._before_ms = round(before_seconds * 1000)
         self._every_ms = self._before_ms // LOOKS
-        # Calls that have beeped, or cannot, within the time before their end, and since when.
+        # Calls that have beeped lately, or cannot beep, and since when.
         self._done: dict[CallId, BootMs] = {}
         self._next_look = BootMs(0)
         self._moved = asyncio.Event()
@@ -95,7 +95,7 @@ class Beeps:
                 await wait_for(self._moved, max(0, left_ms) / 1000)
 
     async def look(self) -> None:
-        """Beeps where it is time, and sets when to look again: at the next moment, or after a while."""
+        """Beeps where the moment has come, and sets when to look again: at the next moment, or after a while."""
         at = self._clock.timestamp()
         self._next_look = BootMs(at.boot_ms + self._every_ms)
         if not (self._keepership.is_ours and self._link.is_up):
@@ -120,7 +120,7 @@ class Beeps:
         await asyncio.gather(*(self._beep(call, at) for call in calls))
 
     async def _beep(self, call: BeepingCall, at: Timestamp) -> None:
-        """Beeps on both channels of a call, unless it has beeped within this time, or came in without the beep."""
+        """Beeps on both channels of a call, unless it has beeped lately, or came in without the beep."""
         async with self._slots:
             try:
                 if await self._may_beep(call.callee_channel, at.wall_ms):

@@ -118,7 +118,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         DestinationNotAllowed: The operator does not allow a number to hide.
         DestinationIsOurs: A number to hide is a rented number.
         NotForPairs: A pair is to call back, or to show other numbers than the rented one.
-        VoiceIsOff: The hidden number's side is to hear something, and the operator has switched that off.
+        VoiceIsOff: Something is to be spoken in calls, and the operator has switched that off.
         ReverseUnavailable: A hidden number is to call, and no trunk asserts who calls.
         AccountSuspended: The account is suspended or closed.
         QuotaReached: The account has as many bookings and numbers in quarantine as it may have.
@@ -203,7 +203,7 @@ def change(
         InvalidDestination: The destination is not a telephone number.
         DestinationNotAllowed: The operator does not allow the destination.
         DestinationIsOurs: The destination is a rented number.
-        VoiceIsOff: The hidden number's side is to hear something, and the operator has switched that off.
+        VoiceIsOff: Something is to be spoken in calls, and the operator has switched that off.
         ReverseUnavailable: A hidden number is to call, and no trunk asserts who calls.
         BookingBegun: The start is to change, and the booking has begun.
         BookingTooLong: The booking would begin or end too far ahead.

@@ -72,8 +72,8 @@ def asked_for(tx: Transaction, incoming: IncomingCall, now: EpochMs, policy: Pol
     caller = caller_on(asked.booking, incoming)
     if caller == calling:
         return asked
-    # A reverse call, or one of a pair, whose caller shows another number than its carrier asserts, or none; or a caller
-    # with a PIN, who is refused if the booking blocks the number that calls, or the participant's.
+    # In a reverse call, or one of a pair, the caller may show another number than its carrier asserts, or none. A
+    # caller with a PIN is refused if the booking blocks the number that calls, or the participant's number.
     again = read(caller, incoming.call_id, since)
     if again is None or incoming.pin is None:
         return again

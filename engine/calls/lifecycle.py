@@ -249,7 +249,7 @@ def settle(tx: Transaction, called: Called, outcome: CallOutcome, now: EpochMs, 
     booking, call, answered = called.booking, called.call, outcome.duration > 0
     state = next_state(call.state, CallEvent.ENDED_ANSWERED if answered else CallEvent.ENDED_UNANSWERED)
     settled = call_credit.settle(booking, call.seconds_leased, outcome.duration, answered=answered, now=now)
-    # A session's service says where the callback of its pair goes, and whether there is one: it is not known yet.
+    # A pair may belong to a session, whose service decides on the callback. The service is not read yet.
     is_posted = answered and bool(booking.callback) and not booking.is_pair
     sequence = _store_credit(tx, called, settled, posted=is_posted)
     tx.calls.end(call, state, charged=outcome.duration, now=now)

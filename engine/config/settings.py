@@ -168,7 +168,8 @@ class Settings(DatabaseSettings, AccountSettings):
     voice: bool | None = Field(
         None,
         description="Whether something is spoken in calls: a refused caller hears why, before the SIP answer and free "
-        "of charge, and bookings can have `whisper` and `screening`. Unset: only in the profile `demo`.",
+        "of charge; bookings can have `whisper`, `screening` and `greeting`, and pairs can have `pins`. "
+        "Unset: only in the profile `demo`.",
     )
     language: Language = Field(
         Language.EN,

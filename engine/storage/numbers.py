@@ -90,7 +90,7 @@ class Numbers(Table):
         self._sql.lengthen_quarantine(self._db, e164=e164, until=until, ends_before=until - QUARANTINE_STEP_MS)
 
     def in_quarantine_of(self, account_id: AccountId, now: EpochMs, limit: int) -> int:
-        """Counts the numbers, and the pairs of shared ones, that are in quarantine because of the account.
+        """Counts the numbers, and the pairs on shared numbers, that are in quarantine because of the account.
 
         Stops counting at `limit`.
         """

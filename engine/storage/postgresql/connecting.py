@@ -20,12 +20,12 @@ from psycopg.pq import ConnStatus, PGconn, PollingStatus
 CONNECT_SECONDS = 3
 # If a host has not answered after this time, the next one is tried as well.
 NEXT_HOST_SECONDS = 0.2
-# While one host is silent, those that have refused are asked again: one of them may be promoted meanwhile.
+# While a host is silent, the hosts that have refused are asked again: one of them may be promoted meanwhile.
 ASK_AGAIN_SECONDS = 0.25
 
 
 class Preference:
-    """Which host one user of the database tries first: the one that it had, unless that stopped answering."""
+    """Which host a worker or reader tries first: the one that it used last, unless that one stopped answering."""
 
     def __init__(self) -> None:
         self._host = ""

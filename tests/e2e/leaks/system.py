@@ -104,7 +104,7 @@ class LeakSystem(System):
         self.asterisk_console(f"dialplan set global RN_PHONE_{number[1:]} {number}@trunk-third")
 
     def swap(self, hidden: Hidden) -> Hidden:
-        """Exchanges the rented number of a booking."""
+        """Swaps the rented number of a booking."""
         answer = self.request("POST", f"/bookings/{hidden.id}/swap-number", {})
         assert answer.status == 200, answer
         return replace(hidden, service=answer.body["service"])

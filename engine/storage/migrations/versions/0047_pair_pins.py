@@ -13,8 +13,8 @@ STATEMENTS: tuple[str, ...] = (
     # NULL: the booking is no pair with PINs, or it is gone.
     "ALTER TABLE bookings ADD COLUMN destination_pin TEXT",
     "ALTER TABLE bookings ADD COLUMN partner_pin TEXT",
-    # The key is the database's own word that a PIN of a number leads to one pair at most. Once the pair is gone, no
-    # other pair is given this PIN on this number before the quarantine ends.
+    # By this key, the database itself ensures that a PIN on a number leads to one pair at most. Once the pair is gone,
+    # no other pair is given this PIN on this number before the quarantine ends.
     """
     CREATE TABLE pair_pins (
         service TEXT NOT NULL,
