@@ -277,7 +277,7 @@ async def test_a_pair_is_booked_shown_with_both_numbers_and_changed_but_for_them
     assert [(each["number"], each["label"]) for each in pair["participants"]] == people
     assert (pair["service"], pair["destination"]) == (more[0], None)
     path = f"/portal/bookings/{pair['id']}"
-    for place, said in (("/portal", f"{numbers[0]} (side 4), {numbers[1]}"), (path, f"{numbers[1]}, and back")):
+    for place, said in (("/portal", f"{numbers[0]} (side 4), {numbers[1]}"), (path, f"{numbers[1]}, which reach each")):
         text = (await ask(portal, "GET", place, secret)).text
         assert (said in text, clumsy_in(text)) == (True, []), text
     assert all(each["pin"] in text for each in pair["participants"])

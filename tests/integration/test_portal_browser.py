@@ -177,7 +177,7 @@ async def test_two_people_get_a_number_on_a_telephones_screen(portal: Portal, br
         await tab.get_by_label("Name of the other person").fill("Bob")
         await tab.get_by_label("Name of the other person").press("Enter")
         await tab.get_by_role("link", name=f"The booking of {SHARED}").press("Enter")
-        await tab.get_by_text("+32470999998 (Ann), which reaches +32470999997 (Bob), and back").wait_for()
+        await tab.get_by_text("+32470999998 (Ann) and +32470999997 (Bob), which reach each other").wait_for()
         await watched.check(portal.url, views=(VIEWS[0], VIEWS[-1]))
         await tab.goto(f"{portal.url}/portal")
         await tab.get_by_text("+32470999998 (Ann), +32470999997 (Bob)").wait_for()
