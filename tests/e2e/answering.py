@@ -5,9 +5,8 @@ middle of the answer, so that there is time for what otherwise falls into a few 
 """
 
 import re
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +73,7 @@ def _ringing(booked: Booking) -> str:
     """Waits until a call of the booking rings, and returns the unique id of its caller's channel."""
     found: list[tuple[str]] = []
     # A program of the command line would take a part of the time in which it rings.
-    with closing(sqlite3.connect(booked.system.settings.database)) as database:
+    with booked.system.database() as database:
 
         def rings() -> bool:
             found[:] = database.execute("SELECT call_id FROM calls WHERE booking_id = ?", [booked.id]).fetchall()

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from engine.config.postgres_address import PostgresAddress
 from phones.listener import CallbackListener
 from phones.ports import free_port
 from tests.e2e.attacked_system import AttackedSystem, attacked_system
 from tests.e2e.calls import Caller
 from tests.e2e.environment import PLANS
 from tests.e2e.system import System
+from tests.postgresql_server import database_named, postgres_server
 
 HERE = Path(__file__).parent
 LOG_SHOWN = 4_000
@@ -31,6 +33,22 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
             report.sections += [("engine log", system.engine_log[-LOG_SHOWN:])]
             report.sections += [("Asterisk's log", system.asterisk_log[-LOG_SHOWN:])]
     return report
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresAddress]:
+    """A PostgreSQL server."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> PostgresAddress | None:
+    """Both kinds of databases, for the systems of tests whose outcome depends on what the database does."""
+    if request.param == "sqlite":
+        return None
+    name = request.module.__name__.rpartition(".")[2]
+    return database_named(request.getfixturevalue("server"), name)
 
 
 @pytest.fixture(scope="session")

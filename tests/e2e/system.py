@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Self
 
 from engine.asterisk.config_files import AsteriskProgram, find_program, write_own
 from engine.calls.end_spool import CURRENT
+from engine.config.postgres_address import PostgresAddress
 from engine.config.secrets import write_trunk_password
 from engine.config.settings import Settings
 from engine.local.demo import key_file
@@ -30,6 +31,7 @@ from tests.e2e import canary
 from tests.e2e.api_client import Answer, send
 from tests.e2e.booking import Booking, fictional_number
 from tests.e2e.environment import as_environment, environ, quick_settings
+from tests.postgresql import Outsider
 
 # How long a test waits for an event that must happen. This is no performance figure.
 READY_SECONDS = 60.0
@@ -142,9 +144,17 @@ class System:
     @property
     def webhook_secret(self) -> str:
         """The secret that signs the demo account's callbacks."""
-        with contextlib.closing(sqlite3.connect(self.settings.database)) as database:
+        with self.database() as database:
             [(secret,)] = database.execute("SELECT webhook_secret FROM accounts WHERE name = 'demo'")
         return str(secret)
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[sqlite3.Connection]:
+        """The database; one on a PostgreSQL server as a copy, whose changes are lost."""
+        url = self.settings.database_url
+        copied = sqlite3.connect(self.settings.database) if url is None else Outsider(PostgresAddress(url)).copied()
+        with contextlib.closing(copied):
+            yield copied
 
     @property
     def engine_log(self) -> str:

@@ -1,13 +1,12 @@
 """An operator's adjustment of a booking moves the end of its live calls."""
 
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
 from engine.bookings.adjustments import Adjustment
+from engine.config.postgres_address import PostgresAddress
 from engine.control.client import ask_to_adjust
 from engine.control.protocol import EngineSilent
 from engine.domain.ids import BookingId
@@ -23,10 +22,10 @@ GRANTED = 9
 
 
 @pytest.fixture(scope="module")
-def generous() -> Iterator[System]:
+def generous(database_url: PostgresAddress | None) -> Iterator[System]:
     plan = {"seconds": GRANTED, "calls": 25, "valid_for": 3600}
     plans = {"SMALL": plan, "MEDIUM": plan, "LARGE": plan}
-    with System(longest_call=60, reconcile_interval=1, plans=plans) as system:
+    with System(database_url=database_url, longest_call=60, reconcile_interval=1, plans=plans) as system:
         yield system
 
 
@@ -53,7 +52,7 @@ def _adjust_on_command_line(booked: Booking, seconds: int, calls: int) -> tuple[
 def _granted_in_the_end(booked: Booking, calls: int = 1) -> int:
     """The granted seconds after all calls are settled. Asserts that the ledger adds up."""
     booked.wait_settled(calls)
-    with closing(sqlite3.connect(booked.system.settings.database)) as database:
+    with booked.system.database() as database:
         assert broken_rules(database) == {}
         [(granted,)] = database.execute("SELECT seconds_granted FROM bookings WHERE id = ?", (booked.id,))
     return int(granted)

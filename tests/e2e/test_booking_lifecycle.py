@@ -1,11 +1,10 @@
 """The lifecycle of bookings and numbers, on a system whose plans last for seconds."""
 
-import contextlib
-import sqlite3
 from collections.abc import Iterator
 
 import pytest
 
+from engine.config.postgres_address import PostgresAddress
 from phones.listener import CallbackListener
 from tests.e2e.booking import Booking
 from tests.e2e.calls import Caller
@@ -15,8 +14,9 @@ VALID, GRACE, QUARANTINE = 2.0, 4.0, 3.0
 
 
 @pytest.fixture(scope="module")
-def short_lived() -> Iterator[System]:
+def short_lived(database_url: PostgresAddress | None) -> Iterator[System]:
     with System(
+        database_url=database_url,
         plans={
             "SMALL": {"seconds": 60, "calls": 25, "valid_for": VALID},
             "LARGE": {"seconds": 60, "calls": 25, "valid_for": "PT1H"},
@@ -90,5 +90,5 @@ def test_a_number_of_a_deleted_booking_is_quarantined_and_then_rented_again(shor
 
 def _pool(system: System) -> dict[str, str]:
     """Reads the database: a command takes longer to start than the quarantine lasts."""
-    with contextlib.closing(sqlite3.connect(system.settings.database)) as database:
+    with system.database() as database:
         return dict(database.execute("SELECT e164, state FROM numbers"))

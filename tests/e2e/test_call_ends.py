@@ -1,9 +1,7 @@
 """What call records keep of a call's end: who hung up, the SIP status and cause, the trunk and the SIP Call-IDs."""
 
 import json
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 
 import pytest
 
@@ -56,7 +54,7 @@ def operator_ends_it(caller: Caller, booked: Booking) -> tuple[Sipp, Sipp]:
     system = booked.system
     with caller.hidden() as callee, caller.dialling(booked.service) as callers:
         wait_talking(system, callers)
-        with closing(sqlite3.connect(system.settings.database)) as database:
+        with system.database() as database:
             [(call_id,)] = database.execute("SELECT call_id FROM calls WHERE booking_id = ?", [booked.id])
         counted = ask_trunks(system.data_dir)
         assert counted is not None

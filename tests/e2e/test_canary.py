@@ -8,7 +8,6 @@ numbers when it stops (`System.stop`).
 import contextlib
 import json
 import secrets
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -132,7 +131,7 @@ def _lose_the_engine(flight: Flight, caller: Caller, working: str) -> None:
 @contextlib.contextmanager
 def _broken(system: System, table: str, column: str, key: str, value: str) -> Iterator[None]:
     """Inside its `with`, this column of this row has an invalid value."""
-    with contextlib.closing(sqlite3.connect(system.settings.database)) as database:
+    with system.database() as database:
         [(before,)] = database.execute(f"SELECT {column} FROM {table} WHERE id = ?", [key])  # noqa: S608  our own words
         for now in (value, before):
             with database:
@@ -155,7 +154,7 @@ def _break_a_call(flight: Flight, caller: Caller, working: str) -> None:
 def _break_the_worker(flight: Flight, caller: Caller, working: str) -> None:
     """Makes the callback worker fail with a secret that cannot sign."""
     system, booked = flight.system, flight.book("LARGE", working)
-    with contextlib.closing(sqlite3.connect(system.settings.database)) as database:
+    with system.database() as database:
         [(account,)] = database.execute("SELECT account_id FROM bookings WHERE id = ?", [booked.id])
     no_base64 = f"whsec_{booked.destination}A"
     with _broken(system, "accounts", "webhook_secret", account, no_base64), caller.hidden():
@@ -196,7 +195,7 @@ def _die_in_the_sweep(flight: Flight, working: str) -> None:
     """Ends the engine with an unexpected exception, which Python prints."""
     system, booked = flight.system, flight.book("LARGE", working)
     with (
-        contextlib.closing(sqlite3.connect(system.settings.database)) as database,
+        system.database() as database,
         _broken(system, "bookings", "usage_plan", booked.id, booked.destination),
     ):
         with database:
@@ -276,7 +275,7 @@ def test_the_ledger_adds_up_afterwards(flight: Flight) -> None:
 
 def test_retention_deletes_delivered_callbacks(flight: Flight) -> None:
     def kept() -> int:
-        with contextlib.closing(sqlite3.connect(flight.system.settings.database)) as database:
+        with flight.system.database() as database:
             [(count,)] = database.execute("SELECT COUNT(*) FROM outbox WHERE finished_at IS NOT NULL")
         return int(count)
 

@@ -8,15 +8,19 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from engine.config.postgres_address import PostgresAddress
 from tests.contract.ledger import broken_rules
 from tests.e2e.booking import Booking
 from tests.e2e.calls import Caller, Outcome, lasted, wait_talking
 from tests.e2e.system import System
 
+of_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 @pytest.fixture(scope="module")
-def crash_system() -> Iterator[System]:
+def crash_system(database_url: PostgresAddress | None) -> Iterator[System]:
     with System(
+        database_url=database_url,
         longest_call=60,
         plans={
             "SMALL": {"seconds": 9, "calls": 25, "valid_for": 3600},
@@ -36,7 +40,7 @@ def parties(crash_system: System) -> Caller:
 
 def _ledger_adds_up(system: System) -> bool:
     """Checks the rules on the database itself, which is faster than to start `ledger verify`."""
-    with contextlib.closing(sqlite3.connect(system.settings.database)) as database:
+    with system.database() as database:
         return broken_rules(database) == {}
 
 
@@ -44,7 +48,7 @@ def _nothing_leased(booked: Booking) -> Callable[[], bool]:
     """A condition: the booking has no lease."""
 
     def check() -> bool:
-        with contextlib.closing(sqlite3.connect(booked.system.settings.database)) as database:
+        with booked.system.database() as database:
             [(leased,)] = database.execute("SELECT seconds_leased FROM bookings WHERE id = ?", [booked.id])
         return bool(leased == 0)
 
@@ -123,6 +127,7 @@ def test_calls_of_a_killed_asterisk_are_settled_and_no_lease_remains(crash_syste
     assert _ledger_adds_up(crash_system)
 
 
+@of_sqlite
 def test_with_a_locked_database_calls_are_refused_and_no_end_is_lost(crash_system: System, parties: Caller) -> None:
     booked = crash_system.book("LARGE")
     with parties.hidden(), parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 1500}) as callers:
@@ -142,6 +147,7 @@ def test_with_a_locked_database_calls_are_refused_and_no_end_is_lost(crash_syste
     assert _ledger_adds_up(crash_system)
 
 
+@of_sqlite
 def test_with_a_full_disk_calls_are_refused_and_no_end_is_lost(crash_system: System, parties: Caller) -> None:
     booked = crash_system.book("LARGE")
     with parties.hidden(), parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 1500}) as callers:

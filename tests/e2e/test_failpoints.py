@@ -1,12 +1,12 @@
 """After kill -9 at each write point of the engine and a restart, there is one outcome and the ledger adds up (M4)."""
 
 import contextlib
-import sqlite3
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from engine.calls.end_spool import CURRENT
+from engine.config.postgres_address import PostgresAddress
 from engine.runtime.failpoints import VARIABLE
 from phones.listener import CallbackListener
 from phones.messages import final_status
@@ -19,8 +19,9 @@ CALLBACK_SECONDS = 45.0
 
 
 @pytest.fixture(scope="module")
-def crash_system() -> Iterator[System]:
+def crash_system(database_url: PostgresAddress | None) -> Iterator[System]:
     with System(
+        database_url=database_url,
         longest_call=60,
         reconcile_interval=0.5,
         callback_timeout=1,
@@ -50,7 +51,7 @@ def dying_at(system: System, point: str) -> Iterator[None]:
 
 
 def _rows(system: System, sql: str, *parameters: str) -> list[tuple[object, ...]]:
-    with contextlib.closing(sqlite3.connect(system.settings.database)) as database:
+    with system.database() as database:
         return database.execute(sql, parameters).fetchall()
 
 
@@ -60,7 +61,7 @@ def _all_settled(booked: Booking) -> bool:
 
 def _ledger_adds_up(system: System) -> bool:
     """Checks the rules on the database itself, which is faster than to start `ledger verify`."""
-    with contextlib.closing(sqlite3.connect(system.settings.database)) as database:
+    with system.database() as database:
         return broken_rules(database) == {}
 
 

@@ -2,9 +2,7 @@
 
 import json
 import re
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,7 +118,7 @@ def test_the_apis_address_has_no_metrics(shared_system: System) -> None:
 
 
 def test_no_metric_names_a_number_an_account_or_a_booking(scene: Scene, shared_system: System) -> None:
-    with closing(sqlite3.connect(shared_system.settings.database)) as database:
+    with shared_system.database() as database:
         accounts = [text for row in database.execute("SELECT id, name FROM accounts") for text in row]
     assert NAME in accounts
     # The demo's account is called like the profile.

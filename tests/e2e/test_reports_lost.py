@@ -5,7 +5,6 @@
 
 import contextlib
 import math
-import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +46,7 @@ def relayed() -> Iterator[tuple[System, TcpRelay]]:
 
 def _ends(booked: Booking) -> list[float]:
     """When its calls were settled, in seconds since the epoch."""
-    with contextlib.closing(sqlite3.connect(booked.system.settings.database)) as database:
+    with booked.system.database() as database:
         rows = database.execute("SELECT ended_at FROM calls WHERE booking_id = ? ORDER BY ended_at", [booked.id])
         return [ended_at / 1000 for (ended_at,) in rows]
 
@@ -101,7 +100,7 @@ def test_an_answer_whose_event_is_lost_is_found_within_a_round_and_its_time_coun
         linked = time.time()
         system.until(lambda: "call_found_talking" in system.engine_log, "it is found", ROUND_SECONDS + MARGIN_SECONDS)
         print(f"\nanswer lost: found {time.time() - linked:.2f} s after the link came back")  # noqa: T201  the figure
-        with contextlib.closing(sqlite3.connect(system.settings.database)) as database:
+        with system.database() as database:
             [(noted,)] = database.execute("SELECT answered_at FROM calls WHERE booking_id = ?", [booked.id])
         assert noted / 1000 == pytest.approx(answered, abs=0.3)
         callers.wait()

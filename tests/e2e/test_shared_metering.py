@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from engine.config.postgres_address import PostgresAddress
 from phones.messages import by_call
 from tests.e2e.booking import Booking
 from tests.e2e.calls import Caller, Outcome, lasted, wait_talking
@@ -12,8 +13,9 @@ from tests.e2e.system import System
 
 
 @pytest.fixture(scope="module")
-def sharing() -> Iterator[System]:
+def sharing(database_url: PostgresAddress | None) -> Iterator[System]:
     with System(
+        database_url=database_url,
         longest_call=60,
         plans={
             "SMALL": {"seconds": 4, "calls": 25, "valid_for": 3600},

@@ -3,17 +3,16 @@
 `-s` prints the figures; SIP_RACES=200 makes a long run.
 """
 
-import contextlib
 import math
 import os
 import random
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
+from engine.config.postgres_address import PostgresAddress
 from phones.baresip import Baresip
 from phones.messages import by_call
 from tests.e2e.booking import Booking
@@ -28,14 +27,16 @@ pytestmark = pytest.mark.timeout(90 + 5 * ROUNDS)
 
 
 @pytest.fixture(scope="module")
-def roomy() -> Iterator[System]:
-    with System(plans=PLAN, max_concurrent_calls=100, max_calls_per_caller_per_hour=1000) as system:
+def roomy(database_url: PostgresAddress | None) -> Iterator[System]:
+    with System(
+        database_url=database_url, plans=PLAN, max_concurrent_calls=100, max_calls_per_caller_per_hour=1000
+    ) as system:
         yield system
 
 
 def records(booked: Booking) -> list[tuple[str, int]]:
     """The disposition and duration of each call."""
-    with contextlib.closing(sqlite3.connect(booked.system.settings.database)) as database:
+    with booked.system.database() as database:
         sql = "SELECT disposition, duration FROM cdrs WHERE booking_id = ?"
         return [(str(disposition), int(duration)) for disposition, duration in database.execute(sql, [booked.id])]
 
