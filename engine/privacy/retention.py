@@ -107,9 +107,11 @@ def _delete_records(tx: Transaction, now: EpochMs, kept_ms: int) -> int:
     for record in expired:
         seconds[record.booking_id] += record.duration
         calls[record.booking_id] += record.duration > 0  # an answered call lasts at least one second
-        tx.retention.delete_record(record.id, record.call_id)
-    for booking_id in seconds:
+    # Bookings are locked before their calls, as by all commands.
+    for booking_id in sorted(seconds):
         tx.retention.add_forgotten(booking_id, seconds[booking_id], calls[booking_id])
+    for record in expired:
+        tx.retention.delete_record(record.id, record.call_id)
     return len(expired)
 
 

@@ -87,12 +87,23 @@ async def test_a_row_that_breaks_a_rule_is_refused(world: World) -> None:
         assert [each for each in statements if not _is_refused(connection, each)] == []
 
 
-def _is_refused(connection: Any, statement: str) -> bool:
+def _is_refused(connection: Any, statement: str, parameters: tuple[Any, ...] = ()) -> bool:
     try:
-        connection.execute(statement)
+        connection.execute(statement, parameters)
     except INTEGRITY_ERRORS as error:
         return "check" in str(error).lower()
     return False
+
+
+async def test_a_new_row_is_checked_too(world: World) -> None:
+    await world.book()
+    with outsider(world.database) as connection:
+        row = connection.execute("SELECT * FROM bookings").fetchone() | {"id": "bkg_other", "service": "+3225559999"}
+        statement = f"INSERT INTO bookings ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"  # noqa: S608  ours
+        for broken in ({"caller_id": "nobody"}, {"seconds_granted": row["seconds_granted"] + 1}):
+            assert _is_refused(connection, statement, tuple((row | broken).values()))
+        assert not _is_refused(connection, statement, tuple(row.values()))
+        connection.execute("DELETE FROM bookings WHERE id = 'bkg_other'")
 
 
 async def test_a_choice_that_is_not_made_breaks_no_rule(world: World) -> None:

@@ -133,3 +133,37 @@ async def test_what_blocks_runs_apart_while_other_tasks_go_on() -> None:
 
     await run(blocks, goes_on)
     assert outcomes == [True]
+
+
+async def test_a_wait_that_cannot_begin_leaves_nothing_behind(pair: Pair) -> None:
+    near, _ = pair
+    slept: list[float] = []
+
+    def fails(hub: Hub) -> None:
+        closed = near.fileno()
+        near.close()
+        with pytest.raises(OSError):
+            hub.wait_for(closed, select.POLLIN, time.monotonic() + 0.1)
+        began = time.monotonic()
+        hub.sleep(0.3)  # the time of the wait is over meanwhile
+        slept.append(time.monotonic() - began)
+
+    await run(fails)
+    assert slept[0] >= 0.3
+
+
+async def test_a_task_that_fails_keeps_no_other_and_counts_as_ended() -> None:
+    failures: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
+    went_on: list[bool] = []
+
+    def fails(_: Hub) -> None:
+        raise ZeroDivisionError
+
+    def goes_on(hub: Hub) -> None:
+        hub.sleep(0.01)
+        went_on.append(True)
+
+    await run(fails, goes_on)
+    assert [type(failure) for failure in failures] == [ZeroDivisionError]
+    assert went_on == [True]

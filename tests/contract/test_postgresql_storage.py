@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -19,7 +20,7 @@ from engine.calls.lifecycle import AnswerNoted, note_answer
 from engine.calls.reports import AnswerReport
 from engine.config.postgres_address import PostgresAddress
 from engine.domain.errors import InvalidInput
-from engine.domain.ids import CallId
+from engine.domain.ids import AccountId, CallId
 from engine.domain.policy import UsagePlan
 from engine.storage import queries
 from engine.storage.database import open_storage
@@ -345,3 +346,64 @@ async def test_a_transaction_of_one_round_trip_that_fails_at_its_end_is_refused_
         outside.execute("DROP FUNCTION refuse CASCADE")
     await storage.run(lambda tx: tx.accounts.rename(ann.id, "Bob"))  # on the same connection
     assert names(postgres) == ["Bob"]
+
+
+async def test_answers_that_were_not_read_are_never_taken_for_those_of_another_command(
+    storage: PostgresStorage, postgres: PostgresAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, rows = await storage.run_keyed("a", account("Ann")), Session._rows
+
+    def fails_once(*_: object) -> None:
+        monkeypatch.setattr(Session, "_rows", rows)
+        raise ValueError("a value that cannot be read")
+
+    monkeypatch.setattr(Session, "_rows", fails_once)
+    with pytest.raises(ValueError, match="cannot be read"):
+        await storage.run_keyed("a", lambda tx: tx.accounts.all())
+    await storage.run_keyed("a", lambda tx: tx.accounts.rename(ann.id, "Bob"))
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        await storage.run_keyed("a", lambda tx: tx.accounts.insert(ann))
+    assert [each["name"] for each in await storage.run_keyed("a", lambda tx: tx.accounts.all())] == ["Bob"]
+    assert names(postgres) == ["Bob"]
+
+
+async def test_a_connection_that_has_ended_while_idle_makes_no_commit_unsure(
+    storage: PostgresStorage, postgres: PostgresAddress
+) -> None:
+    """A proxy that drops it says nothing, so only the socket shows it."""
+    ann = await storage.run_keyed("a", account("Ann"))
+    descriptor = await storage.run_keyed("a", lambda tx: tx.accounts._db._socket)
+    with closing(socket.socket(fileno=os.dup(descriptor))) as connection:
+        connection.shutdown(socket.SHUT_RDWR)
+    await asyncio.sleep(0.05)
+    await storage.run_keyed("a", lambda tx: tx.accounts.rename(ann.id, "Bob"))
+    assert names(postgres) == ["Bob"]
+
+
+async def test_a_command_that_is_too_late_to_hear_of_its_commit_does_not_commit(
+    storage: PostgresStorage, postgres: PostgresAddress
+) -> None:
+    ann = await storage.run(account("Ann"))
+
+    def stalls(tx: Transaction) -> None:
+        tx.accounts.all()
+        time.sleep(SECONDS + 0.05)
+        tx.accounts.rename(ann.id, "Bob")
+
+    with pytest.raises(StorageUnavailable) as refused:
+        await storage.run(stalls)
+    assert type(refused.value) is StorageUnavailable
+    assert names(postgres) == ["Ann"]
+
+
+async def test_what_fails_after_a_commit_does_not_undo_it(storage: PostgresStorage, postgres: PostgresAddress) -> None:
+    def fails(_: object) -> None:
+        raise ZeroDivisionError
+
+    def posts(tx: Transaction) -> None:
+        create_account(tx, "Ann", START)
+        tx.posted_for = frozenset({AccountId("acc_1")})
+
+    storage.when_posted(fails)
+    await storage.run(posts)
+    assert names(postgres) == ["Ann"]

@@ -18,6 +18,8 @@ from typing import TypeVar
 
 import greenlet
 
+from engine.storage.postgresql.waiting import can_be_read
+
 T = TypeVar("T")
 
 # How often the hub looks for waits whose time is over.
@@ -99,18 +101,19 @@ class Hub:
         if deadline <= time.monotonic():
             return False
         task, loop = self._running(), self._own_loop()
-        task.deadline = deadline
-        self._waiting[socket] = task
+        # The wait begins when nothing can fail any more: otherwise the task would be entered somewhere else.
         if socket not in self._watched:
-            self._watched.add(socket)
             loop.add_reader(socket, self._on_ready, socket)
+            self._watched.add(socket)
+        if is_writing := bool(events & select.POLLOUT):
+            loop.add_writer(socket, self._on_ready, socket)
         if self._timer is None:
             self._timer = loop.call_later(TICK_SECONDS, self._end_late_waits)
-        if not events & select.POLLOUT:
-            return self._leave()
-        loop.add_writer(socket, self._on_ready, socket)
+        task.deadline = deadline
+        self._waiting[socket] = task
         is_ready = self._leave()
-        loop.remove_writer(socket)
+        if is_writing:
+            loop.remove_writer(socket)
         return is_ready
 
     def forget(self, socket: int) -> None:
@@ -161,25 +164,30 @@ class Hub:
         """Runs a task until it waits again, or has ended."""
         self._current = task
         if task.greenlet is None:
-            task.greenlet = greenlet.greenlet(task.run)
-            task.greenlet.switch()
-        else:
-            # The event loop may run in another greenlet than before.
-            task.greenlet.parent = greenlet.getcurrent()
+            task.greenlet = greenlet.greenlet(lambda _: task.run())
+        # The event loop may run in another greenlet than before.
+        task.greenlet.parent = greenlet.getcurrent()
+        try:
             task.greenlet.switch(is_ready)
-        self._current = None
-        if task.greenlet.dead:
-            self._unended -= 1
-            if not self._unended:
-                self._ended.set()
+        finally:
+            self._current = None
+            if task.greenlet.dead:
+                self._unended -= 1
+                if not self._unended:
+                    self._ended.set()
 
     def _enter_woken(self) -> None:
         self._is_called = False
-        while self._woken:
-            task = self._woken.popleft()
-            if task.is_idle:
-                task.is_idle = False
-                self._enter(task)
+        try:
+            while self._woken:
+                task = self._woken.popleft()
+                if task.is_idle:
+                    task.is_idle = False
+                    self._enter(task)
+        finally:
+            if self._woken:  # a task has failed; the others go on
+                self._is_called = True
+                self._own_loop().call_soon(self._enter_woken)
 
     def _on_ready(self, socket: int) -> None:
         task = self._waiting.pop(socket, None)
@@ -194,13 +202,6 @@ class Hub:
         late = [(socket, task) for socket, task in self._waiting.items() if task.deadline <= now]
         for socket, task in late:
             del self._waiting[socket]
-            self._enter(task, is_ready=_can_be_read(socket))
+            self._enter(task, is_ready=can_be_read(socket))
         if self._waiting and self._timer is None:
             self._timer = self._own_loop().call_later(TICK_SECONDS, self._end_late_waits)
-
-
-def _can_be_read(socket: int) -> bool:
-    """Returns whether there is an answer that the event loop was too busy to see."""
-    poll = select.poll()
-    poll.register(socket, select.POLLIN)
-    return bool(poll.poll(0))

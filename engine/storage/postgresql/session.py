@@ -9,6 +9,7 @@ in pipeline mode (https://www.postgresql.org/docs/15/libpq-pipeline-mode.html).
 
 import math
 import select
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -21,7 +22,7 @@ from psycopg.types.numeric import IntLoader
 from engine.config.postgres_address import PostgresAddress
 from engine.storage.postgresql.connecting import Preference, open_connection
 from engine.storage.postgresql.statements import Affected, PostgresRow, row_class
-from engine.storage.postgresql.waiting import Blocking, Waiter
+from engine.storage.postgresql.waiting import Blocking, Waiter, can_be_read
 from engine.storage.queries import Prepared
 
 # The server's own time-outs are this much longer than any deadline here. They end what a lost engine has left behind.
@@ -143,12 +144,24 @@ class Session:
         else:
             ending = self._enqueue(_COMMIT, ())
         if self._waiting:
+            if self._has_written:
+                self._refuse_useless_commit()
             self._commit_is_sent = self._has_written
             self.flush()
         self._in_transaction = self._commit_is_sent = False
         if ending is not None and ending.count is None:
             # A transaction that had failed is rolled back, and COMMIT says so by its tag alone.
             raise errors.InFailedSqlTransaction("COMMIT was answered by ROLLBACK")
+
+    def _refuse_useless_commit(self) -> None:
+        """Raises ConnectionLost if no answer to COMMIT could be read: it would be unknown what was kept."""
+        if time.monotonic() >= self.deadline:
+            raise self._lost("too late to commit", is_late=True)
+        try:
+            while can_be_read(self._socket):  # the server has ended the connection, or says something that nobody asked
+                self._pgconn.consume_input()
+        except psycopg.OperationalError as lost:
+            raise self._lost(str(lost).strip()) from lost
 
     @property
     def has_written(self) -> bool:
@@ -204,8 +217,16 @@ class Session:
         try:
             expected = self._send(sent)
             error = self._receive(expected)
+        except ConnectionLost:
+            raise
         except psycopg.OperationalError as lost:
             raise self._lost(str(lost).strip()) from lost
+        except Exception as failure:
+            # Answers were left unread, which the next statements would take for theirs.
+            loss = self._lost(f"{type(failure).__name__} while answers were read")
+            if loss.is_unsure:
+                raise loss from failure
+            raise
         if error is not None:
             raise error
 

@@ -28,3 +28,10 @@ class Blocking:
 
     def forget(self, socket: int) -> None:
         """See `Waiter`."""
+
+
+def can_be_read(socket: int) -> bool:
+    """Returns whether there is something to read, or the connection has ended."""
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    return bool(poll.poll(0))

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import psycopg
+import structlog
 
 from engine.config.postgres_address import PostgresAddress
 from engine.runtime import failpoints
@@ -35,6 +36,8 @@ IDLE_MARGIN_SECONDS = 0.5
 # Before a command runs again, on average; the second time twice as long, and so on.
 PAUSE_SECONDS = 0.005
 MAX_PAUSE_SECONDS = 0.2
+
+log = structlog.get_logger(__name__)
 
 Committed: TypeAlias = Callable[[Transaction, float], object]
 Failed: TypeAlias = Callable[[Exception, bool], object]
@@ -97,7 +100,10 @@ class Worker:
         while (job := self._next()) is not None:
             self._is_busy = True
             if not job.future.cancelled():  # its caller was cancelled before it began
-                self._run(job)
+                try:
+                    self._run(job)
+                except Exception as error:  # such as a log that cannot be written: the worker goes on
+                    job.error = error
             job.resolve()
             self._is_busy = False
         if self._session is not None:
@@ -165,7 +171,10 @@ class Worker:
             raise
         if failpoints.ARMED:
             failpoints.hit(f"{job.name} committed")
-        self._committed(transaction, time.monotonic() - began)
+        try:
+            self._committed(transaction, time.monotonic() - began)
+        except Exception as error:  # the command was kept, and must not be taken for one that was not
+            log.error("commit_not_noted", error=type(error).__name__)
         return result
 
     def _connected(self, deadline: float) -> tuple[Session, Transaction]:

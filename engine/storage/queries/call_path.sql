@@ -53,7 +53,7 @@ WHERE call_id = :call_id AND state = 'RINGING' AND destination <> 'erased'
 -- name: called^
 -- A call, the booking that was called, how many callbacks it has had, and the optional events that its account has chosen.
 -- It returns locked rows as they are after the wait for the lock, even if others have changed them meanwhile. So no statement
--- has to lock them before. Nothing is decided on what it reads of rows that it does not lock.
+-- has to lock them before. What the account has chosen may be as old as the beginning of the wait.
 SELECT {b.bookings}, {c.calls}, b.callbacks_posted, a.events
 FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id JOIN accounts AS a ON a.id = b.account_id
 WHERE c.call_id = :call_id
