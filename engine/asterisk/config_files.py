@@ -34,7 +34,7 @@ TOOLS = DEPLOY.parent / ".tools"
 EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "udptl")
 # Calls that may wait for a decision, for each CPU core. The last of them waits for about half a second.
 UNDECIDED_PER_CORE = 16
-# Of the calls that our Asterisk can carry, this part may hear at the same time why they are refused.
+# Of the calls that our Asterisk can carry, this part may hear at the same time why they are refused, or be asked for a PIN.
 SPEAKING_PART = 4
 # The engine's user of Asterisk's manager interface.
 AMI_USER = "rented-numbers"
@@ -246,6 +246,7 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str, prompts: P
     Raises:
         InsecureSecrets: The password of a trunk, or Kamailio's key, is missing or cannot be used.
     """
+    most_speaking, most_asking = prompt_places(settings.most_calls)
     return {
         "agi_token": agi_token,
         "engines": "&".join(settings.engines),
@@ -255,7 +256,8 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str, prompts: P
         "most_undecided": settings.tuning.max_undecided_calls or UNDECIDED_PER_CORE * len(os.sched_getaffinity(0)),
         "prompts": prompts.absolute(),
         "greetings": greeting_classes(prompts.absolute()),
-        "most_speaking": max(1, settings.most_calls // SPEAKING_PART),
+        "most_speaking": most_speaking,
+        "most_asking": most_asking,
         "rtp_timeout": int(settings.rtp_timeout.total_seconds()),
         "rtp_hold_timeout": int(settings.rtp_hold_timeout.total_seconds()),
         "trunks": trunk_sections(
@@ -265,6 +267,15 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str, prompts: P
         "ami_secret": kept.ami_secret,
         "ami_permits": "\n".join(f"permit = {each}" for each in settings.ami_permit),
     }
+
+
+def prompt_places(most_calls: int) -> tuple[int, int]:
+    """Returns how many calls may play a prompt at the same time, and how many may be asked for a PIN.
+
+    A question takes five times as long as a prompt, so each has its own half: neither can take the other's places.
+    """
+    places = max(2, most_calls // SPEAKING_PART)
+    return places - places // 2, places // 2
 
 
 def _kamailio_token(settings: Settings) -> str | None:

@@ -27,7 +27,9 @@ SETTINGS = {
     "engines": "&".join(ENGINES),
     "engine_seconds": f"{ENGINE_SECONDS:g}",
     "final_answers": final_answers_pattern(),
+    "most_asking": "1",
     "most_speaking": "1",
+    "most_undecided": "2",
     "prompts": "/prompts",
 }
 # The extension of what happens at a time-out.

@@ -29,14 +29,16 @@ class Entry:
 
     Attributes:
         keys: What the caller keys in each time that it is asked.
-        speaking: How many calls speak, this one included.
+        asking: How many calls are asked for a PIN, this one included.
+        undecided: How many other calls wait for a decision once this one has a PIN.
         asked: The PINs that the engine was asked about.
         heard: The sounds that the caller heard.
         ended: The causes with which the call was refused; empty if it was put through.
     """
 
     keys: Sequence[str]
-    speaking: int = 1
+    asking: int = 1
+    undecided: int = 0
     asked: list[str] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
@@ -78,7 +80,7 @@ class Entry:
         self, channel: Channel, variable: str, sound: str, digits: str, option: str, tries: str, wait: str
     ) -> None:
         assert (digits, option, tries) == ("8", "n", "1")  # n: without an answer, so that nothing is billed
-        assert self.group == "speaking"
+        assert self.group == "asking"
         assert 0 < int(wait) < int(self.limit) <= 30
         self.heard.append(sound)
         keyed = self.keys[len(self.heard) - 1]
@@ -94,7 +96,8 @@ class Entry:
 
     def function(self, channel: Channel, name: str, argument: str) -> str:
         assert name in {"GROUP_COUNT", "GLOBAL", "EPOCH"}, name
-        return str(self.speaking)
+        counts = {"asking@rented-numbers": self.asking, "undecided@rented-numbers": self.undecided}
+        return str(counts.get(argument, 1))
 
 
 async def entered(entry: Entry) -> Entry:
@@ -108,29 +111,32 @@ async def entered(entry: Entry) -> Entry:
 
 
 ASKED, AGAIN, UNKNOWN = "/prompts/en/pin", "/prompts/en/pin_wrong", "/prompts/en/unknown"
-# What the caller keys in, how many calls speak; the PINs that the engine is asked about, the sounds, and the end.
-CASES: dict[str, tuple[Sequence[str], int, list[str], list[str], list[str]]] = {
-    "right at once": ([PIN], 1, ["", PIN], [ASKED], []),
-    "right at the third time": ([WRONG, WRONG, PIN], 1, ["", WRONG, WRONG, PIN], [ASKED, AGAIN, AGAIN], []),
-    "wrong three times": ([WRONG] * 4, 1, ["", *[WRONG] * 3], [ASKED, AGAIN, AGAIN, UNKNOWN], ["1"]),
-    "nothing": ([""], 1, [""], [ASKED, UNKNOWN], ["1"]),
-    "no digit": (["*#AB"], 1, [""], [ASKED, UNKNOWN], ["1"]),
-    "too short, then right": (["4071835", PIN], 1, ["", PIN], [ASKED, ASKED], []),
-    "other keys among them": (["4071835A", "407183*2", "ABCD****"], 1, [""], [*[ASKED] * 3, UNKNOWN], ["1"]),
-    "too slow": ([TOO_SLOW], 1, [""], [ASKED], ["1"]),
-    "too many calls speak": ([PIN], 2, [""], [], ["1"]),
+# What the caller keys in, how many other calls there are; the PINs that the engine is asked about, the sounds, and the end.
+CASES: dict[str, tuple[Sequence[str], dict[str, int], list[str], list[str], list[str]]] = {
+    "right at once": ([PIN], {}, ["", PIN], [ASKED], []),
+    "right at the third time": ([WRONG, WRONG, PIN], {}, ["", WRONG, WRONG, PIN], [ASKED, AGAIN, AGAIN], []),
+    "wrong three times": ([WRONG] * 4, {}, ["", *[WRONG] * 3], [ASKED, AGAIN, AGAIN, UNKNOWN], ["1"]),
+    "nothing": ([""], {}, [""], [ASKED, UNKNOWN], ["1"]),
+    "no digit": (["*#AB"], {}, [""], [ASKED, UNKNOWN], ["1"]),
+    "too short, then right": (["4071835", PIN], {}, ["", PIN], [ASKED, ASKED], []),
+    "other keys among them": (["4071835A", "407183*2", PIN], {}, [""], [ASKED, ASKED, UNKNOWN], ["1"]),
+    "too short twice": (["4", WRONG, "4", PIN], {}, ["", WRONG], [ASKED, ASKED, AGAIN, UNKNOWN], ["1"]),
+    "too slow": ([TOO_SLOW], {}, [""], [ASKED], ["1"]),
+    "too many calls are asked": ([PIN], {"asking": 2}, [""], [UNKNOWN], ["1"]),
+    "too many calls wait for a decision": ([PIN], {"undecided": 2}, [""], [ASKED], ["42"]),
+    "room for one decision": ([PIN], {"undecided": 1}, ["", PIN], [ASKED], []),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 async def test_a_caller_is_asked_three_times_at_the_most_and_only_eight_digits_reach_the_engine(case: str) -> None:
-    keys, speaking, asked, heard, ended = CASES[case]
-    entry = await entered(Entry(keys, speaking))
+    keys, others, asked, heard, ended = CASES[case]
+    entry = await entered(Entry(keys, **others))
     assert (entry.asked, entry.heard, entry.ended) == (asked, heard, ended)
 
 
-# The lines that follow the limit of calls that speak, where that is for a PIN.
-PROGRESS = "\n same => n,Progress()\n same => n,Set"
+# The lines that follow the limit of calls that wait for a decision, where that is for a PIN.
+UNDECIDED = "\n same => n,Set(GROUP(rented-numbers)=undecided)\n same => n,Set(RN_VERDICT=)"
 # Lines of the dialplan without a protection.
 MUTANTS = {
     "no FILTER": ("Set(RN_PIN=${FILTER(0-9,${RN_PIN})})", "Set(RN_PIN=${RN_PIN})"),
@@ -138,8 +144,10 @@ MUTANTS = {
     "a MAC without the PIN": ("route,${RN_ASK},${RN_PIN})})", "route,${RN_ASK})})"),
     "an answer": ("},8,n,1,6)", "},8,,1,6)"),
     "no time limit": ("Set(TIMEOUT(absolute)=30)", "Set(TIMEOUT(absolute)=0)"),
-    "no limit of calls": (f"> @most_speaking@]?reject){PROGRESS}", f"> 9]?reject){PROGRESS}"),
+    "no limit of calls": ("> @most_asking@]?reject)", "> 9]?reject)"),
+    "no limit of decisions": (f">= @most_undecided@]?overloaded){UNDECIDED}", f">= 9]?overloaded){UNDECIDED}"),
     "a PIN that is too short": ("!= 8]?pin)", "= 0]?pin)"),
+    "short ones that do not count": ("${LEN(${RN_SHORT})} > 1", "${LEN(${RN_SHORT})} > 3"),
 }
 
 
@@ -151,9 +159,9 @@ async def test_the_cases_notice_each_protection_that_is_missing(name: str, monke
     mutated = dialplan.parsed(text.replace(right, wrong))
     monkeypatch.setattr(dialplan, "contexts", lambda: mutated)
     noticed = []
-    for case, (keys, speaking, asked, heard, ended) in CASES.items():
+    for case, (keys, others, asked, heard, ended) in CASES.items():
         try:
-            entry = await entered(Entry(keys, speaking))
+            entry = await entered(Entry(keys, **others))
             seen = (entry.asked, entry.heard, entry.ended)
         except (AssertionError, IndexError):
             seen = ([], [], [])

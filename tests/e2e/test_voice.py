@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.asterisk.config_files import SPEAKING_PART
+from engine.asterisk.config_files import prompt_places
 from engine.asterisk.prompts import DIRECTORY, SOUNDS
 from phones import messages, speech, tone
 from phones.baresip import Baresip
@@ -171,7 +171,7 @@ def test_sound_comes_with_183_and_the_refusal_after_it_or_at_once_if_the_file_is
 
 
 def test_beyond_the_calls_that_may_speak_at_once_callers_are_refused_at_once(system: System, caller: Caller) -> None:
-    most = system.settings.most_calls // SPEAKING_PART
+    most, _ = prompt_places(system.settings.most_calls)
     service = _book(system, paused=True, language="nl").service
     with caller.dialling(service, "uac_rejected", calls=most + 4) as sipp:
         sipp.wait()

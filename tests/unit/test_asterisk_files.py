@@ -221,9 +221,9 @@ def test_asterisks_own_paths_are_inside_the_tools_directory(tmp_path: Path) -> N
 
 def most_undecided(program: AsteriskProgram) -> str:
     text = (own(program).etc / "extensions_rented_numbers.conf").read_text()
-    # Both contexts in which a call can begin.
-    [most, same] = re.findall(r"GROUP_COUNT\(undecided@rented-numbers\)} >= (\d+)]", text)
-    assert same == most
+    # Both contexts in which a call can begin, and the question about a PIN.
+    [most, *same] = re.findall(r"GROUP_COUNT\(undecided@rented-numbers\)} >= (\d+)]", text)
+    assert same == [most, most]
     return str(most)
 
 
@@ -234,6 +234,17 @@ def test_the_limit_of_pending_calls_is_configured_or_follows_from_the_cores(
     assert most_undecided(program) == "48"
     monkeypatch.setenv(TUNING_VARIABLE, '{"max_undecided_calls": 7}')
     assert most_undecided(program) == "7"
+
+
+def test_questions_for_a_pin_and_prompts_share_the_calls_that_may_hear_something(program: AsteriskProgram) -> None:
+    for ports, speaking, asking in ((1000, "25", "25"), (220, "6", "5"), (11, "1", "1")):
+        text = (
+            own(program, rtp_start=10_000, rtp_end=10_000 + ports - 1).etc / "extensions_rented_numbers.conf"
+        ).read_text()
+        assert re.findall(r"GROUP_COUNT\((\w+)@rented-numbers\)} > (\d+)]", text) == [
+            ("asking", asking),
+            ("speaking", speaking),
+        ]
 
 
 def test_some_rtp_ports_are_reserved_for_refused_calls(program: AsteriskProgram) -> None:
