@@ -127,6 +127,9 @@ def _log_decision(call: Environment, call_id: CallId, decision: RouteDecision) -
             reason=decision.reason or "unknown_number",
             cause=decision.cause,
         )
+        if decision.closed_pins:
+            # As rare as it can be: the number takes one more PIN every 15 minutes, and a wrong one closes it again.
+            log.warning("number_closed_to_pins", number=masked_text(dialled(call.argument(0), call.argument(5))))
 
 
 async def _abandon(context: CallContext, question: _Question, decision: RouteDecision | None) -> None:

@@ -34,7 +34,8 @@ TOOLS = DEPLOY.parent / ".tools"
 EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "udptl")
 # Calls that may wait for a decision, for each CPU core. The last of them waits for about half a second.
 UNDECIDED_PER_CORE = 16
-# Of the calls that our Asterisk can carry, this part may hear at the same time why they are refused, or be asked for a PIN.
+# Of the calls that our Asterisk can carry, this part may hear something at the same time: why they are refused, or the
+# question for a PIN.
 SPEAKING_PART = 4
 # The engine's user of Asterisk's manager interface.
 AMI_USER = "rented-numbers"

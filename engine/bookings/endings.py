@@ -114,6 +114,7 @@ def quarantine_number(tx: Transaction, gone: Booking, now: EpochMs, policy: Poli
     until = EpochMs(now + policy.quarantine_ms)
     if gone.is_pair and is_simulated(gone.service):
         tx.pins.drop(gone.id)
+        tx.pins.forget_tries_at(gone.service)  # the sandbox's clock may be years ahead of the sweep's
         tx.pairs.drop(gone.id)  # sandboxes share the simulated numbers, and no telephone calls one by mistake
     elif gone.is_pair:
         tx.pairs.release(gone.id, gone.account_id, until)

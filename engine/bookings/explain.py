@@ -73,6 +73,7 @@ def _facts(
     dead = dead_trunks if sandbox is None else frozenset()  # a simulated call needs no trunk
     asserted = E164(source) if is_e164(source) else None
     if booking.reached_by(source) is None:
-        return Facts(booking, source, direction=Direction.PAIR)
+        closed = tx.pins.are_closed(booking.service, at.wall_ms)
+        return Facts(booking, source, direction=Direction.PAIR, pins_closed=closed)
     incoming = IncomingCall(NO_CALL, booking.service, source, sandbox, dead_trunks=dead, asserted=asserted)
     return facts_of(tx, asked_for(tx, incoming, at.wall_ms, policy), incoming, at, policy)

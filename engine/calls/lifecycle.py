@@ -86,8 +86,8 @@ def route_call(
     asked = asked_for(tx, incoming, at.wall_ms, policy)
     if asked is None:
         _lengthen_quarantines(tx, incoming, at.wall_ms, policy)
-        if (question := pin_entry.question(tx, incoming, at.wall_ms, policy)) is not None:
-            return question
+        if (answer := pin_entry.answer(tx, incoming, at.wall_ms, policy)) is not None:
+            return answer
     else:
         if incoming.pin is not None:
             tx.pins.uncount_try(incoming.service)

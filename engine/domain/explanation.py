@@ -13,6 +13,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.NO_BOOKING: "The booking is gone.",
     Reason.NOT_A_PARTICIPANT: "This caller is no participant of the pair: to others the number is an unknown one.",
     Reason.PIN_NEEDED: "This caller is no participant of the pair, and reaches nobody without a participant's PIN.",
+    Reason.PINS_CLOSED: "This caller is no participant of the pair, and the number takes no PINs: many were wrong.",
     Reason.CHANGED_HANDS: "This caller reached a former owner of the number; `acceptFormerCallers` lets such calls in.",
     Reason.ACCOUNT_SUSPENDED: "The operator has suspended the account; the operator can let calls through again.",
     Reason.END_REACHED: "The booking ended at {end_time}; a renewal revives it.",

@@ -14,6 +14,7 @@ class Reason(StrEnum):
     NO_BOOKING = "no_booking"
     NOT_A_PARTICIPANT = "not_a_participant"
     PIN_NEEDED = "pin_needed"
+    PINS_CLOSED = "pins_closed"
     CHANGED_HANDS = "changed_hands"
     ACCOUNT_SUSPENDED = "account_suspended"
     END_REACHED = "end_reached"
@@ -50,6 +51,7 @@ class Reject:
         reason: Which rule rejected the call, for its record and the log; None if it was not judged.
         booking_id: The booking that was called, for the log; None if there is none.
         language: The booking's language, if it has one of its own.
+        closed_pins: Whether this call had the wrong PIN that closed the number to PINs, for the log.
     """
 
     cause: Cause
@@ -59,6 +61,7 @@ class Reject:
     reason: Reason | None = field(default=None, compare=False)
     booking_id: BookingId | None = field(default=None, compare=False)
     language: Language | None = field(default=None, compare=False)
+    closed_pins: bool = field(default=False, compare=False)
 
 
 UNKNOWN_NUMBER = Reject(Cause.UNALLOCATED, None, Prompt.UNKNOWN)
@@ -92,6 +95,7 @@ _ANSWERS: dict[Reason, Reject] = {
     # To callers who are no participants, a number of pairs is an unknown number.
     Reason.NOT_A_PARTICIPANT: UNKNOWN_NUMBER,
     Reason.PIN_NEEDED: UNKNOWN_NUMBER,
+    Reason.PINS_CLOSED: UNKNOWN_NUMBER,
     Reason.CHANGED_HANDS: CHANGED_HANDS,
     Reason.ACCOUNT_SUSPENDED: ACCOUNT_SUSPENDED,
     Reason.END_REACHED: BOOKING_EXPIRED,

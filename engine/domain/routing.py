@@ -99,6 +99,7 @@ class Facts:
         direction: The direction of the call. In a reverse call, `source` is the hidden number.
         last_caller: The last caller, whom a reverse call reaches: E.164 or as sent; None if there is none.
         is_former_caller: Whether the caller reached another booking that had the number.
+        pins_closed: Of a caller who is no participant of the pair: whether the number takes no PINs now.
     """
 
     booking: Booking | None
@@ -117,6 +118,7 @@ class Facts:
     last_caller: str | None = None
     number_is_shared: bool = False
     is_former_caller: bool = False
+    pins_closed: bool = False
 
     @property
     def is_reverse(self) -> bool:
@@ -157,7 +159,9 @@ def _why_not_meant(facts: Facts, booking: Booking, policy: Policy) -> Reason | N
     No callback about such a call is due, so this comes first.
     """
     if booking.reached_by(facts.source) is None:
-        return Reason.PIN_NEEDED if booking.has_pins and policy.speaks else Reason.NOT_A_PARTICIPANT
+        if not (booking.has_pins and policy.speaks):
+            return Reason.NOT_A_PARTICIPANT
+        return Reason.PINS_CLOSED if facts.pins_closed else Reason.PIN_NEEDED
     is_former = facts.is_former_caller and facts.direction is Direction.FORWARD
     return Reason.CHANGED_HANDS if is_former and not booking.accept_former_callers else None
 

@@ -15,10 +15,11 @@ COUNTED = 1_000
 
 
 def reverse_calls(settings: Settings) -> Iterator[Finding]:
-    """Warns of bookings with `reverse` and pairs from a time when a trunk asserted who calls, where none does now."""
-    if policy_of(settings).may_assert_callers:
+    """Warns of bookings with `reverse` and pairs that need a trunk which asserts who calls, where none does now."""
+    policy = policy_of(settings)
+    if policy.may_assert_callers:
         return
-    bookings = asyncio.run(_bookings_with_reverse(settings))
+    bookings = asyncio.run(_bookings_with_reverse(settings, speaks=policy.speaks))
     if bookings:
         shown = f"{bookings} bookings or more" if bookings == COUNTED else counted(bookings, "booking")
         yield Finding(
@@ -30,6 +31,6 @@ def reverse_calls(settings: Settings) -> Iterator[Finding]:
         )
 
 
-async def _bookings_with_reverse(settings: Settings) -> int:
+async def _bookings_with_reverse(settings: Settings, *, speaks: bool) -> int:
     async with OperatorReads(settings.books) as reads:
-        return await reads.bookings_with_reverse(COUNTED)
+        return await reads.bookings_with_reverse(COUNTED, speaks=speaks)

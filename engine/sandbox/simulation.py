@@ -75,7 +75,7 @@ def simulate_call(
     """
     asserted = E164(call.source) if call.direction is not Direction.FORWARD and is_e164(call.source) else None
     # First the booking, then the account, as all commands: what they store is added to the account's row.
-    tx.call_path.lock_called(call.service, asserted)
+    tx.call_path.lock_called(call.service, asserted, call.pins[:PIN_QUESTIONS])
     sandbox = sandbox_with_id(tx, account_id)
     check_stored(tx, account_id, policy.account_limits)
     began = sandbox.timestamp(at)

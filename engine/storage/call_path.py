@@ -1,5 +1,6 @@
 """What the steps of a call read, each with one statement: its route, its answer and its end."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.domain.booking import Booking
@@ -126,9 +127,17 @@ class CallPath(Table):
             bool(is_former),
         )
 
-    def lock_called(self, service: E164, asserted: E164 | None) -> None:
-        """Lets no other transaction change the booking that is called now without a PIN, nor its calls."""
-        self._sql.lock_booking_holding(self._db, service=service, asserted=asserted, pin=None)
+    def lock_called(self, service: E164, asserted: E164 | None, pins: Sequence[str]) -> None:
+        """Lets no other transaction change the booking that is called, nor its calls.
+
+        Args:
+            service: The dialled number.
+            asserted: The caller's number as its carrier asserts it.
+            pins: What the caller keys in, one after the other; the first that leads to a booking counts.
+        """
+        for pin in pins or (None,):
+            if self._sql.lock_booking_holding(self._db, service=service, asserted=asserted, pin=pin):
+                return
 
     def last_caller(self, booking_id: BookingId) -> str | None:
         """Returns who called last on a booking, E.164 or as sent; None if there is nobody who can be called back.

@@ -105,9 +105,14 @@ class OperatorReads(Reads):
         rows = await self._counts.run(self._sql.left_by_country, since=span.since, until=span.until)
         return Counter({row["country"]: row["numbers"] for row in rows})
 
-    async def bookings_with_reverse(self, limit: int) -> int:
-        """Counts the bookings whose hidden number may call back. Stops counting at `limit`. No sandboxes' ones."""
-        return int(await self._counts.run(self._sql.bookings_with_reverse, at_most=limit))
+    async def bookings_with_reverse(self, limit: int, *, speaks: bool) -> int:
+        """Counts the bookings that need a carrier which asserts who calls, outside of sandboxes. Stops at `limit`.
+
+        Args:
+            limit: The most that are counted.
+            speaks: Whether prompts are on, so that a pair with PINs needs no such carrier.
+        """
+        return int(await self._counts.run(self._sql.bookings_with_reverse, at_most=limit, speaks=int(speaks)))
 
     async def ends_of_quarantine_by_country(self, now: EpochMs, day_ms: int) -> dict[Country, Counter[int]]:
         """Counts the numbers whose quarantine ends within each day from now on; a day before now is negative."""

@@ -38,6 +38,7 @@ REFUSED = {
         "reverse = 2",
         "accept_former_callers = 2",
         "forgotten = 2",
+        "beep = 2",
         "start_at = created_at",
         "start_at = end_at",
     ),

@@ -37,6 +37,7 @@ from engine.storage.twilio_proxy import TwilioProxy
 from engine.twilio_proxy.sessions import SessionChange, change_session, locked_session
 from tests.contract.racing import PATIENCE_SECONDS, WAITING, ApartStorage, Command
 from tests.contract.samples import CALLER, HIDDEN, OTHER_HIDDEN
+from tests.contract.test_pairs import pair
 from tests.contract.test_postgresql_races import joining, session_of
 from tests.contract.trial import Trial
 from tests.contract.world import POOL, World
@@ -95,7 +96,8 @@ class Meeting:
             return found
 
         with patch.object(Sandboxes, "of", staticmethod(of)):
-            call = SimulatedCall(self.booking.service, CALLER, Outcome.BUSY, 0)
+            pins = () if self.booking.partner_pin is None else ("00000000", self.booking.partner_pin)
+            call = SimulatedCall(self.booking.service, CALLER, Outcome.BUSY, 0, pins=pins)
             return simulate_call(tx, self.booking.account_id, call, self.world.at, self.policy)
 
     def change_session(self, tx: Transaction) -> object:
@@ -146,13 +148,16 @@ async def test_a_command_and_a_call_on_its_booking_do_not_wait_for_each_other(
     await storage.close()
 
 
+@pytest.mark.parametrize("has_pins", [False, True])
 async def test_a_simulated_call_and_a_change_of_its_booking_do_not_wait_for_each_other(
-    postgres: PostgresAddress, outside: psycopg.Connection[Any]
+    postgres: PostgresAddress, outside: psycopg.Connection[Any], has_pins: bool
 ) -> None:
     empty(postgres)
     storage, other = PostgresStorage(postgres, 1), ApartStorage(postgres)
     world = await World.begin(storage, postgres)
-    booking = await (await Trial.begin(world)).book()
+    world.policy = replace(world.policy, speaks=True)
+    sandbox = await Trial.begin(world)
+    booking = await (pair(world, account=AccountId(sandbox.account), pins=True) if has_pins else sandbox.book())
     meeting = Meeting(world, ("", ""), booking)
     _, changed = await meeting.both(other, meeting.simulated_call, storage, meeting.change, outside)
     assert changed.label == "mine"

@@ -12,7 +12,7 @@ from engine.accounts.accounts import sandbox_of
 from engine.bookings import shared_numbers
 from engine.bookings.blocked_callers import block
 from engine.bookings.explain import explain
-from engine.bookings.lifecycle import BookingPatch, change
+from engine.bookings.lifecycle import BookingPatch, cancel, change
 from engine.bookings.swapping import swap_number
 from engine.calls import lifecycle as calls
 from engine.calls.facts import IncomingCall
@@ -34,7 +34,7 @@ from engine.sandbox.simulation import simulate_call
 from engine.storage.transaction import Transaction
 from tests.contract.samples import DAY, PEPPER, POLICY, SECOND
 from tests.contract.test_pairs import ANN, BEN, EVE, SHARED, is_stranger, pair, share
-from tests.contract.world import INTEGRITY_ERRORS, POOL, World
+from tests.contract.world import INTEGRITY_ERRORS, POOL, World, outsider
 
 WRONG = "00000000"
 # Where a PIN could stand.
@@ -100,6 +100,11 @@ async def with_pins(world: World, one: E164 = ANN, other: E164 = BEN, **more: An
     assert booking.destination_pin is not None
     assert booking.partner_pin is not None
     return booking, booking.destination_pin, booking.partner_pin
+
+
+def closed_by(decision: RouteDecision) -> bool:
+    """Whether the call had the wrong PIN that closed its number to PINs."""
+    return isinstance(decision, Reject) and decision.closed_pins
 
 
 async def test_whoever_keys_in_a_pin_stands_for_its_participant_and_reaches_the_other(
@@ -189,6 +194,25 @@ async def test_a_pin_leads_nowhere_at_another_number_and_once_its_pair_is_gone_o
     assert is_stranger(await phone.call(others[1], service=POOL[1]))
 
 
+async def test_after_a_swap_by_an_engine_that_knows_no_pins_the_old_ones_lead_nowhere(
+    world: World, phone: Phone
+) -> None:
+    await share(world, *POOL[:3])
+    booking, first, second = await with_pins(world)
+    swapped = await world.storage.run(swap_number, world.account, booking.id, world.now, world.policy)
+    assert swapped.service == POOL[1]
+    with outsider(world.database) as connection:  # such an engine changes neither
+        connection.execute(f"UPDATE bookings SET destination_pin = '{first}', partner_pin = '{second}'")  # noqa: S608  digits
+        connection.execute(
+            f"UPDATE pair_pins SET booking_id = '{booking.id}', quarantined_until = NULL WHERE service = '{SHARED}'"  # noqa: S608  ours
+        )
+    for pin in (None, first, second):
+        assert is_stranger(await phone.call(pin))
+    assert await phone.reaches(asserted=ANN, service=POOL[1]) == BEN
+    mended = await world.storage.run(swap_number, world.account, booking.id, world.now, world.policy)
+    assert await phone.reaches(mended.destination_pin, service=mended.service) == BEN
+
+
 async def test_a_late_caller_lengthens_the_quarantine_of_a_pin_which_counts_when_a_number_is_taken_back(
     world: World, phone: Phone
 ) -> None:
@@ -211,7 +235,7 @@ async def test_wrong_pins_close_a_number_to_pins_and_time_opens_it_again_also_fo
     world: World, phone: Phone
 ) -> None:
     await share(world, *POOL[:2])
-    _, first, _ = await with_pins(world)
+    booking, first, _ = await with_pins(world)
     _, elsewhere, _ = await with_pins(world, ANN, EVE)
     for _ in range(2 * PIN_TRIES):
         assert await phone.reaches(first) == BEN  # right ones do not count
@@ -219,15 +243,23 @@ async def test_wrong_pins_close_a_number_to_pins_and_time_opens_it_again_also_fo
     answers = await asyncio.gather(*[phone.call(WRONG) for _ in range(2 * PIN_TRIES)])
     assert answers.count(ASKED_AGAIN) == PIN_TRIES - 1  # the last one is not asked again
     assert sum(is_stranger(answer) for answer in answers) == PIN_TRIES + 1
+    assert [closed_by(answer) for answer in answers].count(True) == 1  # so the log has one line
     for pin in (None, WRONG, first):
-        assert is_stranger(await phone.call(pin))
+        refused = await phone.call(pin)
+        assert is_stranger(refused)
+        assert not closed_by(refused)
+        assert await phone.reaches(pin) is Reason.PINS_CLOSED
+    explained = await world.storage.run(explain, world.account, booking.id, EVE, world.at, world.policy)
+    assert explained.reason is Reason.PINS_CLOSED
     assert await phone.reaches(asserted=ANN) == BEN
     assert await phone.reaches(elsewhere, service=POOL[1]) == EVE
     world.now += PIN_TRY_MS
     assert await phone.call() == ASKED
     assert await phone.reaches(first) == BEN
-    assert is_stranger(await phone.call(WRONG))
-    assert is_stranger(await phone.call(first))
+    closing = await phone.call(WRONG)
+    assert is_stranger(closing)
+    assert closed_by(closing)
+    assert await phone.reaches(first) is Reason.PINS_CLOSED
     # One row for each number, which goes once time has made up for it.
     assert [row["service"] for row in world.rows("SELECT service FROM pin_tries ORDER BY service")] == POOL[:2]
     world.now += PIN_TRIES * PIN_TRY_MS
@@ -347,6 +379,12 @@ async def test_a_sandbox_simulates_the_question_and_its_answers(world: World) ->
     assert isinstance(decision, Reject)
     assert is_stranger(decision)
     assert await heard(source=BEN, direction=Direction.PAIR) == (Reason.PUT_THROUGH, 200, [], BEN)
+    for _ in range(PIN_TRIES):
+        last = await heard(WRONG)
+    assert last == (Reason.PINS_CLOSED, 404, [unknown], "")
+    # The count of wrong PINs goes with the pair: by the sandbox's clock it could stand for years.
+    await world.storage.run(cancel, sandbox, booking.id, world.now, world.policy)
+    assert world.rows("SELECT service FROM pin_tries") == []
 
 
 async def test_after_a_restore_a_pin_of_a_pair_that_may_be_lost_rests_as_well(world: World, phone: Phone) -> None:

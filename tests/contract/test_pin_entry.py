@@ -111,27 +111,29 @@ async def entered(entry: Entry) -> Entry:
 
 
 ASKED, AGAIN, UNKNOWN = "/prompts/en/pin", "/prompts/en/pin_wrong", "/prompts/en/unknown"
-# What the caller keys in, how many other calls there are; the PINs that the engine is asked about, the sounds, and the end.
-CASES: dict[str, tuple[Sequence[str], dict[str, int], list[str], list[str], list[str]]] = {
-    "right at once": ([PIN], {}, ["", PIN], [ASKED], []),
-    "right at the third time": ([WRONG, WRONG, PIN], {}, ["", WRONG, WRONG, PIN], [ASKED, AGAIN, AGAIN], []),
-    "wrong three times": ([WRONG] * 4, {}, ["", *[WRONG] * 3], [ASKED, AGAIN, AGAIN, UNKNOWN], ["1"]),
-    "nothing": ([""], {}, [""], [ASKED, UNKNOWN], ["1"]),
-    "no digit": (["*#AB"], {}, [""], [ASKED, UNKNOWN], ["1"]),
-    "too short, then right": (["4071835", PIN], {}, ["", PIN], [ASKED, ASKED], []),
-    "other keys among them": (["4071835A", "407183*2", PIN], {}, [""], [ASKED, ASKED, UNKNOWN], ["1"]),
-    "too short twice": (["4", WRONG, "4", PIN], {}, ["", WRONG], [ASKED, ASKED, AGAIN, UNKNOWN], ["1"]),
-    "too slow": ([TOO_SLOW], {}, [""], [ASKED], ["1"]),
-    "too many calls are asked": ([PIN], {"asking": 2}, [""], [UNKNOWN], ["1"]),
-    "too many calls wait for a decision": ([PIN], {"undecided": 2}, [""], [ASKED], ["42"]),
-    "room for one decision": ([PIN], {"undecided": 1}, ["", PIN], [ASKED], []),
+# How many calls are asked for a PIN, this one included, and how many others wait for a decision.
+ALONE = (1, 0)
+# What the caller keys in, and those two; the PINs that the engine is asked about, the sounds, and the end.
+CASES: dict[str, tuple[Sequence[str], tuple[int, int], list[str], list[str], list[str]]] = {
+    "right at once": ([PIN], ALONE, ["", PIN], [ASKED], []),
+    "right at the third time": ([WRONG, WRONG, PIN], ALONE, ["", WRONG, WRONG, PIN], [ASKED, AGAIN, AGAIN], []),
+    "wrong three times": ([WRONG] * 4, ALONE, ["", *[WRONG] * 3], [ASKED, AGAIN, AGAIN, UNKNOWN], ["1"]),
+    "nothing": ([""], ALONE, [""], [ASKED, UNKNOWN], ["1"]),
+    "no digit": (["*#AB"], ALONE, [""], [ASKED, UNKNOWN], ["1"]),
+    "too short, then right": (["4071835", PIN], ALONE, ["", PIN], [ASKED, ASKED], []),
+    "other keys among them": (["4071835A", "407183*2", PIN], ALONE, [""], [ASKED, ASKED, UNKNOWN], ["1"]),
+    "too short twice": (["4", WRONG, "4", PIN], ALONE, ["", WRONG], [ASKED, ASKED, AGAIN, UNKNOWN], ["1"]),
+    "too slow": ([TOO_SLOW], ALONE, [""], [ASKED], ["1"]),
+    "too many calls are asked": ([PIN], (2, 0), [""], [UNKNOWN], ["1"]),
+    "too many calls wait for a decision": ([PIN], (1, 2), [""], [ASKED], ["42"]),
+    "room for one decision": ([PIN], (1, 1), ["", PIN], [ASKED], []),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 async def test_a_caller_is_asked_three_times_at_the_most_and_only_eight_digits_reach_the_engine(case: str) -> None:
     keys, others, asked, heard, ended = CASES[case]
-    entry = await entered(Entry(keys, **others))
+    entry = await entered(Entry(keys, *others))
     assert (entry.asked, entry.heard, entry.ended) == (asked, heard, ended)
 
 
@@ -161,7 +163,7 @@ async def test_the_cases_notice_each_protection_that_is_missing(name: str, monke
     noticed = []
     for case, (keys, others, asked, heard, ended) in CASES.items():
         try:
-            entry = await entered(Entry(keys, **others))
+            entry = await entered(Entry(keys, *others))
             seen = (entry.asked, entry.heard, entry.ended)
         except (AssertionError, IndexError):
             seen = ([], [], [])

@@ -175,15 +175,18 @@ def test_bookings_that_wait_for_reverse_calls_in_vain_are_counted(settings: Sett
     assert wrong(settings) == {}, "the demo's telephones are known by their passwords"
     trunk = {"name": "main", "uri": "sip:192.0.2.9", "addresses": ["192.0.2.9"]}
 
-    def found(**asserted: bool) -> str | None:
+    def found(*, voice: bool = True, **asserted: bool) -> str | None:
         trunks = [TrunkSettings.model_validate(trunk | asserted)]
-        changes = {"profile": Profile.PRODUCTION, "trunks": trunks}
+        changes = {"profile": Profile.PRODUCTION, "trunks": trunks, "voice": voice}
         return wrong(settings.model_copy(update=changes)).get("trunks for reverse calls")
 
     assert found(asserts_identity=True) is None
     assert "3 bookings with reverse" in (found() or "")
-    execute(settings, "UPDATE bookings SET reverse = 0")
-    assert found() is None
+    execute(settings, "UPDATE bookings SET reverse = 0, partner = '+32470000009', destination_pin = '12345678'")
+    assert found(voice=True) is None, "callers are asked for a PIN"
+    assert "3 bookings with reverse or of pairs" in (found(voice=False) or "")
+    execute(settings, "UPDATE bookings SET partner = NULL, destination_pin = NULL")
+    assert found(voice=False) is None
 
 
 def test_a_locked_database_is_reported(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

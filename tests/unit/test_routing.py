@@ -35,6 +35,7 @@ ANSWERS = {
     Reason.NO_BOOKING: Reject(Cause(1), None, Prompt.UNKNOWN, notify_expired=False),
     Reason.NOT_A_PARTICIPANT: Reject(Cause(1), None, Prompt.UNKNOWN, notify_expired=False),
     Reason.PIN_NEEDED: Reject(Cause(1), None, Prompt.UNKNOWN, notify_expired=False),
+    Reason.PINS_CLOSED: Reject(Cause(1), None, Prompt.UNKNOWN, notify_expired=False),
     Reason.CHANGED_HANDS: Reject(Cause(1), Disposition.CHANGED_HANDS, Prompt.CHANGED_HANDS, notify_expired=False),
     Reason.END_REACHED: Reject(Cause(22), Disposition.EXPIRED, Prompt.EXPIRED, notify_expired=True),
     Reason.SECONDS_SPENT: Reject(Cause(22), Disposition.EXPIRED, Prompt.SPENT, notify_expired=True),
@@ -92,6 +93,11 @@ CASES: dict[str, tuple[Facts, EpochMs, Reason]] = {
     # No booking.
     "number of no booking": (Facts(None, CALLER), START, Reason.NO_BOOKING),
     "deleted": (Facts(a_booking(gone_at=START), CALLER), START, Reason.NO_BOOKING),
+    "stranger to a pair whose number is closed to PINs, without prompts": (
+        Facts(a_booking(partner=OTHER_HIDDEN, partner_pin="1", destination_pin="2"), CALLER, pins_closed=True),
+        START,
+        Reason.NOT_A_PARTICIPANT,
+    ),
     "number of other callers' pairs": (Facts(None, CALLER, number_is_shared=True), START, Reason.NOT_A_PARTICIPANT),
     "stranger to a pair": (Facts(a_booking(partner=OTHER_HIDDEN), CALLER), START, Reason.NOT_A_PARTICIPANT),
     "stranger to an expired pair": (

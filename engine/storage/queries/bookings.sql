@@ -173,10 +173,12 @@ SELECT COUNT(*) FROM (
 ) AS held;
 
 -- name: bookings_with_reverse$
--- Stops counting at `at_most`. In a sandbox every caller can be asserted.
+-- Stops counting at `at_most`. In a sandbox every caller can be asserted. Pairs with PINs count only where no caller can be
+-- asked for one.
 SELECT COUNT(*) FROM (
     SELECT 1 FROM bookings
-    WHERE gone_at IS NULL AND (reverse = 1 OR (partner IS NOT NULL AND destination_pin IS NULL)) AND service NOT LIKE '+999%'
+    WHERE gone_at IS NULL AND service NOT LIKE '+999%'
+        AND (reverse = 1 OR (partner IS NOT NULL AND (destination_pin IS NULL OR CAST(:speaks AS BIGINT) = 0)))
     LIMIT :at_most
 ) AS found;
 

@@ -1,6 +1,7 @@
 -- name: asked^
 -- The booking that holds a number, and what the decision on a call to it depends on. Of the pairs that share a number it
--- is the caller's, by the number that the carrier asserts or else by the PIN. A retired number may belong to somebody else
+-- is the caller's, by the number that the carrier asserts or else by the PIN. After a swap by an engine of an older version,
+-- the PINs of the old number still lead to the pair, which is at another one. A retired number may belong to somebody else
 -- by now, so it is not ours.
 SELECT {b.bookings},
     EXISTS (SELECT 1 FROM numbers AS n WHERE n.e164 IN (b.destination, b.partner) AND n.state <> 'RETIRED'),
@@ -20,7 +21,7 @@ SELECT {b.bookings},
         WHERE f.service = :service AND f.digest = :digest AND f.reached_at > :reached_since AND f.booking_id <> b.id
     )
 FROM bookings AS b
-WHERE b.gone_at IS NULL AND b.id = COALESCE(
+WHERE b.gone_at IS NULL AND b.service = :service AND b.id = COALESCE(
     (SELECT s.id FROM bookings AS s WHERE s.service = :service AND s.gone_at IS NULL AND s.partner IS NULL),
     (SELECT p.booking_id FROM pair_callers AS p WHERE p.service = :service AND p.number = CAST(:asserted AS TEXT)),
     (SELECT i.booking_id FROM pair_pins AS i WHERE i.service = :service AND i.pin = CAST(:pin AS TEXT))

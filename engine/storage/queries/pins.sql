@@ -39,7 +39,7 @@ DELETE FROM pair_pins WHERE service = :service AND quarantined_until IS NOT NULL
 -- holds it, too: otherwise a stranger could tell from the question for a PIN whether all pairs have expired.
 SELECT COUNT(*) FROM (
     SELECT 1 FROM pair_pins AS p JOIN bookings AS b ON b.id = p.booking_id
-    WHERE p.service = :service AND b.gone_at IS NULL AND (CAST(:sandbox AS TEXT) IS NULL OR b.account_id = :sandbox)
+    WHERE p.service = :service AND b.service = p.service AND b.gone_at IS NULL AND (CAST(:sandbox AS TEXT) IS NULL OR b.account_id = :sandbox)
     LIMIT 1
 ) AS held;
 

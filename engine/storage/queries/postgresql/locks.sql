@@ -7,7 +7,7 @@ SELECT 1 FROM bookings WHERE id = :id FOR NO KEY UPDATE;
 
 -- name: lock_booking_holding!
 SELECT 1 FROM bookings
-WHERE gone_at IS NULL AND id = COALESCE(
+WHERE gone_at IS NULL AND service = :service AND id = COALESCE(
     (SELECT s.id FROM bookings AS s WHERE s.service = :service AND s.gone_at IS NULL AND s.partner IS NULL),
     (SELECT p.booking_id FROM pair_callers AS p WHERE p.service = :service AND p.number = CAST(:asserted AS TEXT)),
     (SELECT i.booking_id FROM pair_pins AS i WHERE i.service = :service AND i.pin = CAST(:pin AS TEXT))
