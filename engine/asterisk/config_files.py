@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.asterisk.browser_phones import browser_phone_values
-from engine.asterisk.prompts import DIRECTORY, PromptSources, greeting_classes
+from engine.asterisk.prompts import DIRECTORY, PromptSources, greeting_classes, prompt_places
 from engine.asterisk.sip_config import media_address, sip_values
 from engine.asterisk.softphones import phone_globals, softphone_sections
 from engine.asterisk.trunk_sections import trunk_sections
@@ -34,9 +34,6 @@ TOOLS = DEPLOY.parent / ".tools"
 EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "udptl")
 # Calls that may wait for a decision, for each CPU core. The last of them waits for about half a second.
 UNDECIDED_PER_CORE = 16
-# Of the calls that our Asterisk can carry, this part may hear something at the same time: why they are refused, or the
-# question for a PIN.
-SPEAKING_PART = 4
 # The engine's user of Asterisk's manager interface.
 AMI_USER = "rented-numbers"
 
@@ -268,15 +265,6 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str, prompts: P
         "ami_secret": kept.ami_secret,
         "ami_permits": "\n".join(f"permit = {each}" for each in settings.ami_permit),
     }
-
-
-def prompt_places(most_calls: int) -> tuple[int, int]:
-    """Returns how many calls may play a prompt at the same time, and how many may be asked for a PIN.
-
-    A question takes five times as long as a prompt, so each has its own half: neither can take the other's places.
-    """
-    places = max(2, most_calls // SPEAKING_PART)
-    return places - places // 2, places // 2
 
 
 def _kamailio_token(settings: Settings) -> str | None:

@@ -18,6 +18,9 @@ MADE, OWN = ".gsm", ".wav"
 # What Asterisk plays without codec_resample: 16 bit, one channel.
 RATE, WIDTH, CHANNELS = 8000, 2, 1
 SOUNDS = tuple(sound_of(prompt, language) for language, prompt in product(Language, Prompt))
+# Of the calls that our Asterisk can carry, this part may hear something at the same time: why they are refused, or the
+# question for a PIN.
+SPEAKING_PART = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +93,12 @@ def _is_playable(path: Path) -> bool:
             return (file.getframerate(), file.getsampwidth(), file.getnchannels()) == (RATE, WIDTH, CHANNELS)
     except (OSError, EOFError, wave.Error):
         return False
+
+
+def prompt_places(most_calls: int) -> tuple[int, int]:
+    """Returns how many calls may play a prompt at the same time, and how many may be asked for a PIN.
+
+    A question takes five times as long as a prompt, so each has its own half: neither can take the other's places.
+    """
+    places = max(2, most_calls // SPEAKING_PART)
+    return places - places // 2, places // 2

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.asterisk.config_files import prompt_places
-from engine.asterisk.prompts import DIRECTORY, SOUNDS
+from engine.asterisk.prompts import DIRECTORY, SOUNDS, prompt_places
 from phones import messages, speech, tone
 from phones.baresip import Baresip
 from phones.errors import CallEndedError

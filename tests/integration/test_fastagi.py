@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 
 from engine.calls.lifecycle import route_call
+from engine.domain.masking import masked
+from engine.domain.numbers import E164
+from engine.domain.pairs import PIN_TRIES
 from engine.domain.policy import UsagePlan
 from engine.domain.prompts import Language
 from engine.storage.errors import StorageUnsure
 from tests.contract.samples import CALLER, DAY, HIDDEN, POLICY, SECOND
 from tests.contract.test_group_commit import hold
+from tests.contract.test_pairs import pair, share
 from tests.contract.world import POOL, World
 from tests.integration.agi_fixtures import agi, world
 from tests.integration.fake_asterisk import (
@@ -101,6 +105,20 @@ async def test_a_refused_caller_hears_why_in_the_language_of_the_booking_or_of_t
     assert [channel.variables["RN_PROMPT"] for channel in refused] == ["fr/expired", "de/expired", "fr/unknown"]
     # If no trunk takes the call.
     assert bridged.variables["RN_PROMPT"] == "de/unreachable"
+
+
+async def test_the_log_tells_once_that_wrong_pins_have_closed_a_number(world: World) -> None:
+    world.policy = replace(POLICY, speaks=True)
+    await share(world, POOL[0])
+    await pair(world, pins=True)
+    async with fast_agi(world, policy=world.policy) as agi:
+        for number in range(PIN_TRIES + 2):
+            arguments = (POOL[0], "", "prohib", *[""] * 7, "00000000")
+            await agi.call("route", *arguments, call_id=f"c{number}").run()
+        [closed] = [entry for entry in agi.logged if entry["event"] == "number_closed_to_pins"]
+        reasons = [entry["reason"] for entry in agi.logged if entry["event"] == "call_rejected"]
+    assert (closed["log_level"], closed["number"]) == ("warning", masked(E164(POOL[0])))
+    assert reasons == ["pins_closed"] * 3
 
 
 async def test_a_lease_of_which_the_database_did_not_say_whether_it_was_stored_is_given_back(
