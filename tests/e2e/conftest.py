@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,12 +44,12 @@ def server() -> Iterator[PostgresAddress]:
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest) -> PostgresAddress | None:
-    """Both kinds of databases, for the systems of tests whose outcome depends on what the database does."""
+def database(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The setting of both kinds of databases, for systems in tests whose outcome depends on the database."""
     if request.param == "sqlite":
-        return None
+        return {}
     name = request.module.__name__.rpartition(".")[2]
-    return database_named(request.getfixturevalue("server"), name)
+    return {"database_url": database_named(request.getfixturevalue("server"), name)}
 
 
 @pytest.fixture(scope="session")

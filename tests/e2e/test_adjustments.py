@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from engine.bookings.adjustments import Adjustment
-from engine.config.postgres_address import PostgresAddress
 from engine.control.client import ask_to_adjust
 from engine.control.protocol import EngineSilent
 from engine.domain.ids import BookingId
@@ -22,10 +22,10 @@ GRANTED = 9
 
 
 @pytest.fixture(scope="module")
-def generous(database_url: PostgresAddress | None) -> Iterator[System]:
+def generous(database: dict[str, Any]) -> Iterator[System]:
     plan = {"seconds": GRANTED, "calls": 25, "valid_for": 3600}
     plans = {"SMALL": plan, "MEDIUM": plan, "LARGE": plan}
-    with System(database_url=database_url, longest_call=60, reconcile_interval=1, plans=plans) as system:
+    with System(**database, longest_call=60, reconcile_interval=1, plans=plans) as system:
         yield system
 
 

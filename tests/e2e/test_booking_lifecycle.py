@@ -1,10 +1,10 @@
 """The lifecycle of bookings and numbers, on a system whose plans last for seconds."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from engine.config.postgres_address import PostgresAddress
 from phones.listener import CallbackListener
 from tests.e2e.booking import Booking
 from tests.e2e.calls import Caller
@@ -14,9 +14,9 @@ VALID, GRACE, QUARANTINE = 2.0, 4.0, 3.0
 
 
 @pytest.fixture(scope="module")
-def short_lived(database_url: PostgresAddress | None) -> Iterator[System]:
+def short_lived(database: dict[str, Any]) -> Iterator[System]:
     with System(
-        database_url=database_url,
+        **database,
         plans={
             "SMALL": {"seconds": 60, "calls": 25, "valid_for": VALID},
             "LARGE": {"seconds": 60, "calls": 25, "valid_for": "PT1H"},

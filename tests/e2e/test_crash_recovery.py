@@ -5,22 +5,22 @@ import resource
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from engine.config.postgres_address import PostgresAddress
 from tests.contract.ledger import broken_rules
 from tests.e2e.booking import Booking
 from tests.e2e.calls import Caller, Outcome, lasted, wait_talking
 from tests.e2e.system import System
 
-of_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+of_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(scope="module")
-def crash_system(database_url: PostgresAddress | None) -> Iterator[System]:
+def crash_system(database: dict[str, Any]) -> Iterator[System]:
     with System(
-        database_url=database_url,
+        **database,
         longest_call=60,
         plans={
             "SMALL": {"seconds": 9, "calls": 25, "valid_for": 3600},

@@ -2,11 +2,11 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from engine.calls.end_spool import CURRENT
-from engine.config.postgres_address import PostgresAddress
 from engine.runtime.failpoints import VARIABLE
 from phones.listener import CallbackListener
 from phones.messages import final_status
@@ -19,9 +19,9 @@ CALLBACK_SECONDS = 45.0
 
 
 @pytest.fixture(scope="module")
-def crash_system(database_url: PostgresAddress | None) -> Iterator[System]:
+def crash_system(database: dict[str, Any]) -> Iterator[System]:
     with System(
-        database_url=database_url,
+        **database,
         longest_call=60,
         reconcile_interval=0.5,
         callback_timeout=1,
@@ -220,11 +220,11 @@ def _state(system: System) -> list[tuple[object, ...]]:
     return _rows(system, "SELECT id, service, seconds_granted, end_at, gone_at FROM bookings ORDER BY id")
 
 
-def _wish() -> dict[str, object]:
+def _wish() -> dict[str, Any]:
     return {"destination": "+33199006001", "usagePlan": "LARGE", "callback": "http://127.0.0.1:9/"}
 
 
-def _plan() -> dict[str, object]:
+def _plan() -> dict[str, Any]:
     return {"usagePlan": "LARGE"}
 
 

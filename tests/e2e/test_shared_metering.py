@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from engine.config.postgres_address import PostgresAddress
 from phones.messages import by_call
 from tests.e2e.booking import Booking
 from tests.e2e.calls import Caller, Outcome, lasted, wait_talking
@@ -13,9 +13,9 @@ from tests.e2e.system import System
 
 
 @pytest.fixture(scope="module")
-def sharing(database_url: PostgresAddress | None) -> Iterator[System]:
+def sharing(database: dict[str, Any]) -> Iterator[System]:
     with System(
-        database_url=database_url,
+        **database,
         longest_call=60,
         plans={
             "SMALL": {"seconds": 4, "calls": 25, "valid_for": 3600},

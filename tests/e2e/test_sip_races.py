@@ -9,10 +9,10 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from engine.config.postgres_address import PostgresAddress
 from phones.baresip import Baresip
 from phones.messages import by_call
 from tests.e2e.booking import Booking
@@ -27,10 +27,8 @@ pytestmark = pytest.mark.timeout(90 + 5 * ROUNDS)
 
 
 @pytest.fixture(scope="module")
-def roomy(database_url: PostgresAddress | None) -> Iterator[System]:
-    with System(
-        database_url=database_url, plans=PLAN, max_concurrent_calls=100, max_calls_per_caller_per_hour=1000
-    ) as system:
+def roomy(database: dict[str, Any]) -> Iterator[System]:
+    with System(**database, plans=PLAN, max_concurrent_calls=100, max_calls_per_caller_per_hour=1000) as system:
         yield system
 
 
