@@ -90,14 +90,15 @@ class Numbers(Table):
         self._sql.lengthen_quarantine(self._db, e164=e164, until=until, ends_before=until - QUARANTINE_STEP_MS)
 
     def in_quarantine_of(self, account_id: AccountId, now: EpochMs, limit: int) -> int:
-        """Counts the numbers, and the pairs on shared numbers, that are in quarantine because of the account.
+        """Counts the numbers that are in quarantine because of the account.
 
+        A shared number counts once for each pair that left it, as long as one of the pair is in quarantine there.
         Stops counting at `limit`.
         """
         return int(self._sql.numbers_quarantined_by(self._db, account_id=account_id, now=now, at_most=limit))
 
     def nth_return_to(self, account_id: AccountId, now: EpochMs, n: int) -> EpochMs | None:
-        """Returns when the `n`-th next of these numbers and pairs leaves its quarantine; None if there are fewer."""
+        """Returns when the `n`-th next of these numbers leaves its quarantine; None if there are fewer."""
         instant: EpochMs | None = self._sql.nth_end_of_quarantine(
             self._db, account_id=account_id, now=now, skipped=n - 1
         )

@@ -31,6 +31,7 @@ from tests.contract.samples import CALLBACK, DAY, HIDDEN, PEPPER, SECOND, START
 from tests.contract.world import POOL, World
 
 MOST, A_DAY = 20, 5
+PEOPLE = [E164(f"+324709990{n:02}") for n in range(8)]
 
 
 @pytest.fixture
@@ -49,6 +50,31 @@ async def attempt(world: World) -> Booking | QuotaReached | TooManyNewBookings:
         return await world.book()
     except (QuotaReached, TooManyNewBookings) as refusal:
         return refusal
+
+
+async def share_numbers(world: World, count: int) -> list[E164]:
+    numbers = [E164(each) for each in POOL[:count]]
+    for each in numbers:
+        await world.storage.run(share, each)
+    return numbers
+
+
+async def pair(world: World, first: E164, second: E164) -> Booking:
+    both = Participant(first), Participant(second)
+    return await world.book(destination=None, participants=both, caller_id=CallerId.SERVICE)
+
+
+async def in_quarantine(world: World) -> int:
+    """Returns `numbersInQuarantine`, and checks that the operator's summary has it too."""
+    summary, seen = await world.storage.run(
+        lambda tx: (
+            tx.accounts.summary(world.account, world.policy.account_limits, world.now),
+            tx.numbers.in_quarantine_of(world.account, world.now, 1_000),
+        )
+    )
+    assert summary is not None
+    assert summary.numbers_in_quarantine == seen
+    return summary.numbers_in_quarantine
 
 
 async def test_of_many_bookings_at_once_only_as_many_succeed_as_are_allowed(limited: World) -> None:
@@ -116,39 +142,44 @@ async def test_a_number_counts_against_the_account_that_gave_it_back_last(limite
 
 async def test_a_pair_that_is_gone_counts_until_both_of_its_people_have_left_the_quarantine(limited: World) -> None:
     limited.policy = replace(limited.policy, account_limits=AccountLimits(3, 1_000))
-    people, number, other = [E164(f"+324709990{n:02}") for n in range(8)], E164(POOL[0]), E164(POOL[1])
-    for each in (number, other):
-        await limited.storage.run(share, each)
-
-    async def pair(first: E164, second: E164) -> Booking:
-        both = Participant(first), Participant(second)
-        return await limited.book(destination=None, participants=both, caller_id=CallerId.SERVICE)
-
-    async def in_quarantine() -> int:
-        summary = await limited.storage.run(
-            lambda tx: tx.accounts.summary(limited.account, limited.policy.account_limits, limited.now)
-        )
-        assert summary is not None
-        return summary.numbers_in_quarantine
-
-    await limited.cancel(await pair(people[0], people[1]))
+    number, _ = await share_numbers(limited, 2)
+    await limited.cancel(await pair(limited, PEOPLE[0], PEOPLE[1]))
     limited.now += DAY
-    kept = await pair(people[2], people[3])
+    kept = await pair(limited, PEOPLE[2], PEOPLE[3])
     await limited.storage.run(swap_number, limited.account, kept.id, limited.now, limited.policy)
-    assert await in_quarantine() == 2
+    assert await in_quarantine(limited) == 2
     first_end = START + limited.policy.quarantine_ms
     with pytest.raises(QuotaReached, match=f"it holds 1, and 2 numbers .* possible at {rfc3339(EpochMs(first_end))}"):
-        await pair(people[4], people[5])
+        await pair(limited, PEOPLE[4], PEOPLE[5])
     limited.now = EpochMs(first_end - DAY)  # a late call of one of the two
-    incoming = IncomingCall(CallId("late"), number, people[1], asserted=people[1])
+    incoming = IncomingCall(CallId("late"), number, PEOPLE[1], asserted=PEOPLE[1])
     await limited.storage.run(route_call, incoming, limited.at, limited.policy)
     limited.now = first_end
-    assert await in_quarantine() == 2
+    assert await in_quarantine(limited) == 2
     with pytest.raises(QuotaReached, match=f"possible at {rfc3339(EpochMs(first_end + DAY))}"):
-        await pair(people[4], people[5])
+        await pair(limited, PEOPLE[4], PEOPLE[5])
     limited.now = EpochMs(first_end + DAY)  # without a sweep
-    assert await in_quarantine() == 1
-    assert (await pair(people[0], people[4])).service == number
+    assert await in_quarantine(limited) == 1
+    assert (await pair(limited, PEOPLE[0], PEOPLE[4])).service == number
+
+
+async def test_each_number_that_a_pair_was_swapped_away_from_counts_until_its_quarantine_ends(limited: World) -> None:
+    swaps = 3
+    limited.policy = replace(limited.policy, account_limits=AccountLimits(swaps + 1, 1_000))
+    await share_numbers(limited, swaps + 1)
+    swapped = await pair(limited, PEOPLE[0], PEOPLE[1])
+    ends = []
+    for _ in range(swaps):
+        await limited.storage.run(swap_number, limited.account, swapped.id, limited.now, limited.policy)
+        ends.append(rfc3339(EpochMs(limited.now + limited.policy.quarantine_ms)))
+        limited.now += DAY
+    assert await in_quarantine(limited) == swaps
+    for limit, end in enumerate(reversed(ends), start=2):
+        limited.policy = replace(limited.policy, account_limits=AccountLimits(limit, 1_000))
+        with pytest.raises(QuotaReached, match=f"it holds 1, and .* in quarantine.* possible at {end}"):
+            await limited.storage.run(swap_number, limited.account, swapped.id, limited.now, limited.policy)
+    limited.now = EpochMs(START + limited.policy.quarantine_ms)  # without a sweep
+    assert await in_quarantine(limited) == swaps - 1
 
 
 async def test_limits_are_kept_for_customers_accounts_only(world: World) -> None:

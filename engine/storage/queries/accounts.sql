@@ -50,7 +50,7 @@ SELECT id, name, events, frame_origin, created_at, suspended_at, closed_at, (
         WHERE state = 'QUARANTINED' AND quarantined_by = :account_id AND quarantined_until > :now
         UNION ALL
         SELECT 1 FROM (
-            SELECT DISTINCT last_booking_id FROM pair_callers
+            SELECT DISTINCT last_booking_id, service FROM pair_callers
             WHERE quarantined_by = :account_id AND quarantined_until > :now
         ) AS pairs
         LIMIT :at_most

@@ -28,13 +28,14 @@ UPDATE numbers SET quarantined_until = :until
 WHERE e164 = :e164 AND state = 'QUARANTINED' AND quarantined_until < :ends_before;
 
 -- name: numbers_quarantined_by$
--- Counts also the account's pairs that are gone, whose people are in quarantine on a shared number. Stops at `at_most`.
+-- Counts also each shared number that one of the account's pairs has left, while a person of the pair is in quarantine on
+-- it: a pair whose number was swapped counts once for each number that it left. Stops at `at_most`.
 SELECT COUNT(*) FROM (
     SELECT 1 FROM numbers
     WHERE state = 'QUARANTINED' AND quarantined_by = :account_id AND quarantined_until > :now
     UNION ALL
     SELECT 1 FROM (
-        SELECT DISTINCT last_booking_id FROM pair_callers
+        SELECT DISTINCT last_booking_id, service FROM pair_callers
         WHERE quarantined_by = :account_id AND quarantined_until > :now
     ) AS pairs
     LIMIT :at_most
@@ -47,7 +48,7 @@ SELECT ends_at FROM (
     UNION ALL
     SELECT MAX(quarantined_until) FROM pair_callers
     WHERE quarantined_by = :account_id AND quarantined_until > :now
-    GROUP BY last_booking_id
+    GROUP BY last_booking_id, service
 ) AS given_back
 ORDER BY ends_at
 LIMIT 1 OFFSET :skipped;
