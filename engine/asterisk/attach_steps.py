@@ -232,7 +232,7 @@ def has_work(config: PresentConfig, recorder: Recorder) -> bool:
 
 
 def _log_steps(config: PresentConfig) -> Iterator[Step]:
-    """Names each line of a log with a level that can show a hidden number.
+    """Names each line of a log with a level that can show a hidden number or a PIN.
 
     The console is a log too: systemd's journal keeps it, unless the unit says otherwise.
     """

@@ -45,11 +45,11 @@ UNWANTED_MODULES = {
     "res_pjsip_messaging": "text messages of a callee do not reach the caller",
     "res_pjsip_refer": "no INVITE with Replaces takes over a call",
 }
-# Levels that can show a hidden number, in a file or in syslog: the first two at every Dial(), the third when a call
-# cannot be placed. `*` is all levels.
-UNWANTED_LEVELS = frozenset({"debug", "verbose", "warning", "*"})
+# Levels that can show a hidden number or a PIN, in a file or in syslog: `debug` and `verbose` the number at every
+# Dial(), `warning` when a call cannot be placed, `dtmf` each key that a caller presses. `*` is all levels.
+UNWANTED_LEVELS = frozenset({"debug", "dtmf", "verbose", "warning", "*"})
 GOOD_LEVELS = "notice,error"
-NO_LEVELS = "because debug, verbose and warning can show a hidden number"
+NO_LEVELS = "because debug, verbose and warning can show a hidden number, and dtmf a PIN"
 # The options that close a leak or keep the sound, as Asterisk's console shows them. The first are those of endpoints
 # by which calls leave, the second those by which callers come in, who must not be shown an identity at all.
 TRUNK_OPTIONS = {

@@ -132,7 +132,7 @@ def _is_idle(etc: Path, recorder: Recorder | None) -> bool:
 
 
 async def log(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
-    """Checks that no log that is kept has levels that can show a hidden number."""
+    """Checks that no log that is kept has levels that can show a hidden number or a PIN."""
     channels = output.log_channels(await asterisk.console.run("logger show channels"))
     harmful = [(channel, levels) for channel in channels if (levels := _unwanted_levels(asterisk, channel))]
     for channel, levels in harmful:
@@ -142,7 +142,7 @@ async def log(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
         where = channel.name or "Asterisk's standard output, which is kept,"
         yield Finding(part, Verdict.FAILED, f"{where} gets {', '.join(sorted(levels))}", fix)
     if not harmful:
-        yield Finding(part, Verdict.OK, "no log that is kept gets debug, verbose or warning")
+        yield Finding(part, Verdict.OK, "no log that is kept gets debug, dtmf, verbose or warning")
 
 
 def _unwanted_levels(asterisk: AskedAsterisk, channel: LogChannel) -> frozenset[str]:

@@ -79,7 +79,7 @@ OLD = "Asterisk 18.26.4 built by root @ host\n"
             "log",
             {"logger show channels": recorded.LOG_CHANNELS},
             [
-                "syslog.local0 gets debug",
+                "syslog.local0 gets debug, dtmf",
                 "/var/log/asterisk/messages.json gets verbose, warning",
                 "/var/log/asterisk/messages.log gets warning",
             ],

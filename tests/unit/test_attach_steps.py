@@ -81,7 +81,7 @@ FREEPBX = DONE | {
     "cel.conf": "[general]\nenable=no\n[manager]\nenabled=yes\n",
     "hep.conf": "[general]\nenabled = no\ncapture_address = 192.0.2.1:9061\n",
     "logger_general_additional.conf": "dateformat=%F %T\n",
-    "logger_logfiles_additional.conf": "full => [json]notice,error,dtmf,fax\nconsole => error\n",
+    "logger_logfiles_additional.conf": "full => [json]notice,error,fax\nconsole => error\n",
 }
 
 
@@ -148,6 +148,7 @@ LOADS = "".join(f"load = {module}.so\n" for module in NEEDED_MODULES)
         ("modules.conf", "[modules]\n#exec /usr/bin/modules\nautoload = yes\n", ", ".join(NEEDED_MODULES)),
         ("logger.conf", "[logfiles]\nfull => notice,warning,error\n", "logger.conf"),
         ("logger.conf", "[logfiles]\nfull => *\n", "logger.conf"),
+        ("logger.conf", "[logfiles]\nfull => notice,error,dtmf\n", "change to  full => error,notice  because"),
         ("logger.conf", "[logfiles]\nfull => [json]verbose(5),error\n", "logger.conf"),
         ("logger.conf", "[logfiles]\nsyslog.local0 => debug\n", "logger.conf"),
         ("logger.conf", "[logfiles]\n", "logger.conf"),
