@@ -1,7 +1,11 @@
 """Writes Kamailio's configuration from the same settings as Asterisk's, with the token by which nodes recognise it."""
 
+import grp
 import ipaddress
+import os
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from engine.asterisk.config_files import DEPLOY, render
@@ -19,6 +23,10 @@ CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 CARRIERS, NODES = 1, 2
 # How long a node may try trunks, on top of the time for which the number rings.
 TRUNK_SECONDS = 30
+# How long a node may ask for a PIN before the number rings: three questions of 30 s, as the dialplan has them.
+PIN_SECONDS = 90
+# Debian's package makes this group for Kamailio, which runs as a user of the same name.
+GROUP = "kamailio"
 
 
 class KamailioUnusable(RentedNumbersError):
@@ -33,6 +41,7 @@ def write_kamailio(settings: Settings, shared: KamailioSecrets, directory: Path)
         UnusableFile: A file for TLS cannot be used.
     """
     directory = directory.absolute()
+    group = kamailio_group()
     _check(settings, directory)
     texts = {
         "kamailio.cfg": render((TEMPLATES / "kamailio.cfg").read_text(), _values(settings, shared, directory)),
@@ -43,8 +52,23 @@ def write_kamailio(settings: Settings, shared: KamailioSecrets, directory: Path)
         texts["tls.cfg"] = render((TEMPLATES / "tls.cfg").read_text(), _tls_values(settings))
     directory.mkdir(parents=True, exist_ok=True, mode=0o750)
     for name, text in texts.items():
-        write_atomically(directory / name, text, 0o640)
+        write_atomically(directory / name, text, 0o640, prepare=partial(_give_to, group))
     return [directory / name for name in texts]
+
+
+def kamailio_group() -> int | None:
+    """Returns the group that Kamailio's files are given, so that it can read them; None: that of whoever writes them.
+
+    Only root can give files to a group that it is not in, and only Kamailio's machine has the group.
+    """
+    with suppress(KeyError):
+        return grp.getgrnam(GROUP).gr_gid if os.geteuid() == 0 else None
+    return None
+
+
+def _give_to(group: int | None, descriptor: int) -> None:
+    if group is not None:
+        os.fchown(descriptor, -1, group)
 
 
 def _check(settings: Settings, directory: Path) -> None:
@@ -59,7 +83,7 @@ def _check(settings: Settings, directory: Path) -> None:
 
 
 def _values(settings: Settings, shared: KamailioSecrets, directory: Path) -> dict[str, object]:
-    host = bracketed(str(settings.kamailio_host))
+    host, ring_seconds = bracketed(str(settings.kamailio_host)), settings.ring_timeout.total_seconds()
     incoming = [trunk for trunk in settings.trunks_in_use if trunk.addresses]
     to = "|".join(trunk.name for trunk in incoming if trunk.dialled_number is DialledNumber.TO)
     return {
@@ -68,7 +92,10 @@ def _values(settings: Settings, shared: KamailioSecrets, directory: Path) -> dic
         "listen_tls": f"{host}:{settings.kamailio_tls_port}",
         "host": host,
         "directory": directory,
-        "ring_ms": int((settings.ring_timeout.total_seconds() + TRUNK_SECONDS) * 1000),
+        # Without an answer of a node while the number rings, or while the caller keys in a PIN.
+        "silence_ms": int((max(ring_seconds, PIN_SECONDS) + TRUNK_SECONDS) * 1000),
+        # Until the final answer, whatever comes before it.
+        "invite_ms": int((PIN_SECONDS + ring_seconds + TRUNK_SECONDS) * 1000),
         "call_seconds": int(settings.longest_call.total_seconds()) + TRUNK_SECONDS,
         "mask_key": shared.mask_key,
         "token": shared.token,

@@ -149,7 +149,7 @@ def kamailio_config(
     ],
 ) -> None:
     """Write the configuration of Kamailio, which spreads calls among several Asterisks: kamailio.cfg and its lists."""
-    from engine.asterisk.kamailio_config import write_kamailio
+    from engine.asterisk.kamailio_config import kamailio_group, write_kamailio
     from engine.local.data_dir import acting_as_owner
 
     settings = Settings()
@@ -157,4 +157,5 @@ def kamailio_config(
         shared = secrets.kamailio_secrets(settings.data_dir / "secrets")
     for path in write_kamailio(settings, shared, directory):
         console.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
-    console.print("Let Kamailio's group read them, then check them:  kamailio -c -f kamailio.cfg", highlight=False)
+    todo = "Check them" if kamailio_group() is not None else "Let Kamailio's group read them, then check them"
+    console.print(f"{todo}:  kamailio -c -f kamailio.cfg", highlight=False)

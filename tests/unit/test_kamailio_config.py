@@ -1,11 +1,14 @@
 """Kamailio's files follow from the settings, and so does the header by which Asterisk recognises Kamailio."""
 
+import grp
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.asterisk import kamailio_config
 from engine.asterisk.kamailio_config import KamailioUnusable, write_kamailio
 from engine.asterisk.sip_config import UnusableFile, known_addresses
 from engine.asterisk.trunk_sections import trunk_sections
@@ -41,7 +44,8 @@ def test_the_files_follow_from_the_settings(tmp_path: Path) -> None:
     for line in (
         "listen=udp:192.0.2.5:5060",
         f'modparam("permissions", "address_file", "{tmp_path}/kamailio/address.list")',
-        'modparam("tm", "fr_inv_timer", 70000)',
+        'modparam("tm", "fr_inv_timer", 120000)',
+        'modparam("tm", "max_inv_lifetime", 160000)',
         'modparam("topoh", "mask_key", "mask")',
         'append_hf("X-RN-Trunk: first-token\\r\\n");',
         'if ($avp(trunk) =~ "^(second)$") {',
@@ -55,6 +59,31 @@ def test_the_files_follow_from_the_settings(tmp_path: Path) -> None:
         "2 192.0.2.21",
         "2 2001:db8::22",
     ]
+
+
+@pytest.mark.parametrize(("ringing", "silence", "invite"), [(30, 120_000, 150_000), (300, 330_000, 420_000)])
+def test_a_call_may_take_as_long_as_the_questions_for_a_pin_and_the_ringing(
+    tmp_path: Path, ringing: int, silence: int, invite: int
+) -> None:
+    settings = Settings.model_validate({**SETTINGS, "ring_timeout": ringing})
+    [config, *_] = write_kamailio(settings, SHARED, tmp_path)
+    limits = dict(
+        re.findall(r'^modparam\("tm", "(fr_inv_timer|max_inv_lifetime)", (\d+)\)$', config.read_text(), re.MULTILINE)
+    )
+    assert limits == {"fr_inv_timer": str(silence), "max_inv_lifetime": str(invite)}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to any group")
+def test_root_gives_the_files_to_kamailios_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when it writes them again, after a change of the settings."""
+    group = next(each for each in grp.getgrall() if each.gr_gid != 0)
+    monkeypatch.setattr(kamailio_config, "GROUP", group.gr_name)
+    for _ in range(2):
+        files = write_kamailio(Settings.model_validate(SETTINGS), SHARED, tmp_path / "kamailio")
+        assert {(path.stat().st_uid, path.stat().st_gid) for path in files} == {(0, group.gr_gid)}
+    monkeypatch.setattr(kamailio_config, "GROUP", "no-such-group")
+    write_kamailio(Settings.model_validate(SETTINGS), SHARED, tmp_path / "kamailio")
+    assert {path.stat().st_gid for path in files} == {0}
 
 
 def test_tls_is_written_from_the_settings_of_asterisks_tls(tmp_path: Path) -> None:
