@@ -1,7 +1,9 @@
 """Runs the Alembic migrations."""
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import psycopg
 from alembic import command
@@ -14,6 +16,7 @@ from engine.config.postgres_address import PostgresAddress
 from engine.storage.errors import StorageUnavailable
 from engine.storage.migrations import OLDEST_PROGRAM
 
+Connect: TypeAlias = Callable[[str], psycopg.Connection[Any]]
 # How long a migration waits for a table. Meanwhile all other statements on that table wait behind it.
 LOCK_SECONDS = 3
 # Faults of the file or of the disk. Every other fault is a bug in a migration.
@@ -53,8 +56,16 @@ def upgrade(database: Path, migrations: Path, revision: str = "head") -> None:
         raise StorageUnavailable(f"{database}: {error.orig}") from error
 
 
-def upgrade_server(address: PostgresAddress, migrations: Path, revision: str = "head") -> None:
+def upgrade_server(
+    address: PostgresAddress, migrations: Path, revision: str = "head", *, connect: Connect = psycopg.connect
+) -> None:
     """Upgrades a PostgreSQL database to a revision, in one transaction.
+
+    Args:
+        address: The database.
+        migrations: Alembic's directory.
+        revision: The target; the newest by default.
+        connect: Makes the connection from parameters of libpq.
 
     Raises:
         StorageUnavailable: The server cannot be reached, or a table is in use for too long.
@@ -62,13 +73,18 @@ def upgrade_server(address: PostgresAddress, migrations: Path, revision: str = "
     options = {"lock_timeout": f"{LOCK_SECONDS}s"}
     engine = create_engine(
         "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(address.with_options(options, read_only=False)),
+        creator=lambda: _in_transactions(connect(address.with_options(options, read_only=False))),
         poolclass=NullPool,
     )
     try:
         _run(engine, migrations, revision)
     except OperationalError as error:
         raise StorageUnavailable(f"{address.shown}: {error.orig}") from error
+
+
+def _in_transactions(connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+    connection.autocommit = False  # SQLAlchemy commits
+    return connection
 
 
 def _run(engine: Engine, migrations: Path, revision: str) -> None:

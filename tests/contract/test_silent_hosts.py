@@ -5,7 +5,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,15 +14,17 @@ import pytest
 
 from engine.config.postgres_address import PostgresAddress
 from engine.storage.errors import StorageUnavailable
+from engine.storage.migrate import newest_revision
 from engine.storage.postgresql import connecting, server
 from engine.storage.postgresql.connecting import CONNECT_SECONDS, open_connection
-from engine.storage.postgresql.read_connection import PostgresReadConnection
+from engine.storage.postgresql.read_connection import LOST_SECONDS, PostgresReadConnection
 from engine.storage.postgresql.storage import PostgresStorage
 from engine.storage.queries import Prepared
 from engine.storage.transaction import Transaction
 
 SECONDS = 1.0
 SEVEN = Prepared(b"seven", b"SELECT 7 AS n", writes=False)
+BACKEND = Prepared(b"backend", b"SELECT pg_backend_pid() AS pid", writes=False)
 SLEEP = Prepared(b"sleep", b"SELECT pg_sleep(20)", writes=False)
 
 
@@ -96,6 +98,59 @@ def test_hosts_that_refuse_are_not_waited_for(
         open_connection(with_hosts(postgres, silent, one), seconds=0.4)
     with pytest.raises(psycopg.OperationalError, match="match"):
         open_connection(f"{postgres}&port=1,2,3&host=a,b")
+
+
+def test_a_database_is_upgraded_past_a_silent_host(postgres: PostgresAddress, silent: Path) -> None:
+    with psycopg.connect(postgres, autocommit=True) as outside:
+        outside.execute("DROP DATABASE IF EXISTS upgraded")
+        outside.execute("CREATE DATABASE upgraded TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
+    address = PostgresAddress(
+        urlsplit(with_hosts(postgres, silent, own_host(postgres)))._replace(path="/upgraded").geturl()
+    )
+    began = time.monotonic()
+    server.migrate(address)
+    assert time.monotonic() - began < 2 * CONNECT_SECONDS
+    assert server.revision_of(address) == newest_revision()
+
+
+@pytest.fixture
+async def broken(postgres: PostgresAddress, directory: Path) -> AsyncIterator[tuple[PostgresReadConnection, Path]]:
+    """A connection that reads, whose server has gone away after its first read, and where it can come back."""
+    host = directory / "host"
+    host.symlink_to(own_host(postgres))
+    reads = PostgresReadConnection(with_hosts(postgres, host), 0.5)
+    await reads.open()
+    process = (await reads.run(lambda session: session.first(BACKEND, ())))[0]
+    host.unlink()
+    with psycopg.connect(postgres, autocommit=True) as outside:
+        outside.execute("SELECT pg_terminate_backend(%s, 5000)", (process,))
+    yield reads, host
+    await reads.close()
+
+
+async def test_reads_wait_for_a_server_that_comes_back(
+    broken: tuple[PostgresReadConnection, Path], postgres: PostgresAddress
+) -> None:
+    reads, host = broken
+    waiting = [asyncio.ensure_future(reads.run(lambda session: session.first(SEVEN, ()))) for _ in range(3)]
+    await asyncio.sleep(LOST_SECONDS / 2)
+    assert not any(each.done() for each in waiting)
+    host.symlink_to(own_host(postgres))
+    async with asyncio.timeout(LOST_SECONDS):
+        assert [row[0] for row in await asyncio.gather(*waiting)] == [7, 7, 7]
+
+
+async def test_reads_wait_once_for_a_server_that_stays_away(
+    broken: tuple[PostgresReadConnection, Path], postgres: PostgresAddress
+) -> None:
+    reads, host = broken
+    began = time.monotonic()
+    for _ in range(3):
+        with pytest.raises(StorageUnavailable, match="No such file"):
+            await reads.run(lambda session: session.first(SEVEN, ()))
+        assert LOST_SECONDS - 0.3 < time.monotonic() - began < LOST_SECONDS + 1
+    host.symlink_to(own_host(postgres))
+    assert (await reads.run(lambda session: session.first(SEVEN, ())))[0] == 7
 
 
 async def test_after_a_host_stopped_answering_another_one_comes_first(

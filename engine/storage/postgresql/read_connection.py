@@ -11,18 +11,29 @@ from typing import Any
 import psycopg
 
 from engine.config.postgres_address import PostgresAddress
-from engine.storage.errors import StorageTooSlow, StorageUnavailable
+from engine.storage.errors import StorageError, StorageTooSlow, StorageUnavailable
 from engine.storage.postgresql.connecting import Preference
 from engine.storage.postgresql.faults import Fault, as_storage_error, fault_of, is_damage
 from engine.storage.postgresql.session import ConnectionLost, Session
 
 # The server ends a statement that takes too long. If it does not, the connection is closed this much later.
 MARGIN_SECONDS = 0.5
+# How long reads try again while the connection is lost, as commands do: another server may be promoted meanwhile.
+LOST_SECONDS = 2.5
+# Before a read tries again; the second time twice as long, and so on.
+PAUSE_SECONDS = 0.005
+MAX_PAUSE_SECONDS = 0.2
 _INTERRUPTED = "57014"
+
+
+class _Lost(Exception):
+    """The connection broke or could not be made. The same read may succeed on a new one."""
 
 
 class PostgresReadConnection:
     """A read-only connection, which sees everything that is committed. It connects again when the connection breaks.
+
+    While that fails, reads wait, but all together for `LOST_SECONDS` only: those that come later fail at once.
 
     Args:
         address: The database.
@@ -39,6 +50,7 @@ class PostgresReadConnection:
         self._thread: ThreadPoolExecutor | None = None
         self._session: Session | None = None
         self._preference = Preference()
+        self._lost_at: float | None = None  # when reads began to fail (time.monotonic)
 
     async def open(self) -> None:
         """Begins to take statements. The first one connects."""
@@ -59,24 +71,47 @@ class PostgresReadConnection:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _run(self, statement: Callable[..., Any], parameters: dict[str, Any]) -> Any:  # noqa: ANN401  any value
-        for is_last in (False, True):
+        pause = PAUSE_SECONDS
+        while True:
             try:
-                return statement(self._connected(), **parameters)
-            except ConnectionLost as lost:
-                self._session = None
-                if lost.is_late:
-                    self._preference.was_silent()
-                    raise StorageTooSlow(str(lost)) from lost
-                if is_last:
+                result = self._try(statement, parameters)
+            except _Lost as lost:
+                now = time.monotonic()
+                self._lost_at = now if self._lost_at is None else self._lost_at
+                if now + pause >= self._lost_at + LOST_SECONDS or self._thread is None:
                     raise StorageUnavailable(str(lost)) from lost
-            except psycopg.Error as error:
-                self.is_damaged |= is_damage(error)
-                if error.sqlstate == _INTERRUPTED:
-                    raise StorageTooSlow("the query took too long") from None
-                if fault_of(error) is not Fault.LOST or is_last:
-                    raise as_storage_error(error) from error
-                self._drop_session()
-        raise AssertionError("the last attempt returns or raises")
+                time.sleep(pause)
+                pause = min(2 * pause, MAX_PAUSE_SECONDS)
+            except StorageError:
+                self._lost_at = None
+                raise
+            else:
+                self._lost_at = None
+                return result
+
+    def _try(self, statement: Callable[..., Any], parameters: dict[str, Any]) -> Any:  # noqa: ANN401  any value
+        """Runs a statement once.
+
+        Raises:
+            _Lost: It may succeed on a new connection.
+            StorageError: The server does not answer it, or refuses it.
+        """
+        try:
+            return statement(self._connected(), **parameters)
+        except ConnectionLost as lost:
+            self._session = None
+            if lost.is_late:
+                self._preference.was_silent()
+                raise StorageTooSlow(str(lost)) from lost
+            raise _Lost(str(lost)) from lost
+        except psycopg.Error as error:
+            self.is_damaged |= is_damage(error)
+            if error.sqlstate == _INTERRUPTED:
+                raise StorageTooSlow("the query took too long") from None
+            if fault_of(error) is not Fault.LOST:
+                raise as_storage_error(error) from error
+            self._drop_session()
+            raise _Lost(str(error).strip()) from error
 
     def _connected(self) -> Session:
         seconds = self._statement_seconds

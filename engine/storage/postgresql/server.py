@@ -140,4 +140,4 @@ def migrate(address: PostgresAddress) -> None:
         _refuse_living_engines(address)
     from engine.storage.upgrade import upgrade_server  # noqa: PLC0415  it takes 0.4 s, which no start must wait for
 
-    upgrade_server(address, MIGRATIONS)
+    upgrade_server(address, MIGRATIONS, connect=open_connection)
