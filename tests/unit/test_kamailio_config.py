@@ -161,3 +161,12 @@ def test_kamailio_and_its_nodes_derive_the_same_secrets_from_one_file(tmp_path: 
     assert len({*one, *two}) == 4
     (tmp_path / "two" / "kamailio_key").write_text((tmp_path / "one" / "kamailio_key").read_text())
     assert kamailio_secrets(tmp_path / "two") == one
+
+
+def test_kamailio_waits_for_as_long_as_the_dialplan_asks_for_pins() -> None:
+    dialplan = (
+        Path(kamailio_config.__file__).parents[2] / "asterisk_conf/drop_in/extensions_rented_numbers.conf"
+    ).read_text()
+    [tries] = re.findall(r"LEN\(\$\{RN_TRIES\}\)\} > (\d+)\]", dialplan)
+    [seconds] = re.findall(r"Set\(TIMEOUT\(absolute\)=(\d+)\)\n same => n,Read\(RN_PIN,", dialplan)
+    assert int(tries) * int(seconds) == kamailio_config.PIN_SECONDS
