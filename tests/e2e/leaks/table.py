@@ -293,7 +293,7 @@ def cells() -> list[Cell]:
     Of the row that shows nothing, all cells over each of them.
     """
     udp = [Cell(row, column) for row in ROWS for column in Column if makes_sense(row, column)]
-    quiet = [Cell(NOTHING, column, each) for column in NOBODY_CALLED for each in TRANSPORTS]
+    quiet = [Cell(NOTHING, column, each) for column in Column if column in NOBODY_CALLED for each in TRANSPORTS]
     streams = []
     for number, row in enumerate(ROWS):
         possible = [column for column in Column if makes_sense(row, column)]
