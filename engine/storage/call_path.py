@@ -103,7 +103,7 @@ class CallPath(Table):
             since: From when on the caller's calls are counted.
             former: How the caller is recognised who reached the number when another booking had it.
             asserted: The caller's number as its carrier asserts it, by which pairs are told apart.
-            pin: The PIN that the caller has keyed in, by which they are told apart where that number is no participant.
+            pin: The PIN that the caller has keyed in. It decides if the asserted number is not a participant's.
         """
         called = {"service": service, "asserted": asserted, "pin": pin}
         locked = self._sql.lock_booking_holding(self._db, **called)

@@ -21,7 +21,7 @@ from psycopg.types.numeric import IntLoader
 
 from engine.config.postgres_address import PostgresAddress
 from engine.storage.postgresql.connecting import Preference, open_connection
-from engine.storage.postgresql.statements import Affected, PostgresRow, row_class
+from engine.storage.postgresql.statements import PostgresRow, SentStatement, row_class
 from engine.storage.postgresql.waiting import Blocking, Waiter, can_be_read
 from engine.storage.queries import Prepared
 
@@ -97,7 +97,7 @@ class Session:
         self._transformer = Transformer(self._connection)
         self._waiter = waiter or Blocking()
         self._socket = self._pgconn.socket
-        self._waiting: list[Affected] = []
+        self._waiting: list[SentStatement] = []
         self._prepared: set[bytes] = set()
         self._row_classes: dict[bytes, type[PostgresRow]] = {}
         self._in_transaction = self._has_written = self._commit_is_sent = False
@@ -114,7 +114,7 @@ class Session:
         """Runs a statement and returns its first row."""
         return next(iter(self.all(sql, values)), None)
 
-    def change(self, sql: Prepared, values: tuple[Any, ...]) -> Affected:
+    def change(self, sql: Prepared, values: tuple[Any, ...]) -> SentStatement:
         """Runs a statement before the next one whose rows are needed, or before the end of the transaction."""
         statement = self._enqueue(sql, values)
         if len(self._waiting) >= _MAX_WAITING:
@@ -138,7 +138,7 @@ class Session:
         """
         if not self._in_transaction:  # `commit_if` has committed
             return
-        ending: Affected | None = None
+        ending: SentStatement | None = None
         if self._waiting and self._waiting[0].sql is _BEGIN:
             del self._waiting[0]
         else:
@@ -168,7 +168,7 @@ class Session:
         """Whether the transaction has a statement that writes."""
         return self._has_written
 
-    def commit_if(self, changed: Affected) -> bool:
+    def commit_if(self, changed: SentStatement) -> bool:
         """Commits the transaction now, if its only statement that writes has changed anything: one round trip for all.
 
         Otherwise there was nothing to commit, and a new transaction begins.
@@ -199,8 +199,8 @@ class Session:
         with suppress(psycopg.Error):
             self._pgconn.finish()
 
-    def _enqueue(self, sql: Prepared, values: tuple[Any, ...]) -> Affected:
-        statement = Affected(self.flush, sql, values)
+    def _enqueue(self, sql: Prepared, values: tuple[Any, ...]) -> SentStatement:
+        statement = SentStatement(self.flush, sql, values)
         self._waiting.append(statement)
         self._has_written |= sql.writes
         return statement
@@ -230,9 +230,9 @@ class Session:
         if error is not None:
             raise error
 
-    def _send(self, statements: list[Affected]) -> list[Affected | bytes]:
+    def _send(self, statements: list[SentStatement]) -> list[SentStatement | bytes]:
         """Gives statements to libpq. Returns what will be answered: a name stands for a statement's preparation."""
-        expected: list[Affected | bytes] = []
+        expected: list[SentStatement | bytes] = []
         preparing: set[bytes] = set()
         for statement in statements:
             name = statement.sql.name
@@ -245,7 +245,7 @@ class Session:
         self._pgconn.pipeline_sync()
         return expected
 
-    def _receive(self, expected: list[Affected | bytes]) -> psycopg.Error | None:
+    def _receive(self, expected: list[SentStatement | bytes]) -> psycopg.Error | None:
         """Reads the answers. Returns the first error."""
         is_busy, get_result, take = self._pgconn.is_busy, self._pgconn.get_result, self._take
         unsent = self._pgconn.flush()
@@ -266,7 +266,7 @@ class Session:
             self._pgconn.consume_input()
             unsent = unsent and self._pgconn.flush()
 
-    def _take(self, answered: Affected | bytes | None, result: Any) -> psycopg.Error | None:  # noqa: ANN401  a PGresult, in C
+    def _take(self, answered: SentStatement | bytes | None, result: Any) -> psycopg.Error | None:  # noqa: ANN401  a PGresult, in C
         """Takes an answer. Returns the error that it is.
 
         Args:
@@ -288,14 +288,14 @@ class Session:
             answered.count = result.command_tuples or 0
         return None
 
-    def _error_of(self, answered: Affected | bytes | None, result: Any) -> psycopg.Error:  # noqa: ANN401  as above
+    def _error_of(self, answered: SentStatement | bytes | None, result: Any) -> psycopg.Error:  # noqa: ANN401  as above
         error = errors.error_from_result(result)
         is_refusal = error.diag.severity_nonlocalized == "ERROR"
         if answered is None and not is_refusal:  # the server ends the connection, and says why
             raise self._lost(str(error).strip())
         # A server that stops may do so after it has committed, while it waits for a standby. Without COMMIT, a
         # transaction ends when all of its statements are answered.
-        is_end = answered is None or (isinstance(answered, Affected) and answered.sql is _COMMIT)
+        is_end = answered is None or (isinstance(answered, SentStatement) and answered.sql is _COMMIT)
         self._is_refused |= is_refusal or not is_end
         return error
 

@@ -46,8 +46,11 @@ def as_parameters(values: Iterable[str | int | None]) -> list[bytes | None]:
 
 
 @total_ordering
-class Affected:
-    """A statement, and how many rows it has changed or locked. Only a use of the number waits for the server."""
+class SentStatement:
+    """A statement on its way, then with its answer. As a number it is how many rows it has changed or locked.
+
+    Only a use of the number waits for the server.
+    """
 
     __slots__ = ("_flush", "count", "rows", "sql", "values")
 

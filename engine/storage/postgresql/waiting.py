@@ -21,10 +21,8 @@ class Blocking:
 
     def wait_for(self, socket: int, events: int, deadline: float) -> bool:
         """See `Waiter`."""
-        poll = select.poll()
-        poll.register(socket, events)
         left = deadline - time.monotonic()
-        return left > 0 and bool(poll.poll(None if left == math.inf else math.ceil(left * 1000)))
+        return left > 0 and _happens(socket, events, None if left == math.inf else math.ceil(left * 1000))
 
     def forget(self, socket: int) -> None:
         """See `Waiter`."""
@@ -32,6 +30,10 @@ class Blocking:
 
 def can_be_read(socket: int) -> bool:
     """Returns whether there is something to read, or the connection has ended."""
+    return _happens(socket, select.POLLIN, 0)
+
+
+def _happens(socket: int, events: int, milliseconds: int | None) -> bool:
     poll = select.poll()
-    poll.register(socket, select.POLLIN)
-    return bool(poll.poll(0))
+    poll.register(socket, events)
+    return bool(poll.poll(milliseconds))
