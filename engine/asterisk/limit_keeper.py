@@ -242,7 +242,8 @@ class LimitKeeper:
         raised_limits = await self._storage.run(
             apply_shares, booking_id, shrunk, at, self._policy, keep_free=keep_free, keeper=keeper
         )
-        failpoints.hit("growth booked")
+        if raised_limits:
+            failpoints.hit("growth booked")
         await self._set_limits(booking_id, raised_limits)
 
     async def _lower_limits(self, booking_id: BookingId, *, keep_free: int = 0) -> dict[CallId, int]:
@@ -256,7 +257,8 @@ class LimitKeeper:
         shrinks = await self._storage.run(plan_shrinks, booking_id, at, self._policy, keep_free, keeper)
         was_set = await self._set_limits(booking_id, shrinks)
         shrunk = {limit.call_id: limit.leased for limit, done in zip(shrinks, was_set, strict=True) if done}
-        failpoints.hit("limits lowered")
+        if shrunk:
+            failpoints.hit("limits lowered")
         return shrunk
 
     async def _set_limits(self, booking_id: BookingId, limits: Iterable[TalkLimit]) -> list[bool]:

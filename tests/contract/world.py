@@ -134,11 +134,12 @@ class World:
     async def _route_with_room(
         self, incoming: IncomingCall, room: MakeRoom, *, is_last: bool
     ) -> RouteDecision | Preparation:
-        """Does the same as agi_scripts/route.py."""
+        """Does the same as agi_scripts/route.py, and as the limit keeper's lock of a booking."""
         async with self._one_at_a_time:
             await self.share(room.booking_id, keep_free=room.seconds)
             decision = await self.storage.run(calls.route_call, incoming, self.at, self.policy, room_was_made=is_last)
-        await self.share(room.booking_id)
+        async with self._one_at_a_time:
+            await self.share(room.booking_id)
         return decision
 
     async def share(self, booking_id: BookingId, *, keep_free: int = 0) -> None:
