@@ -14,6 +14,9 @@ REQUIRED_ENCRYPTION = ("media_encryption = sdes", "media_encryption_optimistic =
 # A caller whose INVITE has no offer hears something before the answer only if 183 is reliable (RFC 3262), which the
 # caller has to support.
 RELIABLE_PROGRESS = ("100rel = peer_supported",)
+# A carrier's Contact or Record-Route without `;transport=tls` would have Asterisk send the call's next requests, which
+# name the hidden number, over UDP. This makes it send them where the answer came from.
+STAY_ENCRYPTED = ("rewrite_contact = yes",)
 # The dialplan reads who calls as the carrier asserts it.
 ASSERTED_IDENTITY = ("set_var = RN_ASSERTS=yes",)
 # Every digest algorithm that carriers use (RFC 8760). Without this option Asterisk answers MD5 challenges alone.
@@ -86,6 +89,7 @@ def _sections(
         *_identity(trunk),
         *_common(trunk),
         *_encryption(trunk),
+        *(STAY_ENCRYPTED if trunk.over_tls else ()),
     )
     yield _section(f"[{trunk.endpoint}]", "type = aor", f"contact = {_literal(trunk.uri)}", *_qualify(trunk))
     if trunk.username is not None:

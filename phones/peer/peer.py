@@ -23,6 +23,7 @@ class Peer:
 
     Attributes:
         packets: Everything that it received.
+        datagrams: What of that came over UDP.
         strays: Received packets that belong to no call.
         calls: Incoming calls by Call-ID.
         outside: Chooses the reply to a request that belongs to no call, such as REGISTER; None sends no reply.
@@ -33,6 +34,7 @@ class Peer:
         self.trusts: ssl.SSLContext | None = None
         self.outside: Callable[[Packet], Reply | None] = lambda packet: None
         self.packets: list[Packet] = []
+        self.datagrams: list[Packet] = []
         self.strays: list[Packet] = []
         self.calls: dict[str, Dialog] = {}
         self._play = play
@@ -129,6 +131,8 @@ class Peer:
 
     def _take(self, wire: Wire, packet: Packet) -> None:
         self.packets.append(packet)
+        if wire is self._udp:
+            self.datagrams.append(packet)
         message = packet.message
         dialog = self._dialogs.get(message.call_id)
         if dialog is None and message.status is None and message.method == "INVITE" and self._play is not None:
@@ -143,6 +147,8 @@ class Peer:
                 host, port = self.local
                 wire.send(answer(message, reply, token(), f"<sip:peer@{host}:{port}>"), packet.source)
         else:
+            if wire is self._udp is not dialog.wire:
+                dialog.remote = packet.source  # nobody listens for datagrams at the port of a connection
             dialog.wire = wire  # another one than before, if the other side has connected again
             dialog.take(packet)
 

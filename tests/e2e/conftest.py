@@ -1,6 +1,7 @@
 """One system for most tests: Asterisk, engine and API start once, and each test makes its own bookings."""
 
 from collections.abc import Generator, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,26 @@ HERE = Path(__file__).parent
 LOG_SHOWN = 4_000
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        choices=["sqlite", "postgresql"],
+        default="sqlite",
+        help="the database of the systems in tests whose outcome should not depend on it",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+        if _is_on_postgresql(config) and item.get_closest_marker("sqlite_only"):
+            item.add_marker(pytest.mark.skip("it is about the SQLite file"))
+
+
+def _is_on_postgresql(config: pytest.Config) -> bool:
+    # The option is there if tests/e2e or some of its tests are named on the command line.
+    return bool(config.getoption("--database", "sqlite") == "postgresql")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -43,10 +60,22 @@ def server() -> Iterator[PostgresAddress]:
         yield server
 
 
+@pytest.fixture(scope="session", autouse=True)
+def default_database(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With --database=postgresql, each system that names no database gets one on the server."""
+    if _is_on_postgresql(request.config):
+        server, numbers = request.getfixturevalue("server"), count(1)
+        System.new_database = lambda: database_named(server, f"system_{next(numbers)}")
+    yield
+    System.new_database = None
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The setting of both kinds of databases, for systems in tests whose outcome depends on the database."""
     if request.param == "sqlite":
+        if _is_on_postgresql(request.config):
+            pytest.skip("these run without --database")
         return {}
     name = request.module.__name__.rpartition(".")[2]
     return {"database_url": database_named(request.getfixturevalue("server"), name)}

@@ -43,6 +43,8 @@ class System:
     rtp_ports = 250
     up: ClassVar[list["System"]] = []
     """The systems that are running."""
+    new_database: ClassVar[Callable[[], str] | None] = None
+    """Makes the database of a system that names none, and returns its DATABASE_URL. If None, it is a SQLite file."""
 
     def __init__(
         self,
@@ -70,6 +72,8 @@ class System:
         self._rtp = free_port_range(self.rtp_ports)
         trunk = {} if "trunks" in overrides else {"trunk_uri": f"sip:127.0.0.1:{self.trunk_port}"}
         rtp = {"rtp_start": self._rtp, "rtp_end": self._rtp + self.rtp_ports - 1}
+        if System.new_database is not None and "database_url" not in overrides:
+            overrides["database_url"] = System.new_database()
         self._environment = as_environment({"data_dir": self.data_dir, **quick_settings(), **rtp, **trunk, **overrides})
         self._engine_only = {**as_environment(engine_only or {}), **(engine_environment or {})}
         self._asterisk_environment = dict(asterisk_environment or {})
@@ -155,6 +159,16 @@ class System:
         copied = sqlite3.connect(self.settings.database) if url is None else Outsider(PostgresAddress(url)).copied()
         with contextlib.closing(copied):
             yield copied
+
+    def insert(self, table: str, row: tuple[object, ...]) -> None:
+        """Adds a row to the database behind the engine's back."""
+        values = f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})"  # noqa: S608
+        url = self.settings.database_url
+        if url is not None:
+            Outsider(PostgresAddress(url)).execute(values, row)
+            return
+        with contextlib.closing(sqlite3.connect(self.settings.database, timeout=5)) as database, database:
+            database.execute(values, row)
 
     @property
     def engine_log(self) -> str:

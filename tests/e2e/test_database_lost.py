@@ -1,7 +1,11 @@
 """R1: no call is bridged on a database that was removed under the engine; a call that is up goes on and is settled."""
 
+import pytest
+
 from tests.e2e.calls import Caller, wait_talking
 from tests.e2e.system import System
+
+pytestmark = pytest.mark.sqlite_only
 
 
 def test_callers_get_503_after_the_database_was_removed_until_it_is_back(system: System, caller: Caller) -> None:

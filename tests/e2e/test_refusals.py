@@ -1,8 +1,6 @@
 """Calls that are not put through: the SIP answer, the price (nothing), and the callback if there is one."""
 
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -53,9 +51,7 @@ def test_a_caller_of_a_former_owner_gets_404_until_the_next_one_accepts_such_cal
     former, booked = system.book("LARGE"), system.book("LARGE", listener.url)
     digest = reached_digest(person_digest(load(system.data_dir / "secrets").key_pepper, SOURCE), E164(booked.service))
     reached_at = int(time.time() * 1000) - 300 * DAY_MS
-    with closing(sqlite3.connect(system.data_dir / "rented-numbers.sqlite3", timeout=5)) as database, database:
-        row = (booked.service, digest, former.id, reached_at)
-        database.execute("INSERT INTO reached_callers VALUES (?, ?, ?, ?)", row)
+    system.insert("reached_callers", (booked.service, digest, former.id, reached_at))
     with caller.hidden():
         outcome = caller.call(booked.service)
         assert outcome.status == 404

@@ -60,6 +60,7 @@ class Run:
         hosts: The address of each cell's caller; empty for the carrier's address.
         dialled: How many calls each number got, including numbers that belong to no cell.
         strays: What callers received outside of calls.
+        in_clear: What the trunk that speaks TLS received over UDP.
     """
 
     def __init__(self, system: LeakSystem, cells: Sequence[Cell], hosts: Sequence[str] = ()) -> None:
@@ -67,6 +68,7 @@ class Run:
         self._callees = Callees()
         self.dialled = self._callees.dialled
         self.strays: list[Packet] = []
+        self.in_clear: list[Packet] = []
         each = hosts or [SECURE_HOST if cell.transport == "tls" else caller.HOST for cell in cells]
         self._hosts = set(each)
         with ThreadPoolExecutor(BOOK_AT_ONCE) as pool:
@@ -93,6 +95,7 @@ class Run:
                 for peer in (*self._carriers.values(), trunk, second, third):
                     stage.run(peer.close())
                 self.strays = [packet for peer in self._carriers.values() for packet in peer.strays]
+                self.in_clear = third.datagrams
 
     def _without_engine(self, stage: Stage, parts: Sequence[Part]) -> list[Played]:
         """Plays calls during which the engine is killed, once all of them ring or are answered."""
