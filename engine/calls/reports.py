@@ -78,7 +78,7 @@ class EndReport:
         call_id: Asterisk's unique id of the caller's channel.
         booking_id: The booking that was called.
         answered_ms: How long the call was answered, by Asterisk's wall clock: negative if that clock was set back
-            meanwhile, 0 if the call was not answered.
+            meanwhile, 0 if the call was not answered, at least 1 if it was.
         end: How it ended.
         asterisk_now: When it ended, by Asterisk's wall clock; None if that cannot be read.
         ring_ms: How long the last trunk took to ring or to make progress; None if it did neither, or it is not known.
@@ -124,7 +124,7 @@ class ReportReader:
             return EndReport(
                 CallId(call_id),
                 BookingId(booking_id),
-                int(answered_ms or 0),
+                _answered_ms(answered_ms),
                 _end(dial_status, trunk, tried, source, cause),
                 wall_clock(now),
                 _first_of(ring, progress),
@@ -139,6 +139,11 @@ class ReportReader:
 
 
 @lru_cache(maxsize=256)
+def _answered_ms(text: str) -> int:
+    """Reads the answered time. Asterisk writes nothing for a call that was not answered, and 0 for under a millisecond."""
+    return (int(text) or 1) if text else 0
+
+
 def _end(dial_status: str, trunk: str, tried: str, source: str, cause: str) -> DialplanEnd:
     """Reads the fields after the wall clock; those that are missing or wrong count as unknown.
 

@@ -10,9 +10,10 @@ from engine.control.requests import HangUp
 from engine.domain.ids import CallId
 from engine.domain.masking import masked
 from phones.messages import by_call
+from phones.peer import Media, Peer, Stage, sdp
 from phones.sipp import Sipp
 from tests.e2e.booking import Booking
-from tests.e2e.calls import Caller, wait_talking
+from tests.e2e.calls import SOURCE, Caller, wait_talking
 from tests.e2e.system import System
 
 OPERATOR_ONLY = {"trunk", "sipCallId", "calleeSipCallId", "callId", "accountId"}
@@ -132,3 +133,26 @@ def test_a_rejected_call_has_its_sip_call_id_in_its_trace_and_in_the_log(system:
     entry = json.loads(rejected)
     assert (entry["booking"], entry["reason"], entry["number"]) == (booked.id, "paused", masked(booked.service))
     assert entry["sip_call_id"]
+
+
+def test_a_caller_who_hangs_up_in_the_moment_of_the_answer_pays_a_second(system: System, caller: Caller) -> None:
+    """Of one call in six, Asterisk measures 0 milliseconds."""
+    with Stage() as stage:
+        telephone, media = stage.run(Peer.open("127.0.0.1")), stage.run(_opened())
+        for booked in [system.book("LARGE") for _ in range(3)]:
+            with caller.hidden(calls=7):
+                assert [stage.run(_hang_up_at_once(telephone, media, booked)) for _ in range(7)] == [200] * 7
+            assert {(each["disposition"], each["duration"]) for each in booked.wait_settled(7)} == {("ANSWERED", 1)}
+        stage.run(telephone.close())
+
+
+async def _opened() -> Media:
+    return Media.open("127.0.0.1")
+
+
+async def _hang_up_at_once(telephone: Peer, media: Media, booked: Booking) -> int | None:
+    asterisk = ("127.0.0.1", booked.system.settings.sip_port)
+    dialog = await telephone.dialog(booked.service, asterisk, source=SOURCE)
+    final = await dialog.answered(dialog.request("INVITE", body=sdp(media.local)))
+    await dialog.answered(dialog.request("BYE"))
+    return final.status
