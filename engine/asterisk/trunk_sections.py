@@ -15,7 +15,8 @@ REQUIRED_ENCRYPTION = ("media_encryption = sdes", "media_encryption_optimistic =
 # caller has to support.
 RELIABLE_PROGRESS = ("100rel = peer_supported",)
 # A carrier's Contact or Record-Route without `;transport=tls` would have Asterisk send the call's next requests, which
-# name the hidden number, over UDP. This makes it send them where the answer came from.
+# name the hidden number, over UDP. This makes it send them where the answer came from. Not for calls that come in: the
+# carrier made their connection, and at its port nobody listens once that is closed.
 STAY_ENCRYPTED = ("rewrite_contact = yes",)
 # The dialplan reads who calls as the carrier asserts it.
 ASSERTED_IDENTITY = ("set_var = RN_ASSERTS=yes",)

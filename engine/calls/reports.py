@@ -138,12 +138,12 @@ class ReportReader:
         raise BadReport("the report has a missing or wrong field")
 
 
-@lru_cache(maxsize=256)
 def _answered_ms(text: str) -> int:
-    """Reads the answered time. Asterisk writes nothing for a call that was not answered, and 0 for under a millisecond."""
+    """Reads the answered time: Asterisk writes nothing without an answer, and 0 for less than a millisecond."""
     return (int(text) or 1) if text else 0
 
 
+@lru_cache(maxsize=256)
 def _end(dial_status: str, trunk: str, tried: str, source: str, cause: str) -> DialplanEnd:
     """Reads the fields after the wall clock; those that are missing or wrong count as unknown.
 
