@@ -51,17 +51,16 @@ def overload(directory: Path, rate: int, **more: object) -> Overload:
     directory.mkdir()
     with full_system(directory, **more) as place:
         telephones = Telephones(place.place, directory)
-        database = place.system.settings.database
-        with telephones.answering():
+        with telephones.answering(), books.opened(place.system.settings.database) as database:
             telephones.play(WARM_UP, WARM_UP_RATE, plain=False)
             before = len(books.read(database).answered)
             round_ = telephones.play(rate * SECONDS, rate, plain=False)
             _wait_settled(database)
-        recorded = len(books.read(database).answered) - before
-        return Overload(round_, recorded, [*books.read(database).broken, *place.ledger()])
+            after = books.read(database)
+        return Overload(round_, len(after.answered) - before, [*after.broken, *place.ledger()])
 
 
-def _wait_settled(database: Path) -> None:
+def _wait_settled(database: books.Connection) -> None:
     """Waits until every lease is settled, but not for ever: a lease that remains shows in the result."""
     until = time.monotonic() + QUIET_SECONDS
     while books.leases_up(database) and time.monotonic() < until:

@@ -66,21 +66,11 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def leases_up(path: Path) -> int:
-    with opened(path) as connection:
-        return leases_up_in(connection)
-
-
-def leases_up_in(connection: Connection) -> int:
+def leases_up(connection: Connection) -> int:
     return _count(connection, "SELECT COUNT(*) FROM calls WHERE ended_at IS NULL")
 
 
-def callbacks_pending(path: Path) -> int:
-    with opened(path) as connection:
-        return callbacks_pending_in(connection)
-
-
-def callbacks_pending_in(connection: Connection) -> int:
+def callbacks_pending(connection: Connection) -> int:
     return _count(connection, "SELECT COUNT(*) FROM outbox WHERE state = 'PENDING'")
 
 
@@ -90,12 +80,7 @@ def _count(connection: Connection, sql: LiteralString) -> int:
     return int(row[0])
 
 
-def read(path: Path) -> Books:
-    with opened(path) as connection:
-        return read_from(connection)
-
-
-def read_from(connection: sqlite3.Connection) -> Books:
+def read(connection: sqlite3.Connection) -> Books:
     entries: dict[str, list[Entry]] = {}
     for row in connection.execute(CALLS):
         entry = _entry(*row)

@@ -75,10 +75,10 @@ def _play(scene: _Scene, began: float) -> Report:
     scarce = [system.book("SMALL", url) for _ in range(SCARCE)]
     crowded = [_crowd(scene, number, killing=killing) for number, killing in enumerate((False, True))]
     renewed = _storm(scene, ample, scarce)
-    quiet_after = _until(lambda: books.leases_up(system.settings.database) == 0, scene.wanted.quiet_seconds)
+    quiet_after = _until(lambda: system.ask(books.leases_up) == 0, scene.wanted.quiet_seconds)
     scene.show_progress("waiting for the callbacks")
-    _until(lambda: books.callbacks_pending(system.settings.database) == 0, scene.wanted.quiet_seconds)
-    written = books.read(system.settings.database)
+    _until(lambda: system.ask(books.callbacks_pending) == 0, scene.wanted.quiet_seconds)
+    written = system.ask(books.read)
     rang = scene.hidden.messages()
     calls = seen.calls(scene.heard, rang)
     found = judge.mismatches(calls, written, lambda _: scene.trouble.asterisk, scene.expected)

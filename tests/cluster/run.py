@@ -114,10 +114,10 @@ def _play(scene: _Scene, hidden: Sipp, listener: CallbackListener, began: float)
     crowds = [_crowd(scene, number, killing=each) for number, each in enumerate(killing)]
     moves = _moves(scene)
     _storm(scene, ample, scarce)
-    quiet_after = _until(lambda: _ask(cluster, books.leases_up_in) == 0, wanted.quiet_seconds)
+    quiet_after = _until(lambda: _ask(cluster, books.leases_up) == 0, wanted.quiet_seconds)
     scene.show_progress("waiting for the callbacks")
-    _until(lambda: _ask(cluster, books.callbacks_pending_in) == 0, wanted.quiet_seconds)
-    written = books.read_from(Outsider(PostgresAddress(cluster.postgresql.url())).copied())
+    _until(lambda: _ask(cluster, books.callbacks_pending) == 0, wanted.quiet_seconds)
+    written = books.read(Outsider(PostgresAddress(cluster.postgresql.url())).copied())
     names = tuple(node.asterisk_name for node in cluster.nodes)
     rang, happened = hidden.messages(), scene.trouble.happened
     found = seen.calls(scene.heard, rang)

@@ -16,7 +16,7 @@ import psutil
 
 from phones.ports import free_port
 from phones.sipp import Result, Sipp
-from tests.chaos.books import leases_up_in
+from tests.chaos.books import leases_up
 from tests.e2e.agi_tap import AgiRequest, AgiTap
 from tests.e2e.booking import Booking
 from tests.e2e.sip_sockets import SipSocket, read_all
@@ -117,11 +117,7 @@ class AttackedSystem:
 
     def wait_quiet(self) -> None:
         """Waits until every lease is settled."""
-        self.system.until(self._has_no_lease, "no lease is up", QUIET_SECONDS)
-
-    def _has_no_lease(self) -> bool:
-        with self.system.database() as database:
-            return leases_up_in(database) == 0
+        self.system.until(lambda: self.system.ask(leases_up) == 0, "no lease is up", QUIET_SECONDS)
 
     def assert_unharmed(self, callers: Result) -> None:
         """Asterisk is running, the ledger adds up, no lease is left, and all good calls went through."""

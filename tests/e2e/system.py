@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from engine.asterisk.config_files import AsteriskProgram, find_program, write_own
 from engine.calls.end_spool import CURRENT
@@ -32,6 +32,8 @@ from tests.e2e.api_client import Answer, send
 from tests.e2e.booking import Booking, fictional_number
 from tests.e2e.environment import as_environment, environ, quick_settings
 from tests.postgresql import Outsider
+
+T = TypeVar("T")
 
 # How long a test waits for an event that must happen. This is no performance figure.
 READY_SECONDS = 60.0
@@ -160,15 +162,19 @@ class System:
         with contextlib.closing(copied):
             yield copied
 
-    def insert(self, table: str, row: tuple[object, ...]) -> None:
-        """Adds a row to the database behind the engine's back."""
-        values = f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})"  # noqa: S608
+    def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """Returns the answer to a question about the database."""
+        with self.database() as database:
+            return question(database)
+
+    def change(self, sql: str, *parameters: object) -> None:
+        """Changes the database behind the engine's back."""
         url = self.settings.database_url
         if url is not None:
-            Outsider(PostgresAddress(url)).execute(values, row)
+            Outsider(PostgresAddress(url)).execute(sql, parameters)
             return
         with contextlib.closing(sqlite3.connect(self.settings.database, timeout=5)) as database, database:
-            database.execute(values, row)
+            database.execute(sql, parameters)
 
     @property
     def engine_log(self) -> str:

@@ -133,11 +133,10 @@ def _broken(system: System, table: str, column: str, key: str, value: str) -> It
     """Inside its `with`, this column of this row has an invalid value."""
     with system.database() as database:
         [(before,)] = database.execute(f"SELECT {column} FROM {table} WHERE id = ?", [key])  # noqa: S608  our own words
-        for now in (value, before):
-            with database:
-                database.execute(f"UPDATE {table} SET {column} = ? WHERE id = ?", [now, key])  # noqa: S608
-            if now is value:
-                yield
+    for now in (value, before):
+        system.change(f"UPDATE {table} SET {column} = ? WHERE id = ?", now, key)  # noqa: S608
+        if now is value:
+            yield
 
 
 def _break_a_call(flight: Flight, caller: Caller, working: str) -> None:
@@ -194,12 +193,8 @@ def _ask_as_another_account(flight: Flight) -> None:
 def _fail_in_the_sweep(flight: Flight, working: str) -> None:
     """Makes a step of the sweep fail with an exception whose text is the hidden number."""
     system, booked = flight.system, flight.book("LARGE", working)
-    with (
-        system.database() as database,
-        _broken(system, "bookings", "usage_plan", booked.id, booked.destination),
-    ):
-        with database:
-            database.execute("UPDATE bookings SET end_at = 1 WHERE id = ?", [booked.id])
+    with _broken(system, "bookings", "usage_plan", booked.id, booked.destination):
+        system.change("UPDATE bookings SET end_at = 1 WHERE id = ?", booked.id)
         system.until(lambda: "sweep_step_failed" in system.engine_log, "the sweep fails")
 
 

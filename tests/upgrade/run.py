@@ -84,8 +84,8 @@ def run(revision: str, rate: float, seconds: float, seed: int) -> Report:
         outage, said, heard = _upgrade(system, lines[:count], rate, directory)
         system.renew_asterisk()
         heard += _dial(load.callers(system.sip, lines[count:], rate, directory / "last"))
-        system.until(lambda: books.leases_up(system.settings.database) == 0, "all calls are settled")
-        system.until(lambda: books.callbacks_pending(system.settings.database) == 0, "all callbacks are delivered")
+        system.until(lambda: system.ask(books.leases_up) == 0, "all calls are settled")
+        system.until(lambda: system.ask(books.callbacks_pending) == 0, "all callbacks are delivered")
         return _judged(system, lines, ample, said, outage, heard, hidden, listener)
 
 
@@ -122,7 +122,7 @@ def _judged(
         for line in lines
         if line.service in plenty and line.talk is not None
     }
-    written = books.read(system.settings.database)
+    written = system.ask(books.read)
     rang = hidden.messages()
     calls = seen.calls(heard, rang)
     delivered = {str(each.content.get("id")) for each in listener.received()}
