@@ -5,6 +5,7 @@ middle of the answer, so that there is time for what otherwise falls into a few 
 """
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,16 +72,19 @@ class Probe:
 
 def _ringing(booked: Booking) -> str:
     """Waits until a call of the booking rings, and returns the unique id of its caller's channel."""
-    found: list[tuple[str]] = []
-    # A program of the command line would take a part of the time in which it rings.
-    with booked.system.database() as database:
+    calls: list[str] = []
 
-        def rings() -> bool:
-            found[:] = database.execute("SELECT call_id FROM calls WHERE booking_id = ?", [booked.id]).fetchall()
-            return bool(found)
+    def read(database: sqlite3.Connection) -> None:
+        rows = database.execute("SELECT call_id FROM calls WHERE booking_id = ?", [booked.id])
+        calls.extend(call for (call,) in rows)
 
-        booked.system.until(rings, "it rings")
-    return found[0][0]
+    def rings() -> bool:
+        # A program of the command line would take a part of the time in which it rings.
+        booked.system.ask(read)
+        return bool(calls)
+
+    booked.system.until(rings, "it rings")
+    return calls[0]
 
 
 def _set_lease(booked: Booking, value: str) -> None:

@@ -25,16 +25,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--database",
         choices=["sqlite", "postgresql"],
         default="sqlite",
-        help="the database of the systems in tests whose outcome should not depend on it",
+        help="the database of the systems that name none; with postgresql, tests that need not run again are left out",
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.e2e)
-        if _is_on_postgresql(config) and item.get_closest_marker("sqlite_only"):
-            item.add_marker(pytest.mark.skip("it is about the SQLite file"))
+    ours = [item for item in items if HERE in item.path.parents]
+    for item in ours:
+        item.add_marker(pytest.mark.e2e)
+    if _is_on_postgresql(config):
+        left_out = [item for item in ours if _names_its_database(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _names_its_database(item: pytest.Item) -> bool:
+    by_marker = any(item.get_closest_marker(name) for name in ("sqlite_only", "runs_once"))
+    return by_marker or "database" in getattr(item, "fixturenames", ())
 
 
 def _is_on_postgresql(config: pytest.Config) -> bool:
@@ -74,8 +81,6 @@ def default_database(request: pytest.FixtureRequest) -> Iterator[None]:
 def database(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The setting of both kinds of databases, for systems in tests whose outcome depends on the database."""
     if request.param == "sqlite":
-        if _is_on_postgresql(request.config):
-            pytest.skip("these run without --database")
         return {}
     name = request.module.__name__.rpartition(".")[2]
     return {"database_url": database_named(request.getfixturevalue("server"), name)}

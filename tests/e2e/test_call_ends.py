@@ -138,21 +138,18 @@ def test_a_rejected_call_has_its_sip_call_id_in_its_trace_and_in_the_log(system:
 def test_a_caller_who_hangs_up_in_the_moment_of_the_answer_pays_a_second(system: System, caller: Caller) -> None:
     """Of one call in six, Asterisk measures 0 milliseconds."""
     with Stage() as stage:
-        telephone, media = stage.run(Peer.open("127.0.0.1")), stage.run(_opened())
+        telephone = stage.run(Peer.open("127.0.0.1"))
         for booked in [system.book("LARGE") for _ in range(3)]:
             with caller.hidden(calls=7):
-                assert [stage.run(_hang_up_at_once(telephone, media, booked)) for _ in range(7)] == [200] * 7
+                assert [stage.run(_hang_up_at_once(telephone, booked)) for _ in range(7)] == [200] * 7
             assert {(each["disposition"], each["duration"]) for each in booked.wait_settled(7)} == {("ANSWERED", 1)}
         stage.run(telephone.close())
 
 
-async def _opened() -> Media:
-    return Media.open("127.0.0.1")
-
-
-async def _hang_up_at_once(telephone: Peer, media: Media, booked: Booking) -> int | None:
-    asterisk = ("127.0.0.1", booked.system.settings.sip_port)
+async def _hang_up_at_once(telephone: Peer, booked: Booking) -> int | None:
+    asterisk, media = ("127.0.0.1", booked.system.settings.sip_port), Media.open("127.0.0.1")
     dialog = await telephone.dialog(booked.service, asterisk, source=SOURCE)
     final = await dialog.answered(dialog.request("INVITE", body=sdp(media.local)))
     await dialog.answered(dialog.request("BYE"))
+    media.close()
     return final.status

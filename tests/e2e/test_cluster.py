@@ -16,6 +16,8 @@ from phones.demo_steps import console
 from tests.cluster.plan import Kind, Wanted
 from tests.cluster.run import run
 
+pytestmark = pytest.mark.runs_once
+
 
 def lose_and_get_back(cluster: Cluster, said: list[str]) -> None:
     """Kills the standby and Kamailio, as the lines that `make cluster` prints suggest, and lets it look once."""

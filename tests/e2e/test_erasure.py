@@ -31,10 +31,11 @@ def _erase(system: System, number: str) -> dict[str, Any]:
     return removed
 
 
-def _holding(system: System, number: str) -> list[Path]:
-    """The files that hold the number, the database included."""
+def _holding(system: System, number: str) -> list[Path | str]:
+    """The files that hold the number, those of a SQLite database included, and "rows" if rows of the database do."""
     files = [path for path in system.data_dir.rglob("*") if path.is_file()]
-    return [path for path in files if number[1:].encode() in path.read_bytes()]
+    holding: list[Path | str] = [path for path in files if number[1:].encode() in path.read_bytes()]
+    return holding + system.ask(lambda database: ["rows"] * any(number[1:] in line for line in database.iterdump()))
 
 
 @pytest.fixture(scope="module")

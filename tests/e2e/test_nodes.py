@@ -18,6 +18,8 @@ from tests.e2e.nodes import SecondEngine, SecondNode, StrangeEngine
 from tests.e2e.system import System
 from tests.postgresql_server import database_named, postgres_server
 
+pytestmark = pytest.mark.runs_once
+
 SECONDS = 12
 CALL_EVERY_SECONDS = 0.3
 PLANS = {

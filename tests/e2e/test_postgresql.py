@@ -15,6 +15,8 @@ from tests.e2e.calls import Caller, lasted, wait_talking
 from tests.e2e.system import System
 from tests.postgresql_server import database_named, postgres_server
 
+pytestmark = pytest.mark.runs_once
+
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[PostgresAddress]:

@@ -4,9 +4,13 @@ import math
 import shutil
 from pathlib import Path
 
+import pytest
+
 from engine.backup.install import KEPT
 from tests.e2e.calls import Caller, Outcome, wait_talking
 from tests.e2e.system import System
+
+pytestmark = pytest.mark.sqlite_only
 
 PASSPHRASE = "correct horse battery staple"
 PLAN = {"SMALL": {"seconds": 60, "calls": 5, "valid_for": 3600}}

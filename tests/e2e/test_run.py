@@ -26,6 +26,8 @@ from engine.asterisk.softphones import SOFTPHONES
 from phones.ports import free_port, free_port_range, is_bound
 from tests.programs import ended
 
+pytestmark = pytest.mark.runs_once
+
 START_SECONDS = 60.0
 PORTS = ("HTTP", "FASTAGI", "AMI", "SIP", "BROWSER_PHONE")
 
