@@ -124,7 +124,7 @@ class ReportReader:
             return EndReport(
                 CallId(call_id),
                 BookingId(booking_id),
-                _answered_ms(answered_ms),
+                _answered_ms(answered_ms, dial_status),
                 _end(dial_status, trunk, tried, source, cause),
                 wall_clock(now),
                 _first_of(ring, progress),
@@ -138,9 +138,9 @@ class ReportReader:
         raise BadReport("the report has a missing or wrong field")
 
 
-def _answered_ms(text: str) -> int:
-    """Reads the answered time: Asterisk writes nothing without an answer, and 0 for less than a millisecond."""
-    return (int(text) or 1) if text else 0
+def _answered_ms(text: str, dial_status: str) -> int:
+    """Reads the answered time: Asterisk writes nothing for a call without an answer, and 0 for under a millisecond."""
+    return int(text or 0) or int(bool(text) and dial_status == "ANSWER")
 
 
 @lru_cache(maxsize=256)

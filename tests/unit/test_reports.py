@@ -48,6 +48,7 @@ def an_answer(callee_sip_call_id: str | None) -> AnswerReport:
         (ENDED.replace("12345", "-3590000"), an_end(-3_590_000)),
         # Answered, and over within a millisecond.
         (ENDED.replace("12345", "0"), an_end(1)),
+        (ENDED.replace("12345 ANSWER", "0 NOANSWER"), an_end(0, "NOANSWER")),
         # The time cannot be read: the call is settled without it.
         (ENDED.replace("20260301120000250", ""), an_end(now=None)),
         (ENDED.replace("20260301", "20260230"), an_end(now=None)),
