@@ -70,7 +70,7 @@ class Audited(Machine):
             if record is None or record["disposition"] == Disposition.LOST:
                 continue
             least = -(-max(0, leg.talked_ms - LIMIT_TOLERANCE_MS) // 1000)
-            most = max(-(-leg.talked_ms // 1000), 1 if leg.measured_ms else 0)
+            most = max(-(-leg.talked_ms // 1000), 0 if leg.began is None else 1)
             assert least <= record["duration"] <= most, leg
 
     def _check_reported(self) -> None:
