@@ -26,6 +26,7 @@ from engine.local.demo import key_file
 from engine.local.processes import Child, LocalAsterisk, engine_command
 from engine.local.setup import set_up
 from phones.baresip import free_sip_port
+from phones.child import favoured
 from phones.ports import free_port_range, give_back
 from tests.e2e import canary
 from tests.e2e.api_client import Answer, send
@@ -118,11 +119,10 @@ class System:
         self.until(lambda: self.get("/ready").status == 200, "the system is ready")
 
     def _program(self) -> AsteriskProgram:
-        program, more = find_program(), self._asterisk_environment
-        if not more:
-            return program
         # Asterisk does not inherit the environment.
-        return replace(program, command=("env", *(f"{name}={value}" for name, value in more.items()), *program.command))
+        environment = [f"{name}={value}" for name, value in self._asterisk_environment.items()]
+        command = favoured(["env", *environment, *find_program().command])
+        return replace(find_program(), command=tuple(str(word) for word in command))
 
     def alter(self, etc: Path) -> None:
         """Changes Asterisk's files, in subclasses that break a protection on purpose."""
@@ -183,7 +183,8 @@ class System:
     def start_engine(self, **more: str) -> None:
         """Starts the engine with further environment variables `more`."""
         with environ({**self._environment, **self._engine_only, **more}):
-            self._engine = self._runner.run(Child.start("engine", engine_command(), self.data_dir / "engine.log"))
+            command = [str(word) for word in favoured(engine_command())]
+            self._engine = self._runner.run(Child.start("engine", command, self.data_dir / "engine.log"))
 
     def wait_engine_dead(self, timeout: float = READY_SECONDS) -> None:
         """Waits until the engine has ended by itself."""

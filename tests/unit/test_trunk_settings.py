@@ -154,7 +154,7 @@ def test_a_trunk_with_everything_is_written_as_asterisk_reads_it() -> None:
     assert section(text, "carrier-main", "endpoint") == {"context": "rented-numbers", **common}
     assert section(text, "trunk-main", "endpoint") == {
         "context": "rented-numbers-nowhere", "aors": "trunk-main", "outbound_proxy": proxy, "from_user": "acc",
-        "from_domain": "carrier.example", "send_rpid": "yes", **common,
+        "from_domain": "carrier.example", "send_rpid": "yes", "rewrite_contact": "yes", **common,
     }  # fmt: skip
     assert section(text, "trunk-main", "aor") == {
         "type": "aor", "contact": uri, "qualify_frequency": "5", "qualify_timeout": "3", "outbound_proxy": proxy,
