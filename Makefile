@@ -30,13 +30,15 @@ cluster-chaos: venv ## Kill, stop, suspend, cut off and promote the parts of a c
 
 # What the tests need besides .venv. Each is a download of its own, so several come at the same time.
 TEST_TOOLS := asterisk phones fail2ban proxies browser clients prometheus kamailio prompts chroots postgresql
+# Their files are in memory, if there is room: while a disk stalls, a telephone misses its call.
+IN_MEMORY := $(shell [ "$$(df --output=avail -BG /dev/shm 2>/dev/null | tr -dc 0-9)" -ge 4 ] 2>/dev/null && echo TMPDIR=/dev/shm)
 # Most of them wait for something.
 FOUR_AT_ONCE := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 # The second run is that of the tests with Asterisk, on PostgreSQL; if files are chosen, there is none.
 test: venv ## Run the product's tests: unit, contract, integration, and end-to-end with a real Asterisk and SIP telephones.
 	@$(MAKE) --no-print-directory --jobs 3 $(TEST_TOOLS)
-	$(PYTHON) -m pytest $(FOUR_AT_ONCE) $(PYTEST)
-	$(if $(findstring tests/,$(PYTEST)),,$(PYTHON) -m pytest $(FOUR_AT_ONCE) tests/e2e --database=postgresql $(PYTEST)$(if $(findstring -k,$(PYTEST)), || [ $$? = 5 ]))
+	$(IN_MEMORY) $(PYTHON) -m pytest $(FOUR_AT_ONCE) $(PYTEST)
+	$(if $(findstring tests/,$(PYTEST)),,$(IN_MEMORY) $(PYTHON) -m pytest $(FOUR_AT_ONCE) tests/e2e --database=postgresql $(PYTEST)$(if $(findstring -k,$(PYTEST)), || [ $$? = 5 ]))
 
 test-fast: venv postgresql ## Run tests/unit and tests/contract, which need neither Asterisk nor SIP telephones.
 	$(PYTHON) -m pytest tests/unit tests/contract $(PYTEST)
