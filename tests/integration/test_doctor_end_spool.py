@@ -1,8 +1,8 @@
 """`doctor` and the end spool: whether Asterisk can write it, and whether the engine reads it."""
 
 import os
-import tempfile
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from pathlib import Path
