@@ -69,7 +69,7 @@ def test_the_same_checkout_gives_the_same_package(package: Path, tmp_path: Path)
 @pytest.mark.usefixtures("package")
 def test_the_wheel_runs_from_an_environment_of_its_own(tmp_path: Path, short_path: Path) -> None:
     home, work = tmp_path / "home", short_path
-    shutil.copytree(TOOLS / "deb-base", home, symlinks=True, copy_function=os.link)
+    shutil.copytree(TOOLS / "deb-base", home, symlinks=True)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(home / "bin" / "python3")]
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(work)], cwd=ROOT, check=True)
     [wheel] = work.glob("*.whl")
