@@ -1,6 +1,7 @@
 """A booking that a test has made, with what the API returns for it and its calls."""
 
-import secrets
+import itertools
+import random
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # a system makes bookings
     from tests.e2e.system import System
+
+
+# In an order of its own in each run, and each once before any comes again.
+_FICTIONAL = itertools.cycle(random.SystemRandom().sample(range(1000, 6000), 5000))
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Booking:
 
 def fictional_number() -> str:
     """A number of +33 1 99 00 xx xx, reserved for fiction, that neither the demo nor a test uses by name."""
-    return f"+3319900{secrets.randbelow(5000) + 1000}"
+    return f"+3319900{next(_FICTIONAL)}"
 
 
 def share(system: "System", number: str) -> str:
