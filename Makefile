@@ -30,8 +30,9 @@ cluster-chaos: venv ## Kill, stop, suspend, cut off and promote the parts of a c
 
 # What the tests need besides .venv. Each is a download of its own, so several come at the same time.
 TEST_TOOLS := asterisk phones fail2ban proxies browser clients prometheus kamailio prompts chroots postgresql
-# Their files are in memory, if there is room: while a disk stalls, a telephone misses its call.
-IN_MEMORY := $(shell [ "$$(df --output=avail -BG /dev/shm 2>/dev/null | tr -dc 0-9)" -ge 4 ] 2>/dev/null && echo TMPDIR=/dev/shm)
+# Files of systems and telephones are in memory, if there is room: while a disk stalls, a telephone misses its call. The
+# paths that pytest makes would be too long there for Asterisk's socket.
+IN_MEMORY := $(shell [ "$$(df --output=avail -BG /dev/shm 2>/dev/null | tr -dc 0-9)" -ge 4 ] 2>/dev/null && echo TMPDIR=/dev/shm PYTEST_DEBUG_TEMPROOT=/tmp)
 # Most of them wait for something.
 FOUR_AT_ONCE := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 # The second run is that of the tests with Asterisk, on PostgreSQL; if files are chosen, there is none.
