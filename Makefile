@@ -30,12 +30,12 @@ cluster-chaos: venv ## Kill, stop, suspend, cut off and promote the parts of a c
 
 # What the tests need besides .venv. Each is a download of its own, so several come at the same time.
 TEST_TOOLS := asterisk phones fail2ban proxies browser clients prometheus kamailio prompts chroots postgresql
-# Files of systems and telephones are in memory, if there is room: while a disk stalls, a telephone misses its call. The
-# paths that pytest makes would be too long there for Asterisk's socket.
-IN_MEMORY := $(shell [ "$$(df --output=avail -BG /dev/shm 2>/dev/null | tr -dc 0-9)" -ge 4 ] 2>/dev/null && echo TMPDIR=/dev/shm PYTEST_DEBUG_TEMPROOT=/tmp)
-# Most of them wait for something.
+# Files of systems and telephones are in memory, if there is room: while a disk stalls, a telephone misses its call.
+# pytest's own directories stay in /tmp: with a longer path, that of Asterisk's socket would be too long.
+IN_MEMORY = $(shell [ "$$(df --output=avail -BG /dev/shm 2>/dev/null | tr -dc 0-9)" -ge 4 ] 2>/dev/null && echo TMPDIR=/dev/shm PYTEST_DEBUG_TEMPROOT=/tmp)
+# Most tests wait for something most of the time.
 FOUR_AT_ONCE := --numprocesses 4 --dist loadfile --no-loadscope-reorder
-# The second run is that of the tests with Asterisk, on PostgreSQL; if files are chosen, there is none.
+# The second run repeats the tests with Asterisk on PostgreSQL, unless PYTEST names files.
 test: venv ## Run the product's tests: unit, contract, integration, and end-to-end with a real Asterisk and SIP telephones.
 	@$(MAKE) --no-print-directory --jobs 3 $(TEST_TOOLS)
 	$(IN_MEMORY) $(PYTHON) -m pytest $(FOUR_AT_ONCE) $(PYTEST)

@@ -1,17 +1,18 @@
-"""Starts a program before others, and ends one that we started, by its process id and never by its name."""
+"""Gives a program priority over others, and ends one that we started, by its process id and never by its name."""
 
 import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-# What a call consists of must not wait for whatever else the machine does: a telephone that waits loses sound.
+# A telephone that has to wait for the processor loses sound.
 NICENESS = -10
 
 
-def favoured(command: Sequence[str | Path]) -> list[str | Path]:
-    """Returns a command that runs the program before others on a busy machine, if this process may decide that."""
-    return ["nice", "-n", str(NICENESS), *command] if os.geteuid() == 0 else [*command]
+def favoured(command: Sequence[str | Path]) -> list[str]:
+    """Returns a command that runs a program with priority over others, if this process may give it that."""
+    words = [str(word) for word in command]
+    return ["nice", "-n", str(NICENESS), *words] if os.geteuid() == 0 else words
 
 
 def stop(process: subprocess.Popen[bytes], patience: float) -> None:

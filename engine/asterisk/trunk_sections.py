@@ -14,9 +14,9 @@ REQUIRED_ENCRYPTION = ("media_encryption = sdes", "media_encryption_optimistic =
 # A caller whose INVITE has no offer hears something before the answer only if 183 is reliable (RFC 3262), which the
 # caller has to support.
 RELIABLE_PROGRESS = ("100rel = peer_supported",)
-# A carrier's Contact or Record-Route without `;transport=tls` would have Asterisk send the call's next requests, which
-# name the hidden number, over UDP. This makes it send them where the answer came from. Not for calls that come in: the
-# carrier made their connection, and at its port nobody listens once that is closed.
+# If a carrier's Contact or Record-Route has no `;transport=tls`, Asterisk would send the next requests of the call over
+# UDP, and they name the hidden number. With this option it sends them to the address from which the answer came. Calls
+# that come in do not have it: the carrier opened their connection, and once that is closed, its port takes no new one.
 STAY_ENCRYPTED = ("rewrite_contact = yes",)
 # The dialplan reads who calls as the carrier asserts it.
 ASSERTED_IDENTITY = ("set_var = RN_ASSERTS=yes",)

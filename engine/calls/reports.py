@@ -78,7 +78,7 @@ class EndReport:
         call_id: Asterisk's unique id of the caller's channel.
         booking_id: The booking that was called.
         answered_ms: How long the call was answered, by Asterisk's wall clock: negative if that clock was set back
-            meanwhile, 0 if the call was not answered, at least 1 if it was.
+            meanwhile, 0 only if the call was not answered.
         end: How it ended.
         asterisk_now: When it ended, by Asterisk's wall clock; None if that cannot be read.
         ring_ms: How long the last trunk took to ring or to make progress; None if it did neither, or it is not known.
@@ -139,8 +139,10 @@ class ReportReader:
 
 
 def _answered_ms(text: str, dial_status: str) -> int:
-    """Reads the answered time: Asterisk writes nothing for a call without an answer, and 0 for under a millisecond."""
-    return int(text or 0) or int(bool(text) and dial_status == "ANSWER")
+    """Reads the answered time. Asterisk writes nothing if there was no answer, and 0 for less than a millisecond."""
+    if text == "0" and dial_status == "ANSWER":
+        return 1
+    return int(text or 0)
 
 
 @lru_cache(maxsize=256)

@@ -147,9 +147,10 @@ class Peer:
                 host, port = self.local
                 wire.send(answer(message, reply, token(), f"<sip:peer@{host}:{port}>"), packet.source)
         else:
-            if wire is self._udp is not dialog.wire:
-                dialog.remote = packet.source  # nobody listens for datagrams at the port of a connection
-            dialog.wire = wire  # another one than before, if the other side has connected again
+            if wire is not dialog.wire:  # the other side has connected again, or has changed to UDP
+                dialog.wire = wire
+                if wire is self._udp:  # the port of a connection takes no datagrams
+                    dialog.remote = packet.source
             dialog.take(packet)
 
     def _incoming(self, wire: Wire, packet: Packet, invite: Message) -> Dialog:

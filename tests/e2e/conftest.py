@@ -3,7 +3,6 @@
 from collections.abc import Generator, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -30,18 +29,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    ours = [item for item in items if HERE in item.path.parents]
-    for item in ours:
-        item.add_marker(pytest.mark.e2e)
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
     if _is_on_postgresql(config):
-        left_out = [item for item in ours if _names_its_database(item)]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=[item for item in items if _runs_once(item)])
+        items[:] = [item for item in items if not _runs_once(item)]
 
 
-def _names_its_database(item: pytest.Item) -> bool:
-    by_marker = any(item.get_closest_marker(name) for name in ("sqlite_only", "runs_once"))
-    return by_marker or "database" in getattr(item, "fixturenames", ())
+def _runs_once(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in ("sqlite_only", "runs_once"))
 
 
 def _is_on_postgresql(config: pytest.Config) -> bool:
@@ -75,15 +72,6 @@ def default_database(request: pytest.FixtureRequest) -> Iterator[None]:
         System.new_database = lambda: database_named(server, f"system_{next(numbers)}")
     yield
     System.new_database = None
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """The setting of both kinds of databases, for systems in tests whose outcome depends on the database."""
-    if request.param == "sqlite":
-        return {}
-    name = request.module.__name__.rpartition(".")[2]
-    return {"database_url": database_named(request.getfixturevalue("server"), name)}
 
 
 @pytest.fixture(scope="session")

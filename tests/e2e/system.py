@@ -121,8 +121,8 @@ class System:
     def _program(self) -> AsteriskProgram:
         # Asterisk does not inherit the environment.
         environment = [f"{name}={value}" for name, value in self._asterisk_environment.items()]
-        command = favoured(["env", *environment, *find_program().command])
-        return replace(find_program(), command=tuple(str(word) for word in command))
+        program = find_program()
+        return replace(program, command=tuple(favoured(["env", *environment, *program.command])))
 
     def alter(self, etc: Path) -> None:
         """Changes Asterisk's files, in subclasses that break a protection on purpose."""
@@ -183,8 +183,8 @@ class System:
     def start_engine(self, **more: str) -> None:
         """Starts the engine with further environment variables `more`."""
         with environ({**self._environment, **self._engine_only, **more}):
-            command = [str(word) for word in favoured(engine_command())]
-            self._engine = self._runner.run(Child.start("engine", command, self.data_dir / "engine.log"))
+            starting = Child.start("engine", favoured(engine_command()), self.data_dir / "engine.log")
+            self._engine = self._runner.run(starting)
 
     def wait_engine_dead(self, timeout: float = READY_SECONDS) -> None:
         """Waits until the engine has ended by itself."""

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -22,10 +21,10 @@ GRANTED = 9
 
 
 @pytest.fixture(scope="module")
-def generous(database: dict[str, Any]) -> Iterator[System]:
+def generous() -> Iterator[System]:
     plan = {"seconds": GRANTED, "calls": 25, "valid_for": 3600}
     plans = {"SMALL": plan, "MEDIUM": plan, "LARGE": plan}
-    with System(**database, longest_call=60, reconcile_interval=1, plans=plans) as system:
+    with System(longest_call=60, reconcile_interval=1, plans=plans) as system:
         yield system
 
 

@@ -1,7 +1,6 @@
 """The lifecycle of bookings and numbers, on a system whose plans last for seconds."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -14,9 +13,8 @@ VALID, GRACE, QUARANTINE = 2.0, 4.0, 3.0
 
 
 @pytest.fixture(scope="module")
-def short_lived(database: dict[str, Any]) -> Iterator[System]:
+def short_lived() -> Iterator[System]:
     with System(
-        **database,
         plans={
             "SMALL": {"seconds": 60, "calls": 25, "valid_for": VALID},
             "LARGE": {"seconds": 60, "calls": 25, "valid_for": "PT1H"},

@@ -5,7 +5,6 @@ import resource
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -14,13 +13,10 @@ from tests.e2e.booking import Booking
 from tests.e2e.calls import Caller, Outcome, lasted, wait_talking
 from tests.e2e.system import System
 
-of_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-
 
 @pytest.fixture(scope="module")
-def crash_system(database: dict[str, Any]) -> Iterator[System]:
+def crash_system() -> Iterator[System]:
     with System(
-        **database,
         longest_call=60,
         plans={
             "SMALL": {"seconds": 9, "calls": 25, "valid_for": 3600},
@@ -127,7 +123,7 @@ def test_calls_of_a_killed_asterisk_are_settled_and_no_lease_remains(crash_syste
     assert _ledger_adds_up(crash_system)
 
 
-@of_sqlite
+@pytest.mark.sqlite_only
 def test_with_a_locked_database_calls_are_refused_and_no_end_is_lost(crash_system: System, parties: Caller) -> None:
     booked = crash_system.book("LARGE")
     with parties.hidden(), parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 1500}) as callers:
@@ -147,7 +143,7 @@ def test_with_a_locked_database_calls_are_refused_and_no_end_is_lost(crash_syste
     assert _ledger_adds_up(crash_system)
 
 
-@of_sqlite
+@pytest.mark.sqlite_only
 def test_with_a_full_disk_calls_are_refused_and_no_end_is_lost(crash_system: System, parties: Caller) -> None:
     booked = crash_system.book("LARGE")
     with parties.hidden(), parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 1500}) as callers:

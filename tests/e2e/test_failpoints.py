@@ -19,9 +19,8 @@ CALLBACK_SECONDS = 45.0
 
 
 @pytest.fixture(scope="module")
-def crash_system(database: dict[str, Any]) -> Iterator[System]:
+def crash_system() -> Iterator[System]:
     with System(
-        **database,
         longest_call=60,
         reconcile_interval=0.5,
         callback_timeout=1,

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -13,9 +12,8 @@ from tests.e2e.system import System
 
 
 @pytest.fixture(scope="module")
-def sharing(database: dict[str, Any]) -> Iterator[System]:
+def sharing() -> Iterator[System]:
     with System(
-        **database,
         longest_call=60,
         plans={
             "SMALL": {"seconds": 4, "calls": 25, "valid_for": 3600},

@@ -9,7 +9,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -27,8 +26,8 @@ pytestmark = pytest.mark.timeout(90 + 5 * ROUNDS)
 
 
 @pytest.fixture(scope="module")
-def roomy(database: dict[str, Any]) -> Iterator[System]:
-    with System(**database, plans=PLAN, max_concurrent_calls=100, max_calls_per_caller_per_hour=1000) as system:
+def roomy() -> Iterator[System]:
+    with System(plans=PLAN, max_concurrent_calls=100, max_calls_per_caller_per_hour=1000) as system:
         yield system
 
 

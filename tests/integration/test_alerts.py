@@ -110,7 +110,7 @@ CASES = {
     ),
     "the database is down": Case({"StorageFailing"}, {series("database_up"): steady(0)}),
     "commits fail": Case({"StorageFailing"}, {series("storage_failures_total"): rising(1)}),
-    "a step of the clean-up fails": Case({"SweepFails"}, {series("sweep_steps_failed_total"): rising(6)}),
+    "a step of the sweep fails": Case({"SweepFails"}, {series("sweep_steps_failed_total"): rising(6)}),
     "figures cannot be read": Case({"MetricsIncomplete"}, {series("readings_failed_total"): rising(1)}),
     "calls fail at the carrier": Case({"CallsFail"}, calls("UNREACHABLE", 0.3, 5)),
     "calls are lost": Case({"CallsFail"}, calls("LOST", 0, 5)),
