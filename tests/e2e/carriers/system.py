@@ -22,6 +22,9 @@ SOURCE = "+33199007777"
 # The address before the router, and the only trunk whose callers are on our side of it.
 EXTERNAL = "203.0.113.7"
 LOCAL = VARIANTS[0]
+# The users that Asterisk registers, and the only trunk whose carrier Asterisk asks whether it is there.
+REGISTERED = {each.account.user for each in VARIANTS if each.account is not None and "register" in each.trunk}
+[WATCHED] = [each for each in VARIANTS if "qualify" in each.trunk]
 # What a booking of a test may spend.
 PLAN = {"seconds": 600, "calls": 25}
 # Asterisk's seconds until it tries a registration again, in the tests.
@@ -68,6 +71,12 @@ class CarrierSystem(System):
     @property
     def sip_address(self) -> Address:
         return "127.0.0.1", self.settings.sip_port
+
+    def is_up(self, variant: Variant) -> bool:
+        """Whether Asterisk sends calls over the trunk, by its state, which is also DEVICE_STATE(PJSIP/trunk-…)."""
+        shown = self.asterisk_console(f"pjsip show endpoint trunk-{variant.name}")
+        [state] = (line for line in shown.splitlines() if f"Endpoint:  trunk-{variant.name}" in line)
+        return "Unavailable" not in state
 
     def book_over(self, variant: Variant, **more: object) -> Booking:
         """Makes a booking whose hidden number is called over a trunk of this kind."""
@@ -178,9 +187,13 @@ async def _close(media: Media) -> None:
 
 @contextmanager
 def line(system: CarrierSystem) -> Iterator[Line]:
+    """Opens the carrier's side of a system, and waits until calls go over each trunk in both directions."""
     with Stage() as stage:
         opened = Line(system, stage)
         try:
+            system.until(lambda: opened.carrier.contacts.keys() >= REGISTERED, "the lines are registered")
+            # Asterisk sends no call over a trunk until it answers an OPTIONS request.
+            system.until(lambda: system.is_up(WATCHED), "the trunk that is asked is up")
             yield opened
         finally:
             opened.close()

@@ -70,6 +70,9 @@ class Documented:
         await peer.close()
         return dialog, final
 
+    def state(self) -> str:
+        return str(self.system.get("/health").body["trunks"]["main"])
+
     def doctor(self) -> list[Finding]:
         return [each for each in running_asterisk(self.system.settings) if each.part == "asterisk registrations"]
 
@@ -81,6 +84,7 @@ def page() -> Iterator[Documented]:
         try:
             with made.system:
                 made.system.until(lambda: made.user in made.line.contacts, "the trunk is registered")
+                made.system.until(lambda: made.state() == "up", "the trunk is up")
                 yield made
         finally:
             made.line.close()
@@ -109,13 +113,13 @@ def test_a_carrier_that_dies_in_mid_day_is_seen_and_used_again_when_it_is_back(p
     assert [finding.verdict for finding in page.doctor()] == [Verdict.OK]
     page.line.answers_options, page.line.on_register = False, lambda request: None
     try:
-        page.system.until(lambda: page.system.get("/health").body["trunks"]["main"] == "down", "the trunk is down")
+        page.system.until(lambda: page.state() == "down", "the trunk is down")
         booked = page.system.book("LARGE")
         page.call(booked.service)
         assert booked.destination not in page.line.calls
     finally:
         page.line.answers_options, page.line.on_register = True, page.line.accept
-    page.system.until(lambda: page.system.get("/health").body["trunks"]["main"] == "up", "the trunk is up again")
+    page.system.until(lambda: page.state() == "up", "the trunk is up again")
     booked = page.system.book("LARGE")
     assert page.call(booked.service)[1].status == 200
     assert booked.destination in page.line.calls

@@ -55,7 +55,6 @@ def played(carrier_system: CarrierSystem, on: Line) -> dict[str, Played]:
 @pytest.fixture(scope="module")
 def unprotected() -> Iterator[dict[str, Played]]:
     with MutantSystem() as system, line(system) as opened:
-        system.until(lambda: "line@1" in opened.carrier.contacts, "the line is registered")
         yield {str(each): each for each in play(system, opened, CELLS[:1])}
 
 

@@ -21,6 +21,8 @@ LIMIT_SECONDS = 12
 RING_SECONDS = 12
 # Long enough to be heard, and short, because every call to a trunk that cannot be reached waits for it.
 PROMPT_SECONDS = 0.3
+# Long enough that a callee has said everything by then, also on a busy machine. The caller may hear what it says later.
+WHISPER_SECONDS = 1.5
 # The address of callers over TLS.
 SECURE_HOST = "127.0.0.5"
 
@@ -74,7 +76,7 @@ class LeakSystem(System):
         for prompt in Prompt:
             recording = self.data_dir / "prompts" / f"{sound_of(prompt, Language.EN)}.wav"
             recording.parent.mkdir(parents=True, exist_ok=True)
-            tone.write(recording, 440, PROMPT_SECONDS)
+            tone.write(recording, 440, WHISPER_SECONDS if prompt is Prompt.WHISPER else PROMPT_SECONDS)
         # The hidden numbers, each used once, without long runs of zeros.
         suffixes = list(range(1111, 7700))
         random.Random(4).shuffle(suffixes)
