@@ -34,6 +34,8 @@ DURABLE = ("fsync=on", "synchronous_commit=on", "full_page_writes=on", "autovacu
 SQLITE, ONE, TWO = "SQLite, one engine", "PostgreSQL, one engine", "PostgreSQL, two engines"
 BUSY_SQLITE, BUSY = "SQLite, one booking", "PostgreSQL, one booking"
 ROUNDS = 5
+# Only what is compared runs at the same time: an engine that only waits would take CPU from those that play.
+PAIRS = ((SQLITE, ONE), (SQLITE, TWO), (BUSY_SQLITE, BUSY))
 CALLS = {SQLITE: 4_000, ONE: 2_000, TWO: 2_000, BUSY_SQLITE: 2_000, BUSY: 400}
 HEADINGS = (
     "calls/s",
@@ -75,6 +77,7 @@ class PostgresServer:
     """The server: what it has used so far."""
 
     def __init__(self, address: PostgresAddress) -> None:
+        self.address = address
         self._connection = psycopg.connect(address, autocommit=True)
         self._main = psutil.Process(self._connection.info.backend_pid).parents()[0]
 
@@ -125,9 +128,26 @@ class Contestant:
 
 
 def postgresql(directory: Path, show_progress: Callable[[str], None]) -> Measured:
-    """Calls on PostgreSQL and on SQLite, both in each round."""
+    """Calls on PostgreSQL, each time side by side with calls on SQLite."""
     os.sched_setaffinity(0, CORES)  # the server inherits it
-    with _contestants(directory) as contestants:
+    with postgres_server(*DURABLE) as address:
+        server = PostgresServer(address)
+        pairs = [_rounds(directory / f"pair{part}", server, pair, show_progress) for part, pair in enumerate(PAIRS)]
+    _show(pairs)
+    one = pairs[0]
+    return {
+        "postgresql_rate": median(each[ONE].rate for each in one),
+        "postgresql_rate_sqlite": _ratio(one, ONE, lambda played: played.rate),
+        "postgresql_cpu_sqlite": _ratio(one, ONE, lambda played: played.engine),
+    }
+
+
+def _rounds(
+    directory: Path, server: PostgresServer, pair: Sequence[str], show_progress: Callable[[str], None]
+) -> list[dict[str, Played]]:
+    """Plays all rounds of two contestants. Their engines end with them."""
+    directory.mkdir()
+    with _contestants(directory, server, pair) as contestants:
         for each in contestants.values():
             each.play(WARM_UP.calls)
         rounds = []
@@ -135,22 +155,15 @@ def postgresql(directory: Path, show_progress: Callable[[str], None]) -> Measure
             rounds.append({name: each.play(CALLS[name]) for name, each in contestants.items()})
             figures = ", ".join(f"{name} {each.rate:.0f}/s {each.engine:.0f} µs" for name, each in rounds[-1].items())
             show_progress(f"round {number + 1} of {ROUNDS}: {figures}")
-    _show(rounds)
-    return {
-        "postgresql_rate": median(each[ONE].rate for each in rounds),
-        "postgresql_rate_sqlite": _ratio(rounds, ONE, lambda played: played.rate),
-        "postgresql_cpu_sqlite": _ratio(rounds, ONE, lambda played: played.engine),
-    }
+    return rounds
 
 
 @contextmanager
-def _contestants(directory: Path) -> Iterator[dict[str, Contestant]]:
+def _contestants(directory: Path, server: PostgresServer, pair: Sequence[str]) -> Iterator[dict[str, Contestant]]:
     with ExitStack() as running:
         callback = running.enter_context(silent_receiver())
-        address = running.enter_context(postgres_server(*DURABLE))
-        server = PostgresServer(address)
         found: dict[str, Contestant] = {}
-        for name in CALLS:
+        for name in pair:
             place = directory / str(len(found))
             first = create_system(
                 place / "first", _ports(), callback, bookings=BOOKINGS, more={"ami_port": free_port()}
@@ -159,7 +172,7 @@ def _contestants(directory: Path) -> Iterator[dict[str, Contestant]]:
                 first = replace(first, services=first.services[:1], bookings=first.bookings[:1])
             nodes = [first]
             if name not in {SQLITE, BUSY_SQLITE}:
-                nodes = [_moved(first, database_named(address, f"bench{len(found)}"))]
+                nodes = [_moved(first, database_named(server.address, directory.name))]
             if name == TWO:
                 nodes.append(_second(nodes[0], place / "second"))
             engines = [_entered(running, directory, name, node, part) for part, node in enumerate(nodes)]
@@ -204,29 +217,31 @@ def _route(runs: Sequence[Run], part: str) -> float:
 
 def _ratio(rounds: Sequence[dict[str, Played]], name: str, of: Callable[[Played], float]) -> float:
     """The median of each round's ratio to SQLite: other load on the machine affects both sides of a round."""
-    sqlite = BUSY_SQLITE if name in {BUSY, BUSY_SQLITE} else SQLITE
+    sqlite = next(iter(rounds[0]))
     return median(of(each[name]) / of(each[sqlite]) for each in rounds)
 
 
-def _show(rounds: Sequence[dict[str, Played]]) -> None:
+def _show(pairs: Sequence[Sequence[dict[str, Played]]]) -> None:
     table = Table(
         title="Whole calls, durable", title_justify="left", caption=EXPLANATION, caption_justify="left", box=SIMPLE
     )
     table.add_column("", no_wrap=True)
     for heading in HEADINGS:
         table.add_column(heading, justify="right")
-    for name in CALLS:
-        runs = [each[name] for each in rounds]
-        table.add_row(
-            name,
-            f"{median(run.rate for run in runs):.0f}",
-            f"{_ratio(rounds, name, lambda run: run.rate):.2f}",
-            f"{median(run.engine for run in runs):.0f}",
-            f"{_ratio(rounds, name, lambda run: run.engine):.2f}",
-            f"{median(run.server for run in runs):.0f}",
-            f"{median(run.log for run in runs):.0f}",
-            f"{median(run.p50 for run in runs):.0f}",
-            f"{median(run.p99 for run in runs):.0f}",
-            str(sum(run.failed for run in runs)),
-        )
+    for rounds in pairs:
+        for name in rounds[0]:
+            runs = [each[name] for each in rounds]
+            table.add_row(
+                name,
+                f"{median(run.rate for run in runs):.0f}",
+                f"{_ratio(rounds, name, lambda run: run.rate):.2f}",
+                f"{median(run.engine for run in runs):.0f}",
+                f"{_ratio(rounds, name, lambda run: run.engine):.2f}",
+                f"{median(run.server for run in runs):.0f}",
+                f"{median(run.log for run in runs):.0f}",
+                f"{median(run.p50 for run in runs):.0f}",
+                f"{median(run.p99 for run in runs):.0f}",
+                str(sum(run.failed for run in runs)),
+            )
+        table.add_section()
     out.print(table)

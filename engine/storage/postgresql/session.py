@@ -28,8 +28,14 @@ from engine.storage.queries import Prepared
 # The server's own time-outs are this much longer than any deadline here. They end what a lost engine has left behind.
 # They must never end a wait for a standby: the COMMIT would count as done, and only this server would have it.
 SERVER_MARGIN_SECONDS = 30
+# How long plans are kept. A plan that was made while a table was small may read all of it.
+PLANS_SECONDS = 10.0
 _BEGIN = Prepared(b"begin", b"BEGIN", writes=False)
 _COMMIT, _ROLLBACK = (Prepared(sql.lower(), sql, writes=False) for sql in (b"COMMIT", b"ROLLBACK"))
+# Before and after a statement that needs a plan for its values. If it fails, the server undoes the first of them.
+_EACH_TIME = Prepared(b"plan each time", b"SET plan_cache_mode = force_custom_plan", writes=False)
+_ONCE = Prepared(b"plan once", b"SET plan_cache_mode = force_generic_plan", writes=False)
+_NEW_PLANS = Prepared(b"new plans", b"DISCARD PLANS", writes=False)
 # The most statements that wait. More are sent at once: otherwise the server would wait for us to read its answers.
 _MAX_WAITING = 200
 
@@ -80,12 +86,18 @@ class Session:
         # A machine that is gone must not hold its locks for hours.
         options |= {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
         # The statements of a call read a few rows by index. A plain scan marks dead entries; a bitmap scan reads them
-        # again each time.
-        options["enable_bitmapscan"] = "off"
+        # again each time. To compile a plan takes longer than it saves.
+        options |= {"enable_bitmapscan": "off", "jit": "off"}
         # This holds also for transactions without BEGIN. An operator may have set another level for the database.
         options["default_transaction_isolation"] = "read committed"
         if read_only:
             options["default_transaction_read_only"] = "on"
+        else:
+            # PostgreSQL would plan some statements of a call each time, which takes longer than they do: it guesses how
+            # much a plan saves, and counts too little for making it. What reads for the API may choose among many rows.
+            options["plan_cache_mode"] = "force_generic_plan"
+        self._keeps_plans = not read_only
+        self._new_plans_at = time.monotonic() + PLANS_SECONDS
         try:
             self._connection = open_connection(address.with_options(options, read_only=read_only), preference)
         except psycopg.Error as error:
@@ -125,6 +137,9 @@ class Session:
         """Begins a transaction with the next statement."""
         self._enqueue(_BEGIN, ())
         self._in_transaction, self._has_written = True, False
+        if self._keeps_plans and (now := time.monotonic()) >= self._new_plans_at:
+            self._new_plans_at = now + PLANS_SECONDS
+            self._enqueue(_NEW_PLANS, ())
 
     def commit(self) -> None:
         """Commits the transaction.
@@ -201,7 +216,11 @@ class Session:
 
     def _enqueue(self, sql: Prepared, values: tuple[Any, ...]) -> SentStatement:
         statement = SentStatement(self.flush, sql, values)
-        self._waiting.append(statement)
+        if sql.by_values and self._keeps_plans:
+            around = (SentStatement(self.flush, setting, ()) for setting in (_EACH_TIME, _ONCE))
+            self._waiting += [next(around), statement, next(around)]
+        else:
+            self._waiting.append(statement)
         self._has_written |= sql.writes
         return statement
 

@@ -8,6 +8,10 @@ Both databases run the same text, except for what is in sqlite/ and postgresql/.
 the transaction will change, `{skip locked}` one that takes any of several rows and none that others are changing; both
 may name the aliases of tables, in the order in which their rows are locked. SQLite has one writer, so both are empty
 there, and the statements of postgresql/locks.sql do nothing.
+
+PostgreSQL makes one plan for each statement of a command and keeps it, as planning can take longer than the statement.
+`{by values}` ends a statement that needs a plan for its values each time: how much is older than an instant depends on
+the instant, and how many rows a LIMIT leaves on the limit.
 """
 
 import re
@@ -27,6 +31,9 @@ _MACRO = re.compile(r"\{(?:(?P<alias>[a-z]+)\.|(?P<parameters>:))?(?P<table>[a-z
 _PARAMETER = re.compile(r"'[^']*'|(?<!:):(?P<name>[a-z]\w*)")
 
 _LOCK = re.compile(r" ?\{(?P<how>lock|skip locked)(?: (?P<aliases>[a-z]+(?:, [a-z]+)*))?\}")
+
+_BY_VALUES = " {by values}"
+_NAME = re.compile(r"^-- name: (\w+)", re.MULTILINE)
 
 # What the function of a statement does with its parameters, for each driver. aiosqlite hands each call over to the
 # connection's thread, so its functions make just one. "psycopg" is engine/storage/postgresql/session.py.
@@ -55,19 +62,29 @@ class Statement(NamedTuple):
     """A statement of the files: its kind, which is the suffix of its name, and its text with `:name` parameters.
 
     The kinds are aiosql's: none for all rows, `^` for the first row, `$` for the first column of the first row, `!` for
-    a number of changed rows, and `*!` for a statement that is run once for each of many rows.
+    a number of changed rows, and `*!` for a statement that is run once for each of many rows. `by_values` is whether
+    PostgreSQL needs a plan for its values each time.
     """
 
     kind: SQLOperationType
     sql: str
+    by_values: bool = False
 
 
 class Prepared(NamedTuple):
-    """A statement as PostgreSQL prepares it: parameters are `$1` and so on, one for each name."""
+    """A statement as PostgreSQL prepares it: parameters are `$1` and so on, one for each name.
+
+    Attributes:
+        name: Its name, of which a connection has one.
+        sql: Its text.
+        writes: Whether it writes.
+        by_values: Whether it needs a plan for its values each time.
+    """
 
     name: bytes
     sql: bytes
     writes: bool
+    by_values: bool = False
 
 
 class Statements:
@@ -111,7 +128,13 @@ def _read(*directories: Path) -> dict[str, Statement]:
     files = [file for directory in directories for file in sorted(directory.glob("*.sql"))]
     text = "\n".join(file.read_text(encoding="utf-8") for file in files)
     one_writer = directories[-1].name == "sqlite"
-    return _parsed(_MACRO.sub(_columns, _LOCK.sub(lambda macro: "" if one_writer else _lock_clause(macro), text)))
+    names_and_texts = _NAME.split(text)[1:]
+    by_values = {
+        name for name, body in zip(names_and_texts[::2], names_and_texts[1::2], strict=True) if _BY_VALUES in body
+    }
+    text = text.replace(_BY_VALUES, "")
+    statements = _parsed(_MACRO.sub(_columns, _LOCK.sub(lambda macro: "" if one_writer else _lock_clause(macro), text)))
+    return {name: statement._replace(by_values=name in by_values) for name, statement in statements.items()}
 
 
 def _parsed(text: str) -> dict[str, Statement]:
@@ -141,7 +164,7 @@ def prepared(name: str, statement: Statement) -> tuple[Prepared, list[str]]:
     places = {name: f"${place}" for place, name in enumerate(names, 1)}
     sql = _PARAMETER.sub(lambda found: places[found["name"]] if found["name"] else found[0], statement.sql)
     writes = re.match(r"(?:\s|--[^\n]*\n)*(?:SELECT|WITH)\b", sql) is None
-    return Prepared(name.encode(), sql.encode(), writes), names
+    return Prepared(name.encode(), sql.encode(), writes, statement.by_values), names
 
 
 def _function(name: str, statement: Statement, driver: str) -> Callable[..., Any]:

@@ -16,10 +16,10 @@ SELECT {b.bookings},
     EXISTS (SELECT 1 FROM cdrs AS r WHERE r.call_id = :call_id)
         OR EXISTS (SELECT 1 FROM counted_calls AS o WHERE o.call_id = :call_id),
     EXISTS (SELECT 1 FROM accounts AS s WHERE s.id = b.account_id AND s.suspended_at IS NOT NULL),
-    EXISTS (
-        SELECT 1 FROM reached_callers AS f
-        WHERE f.service = :service AND f.digest = :digest AND f.reached_at > :reached_since AND f.booking_id <> b.id
-    )
+    COALESCE((
+        SELECT f.reached_at FROM reached_callers AS f
+        WHERE f.service = :service AND f.digest = :digest AND f.booking_id <> b.id
+    ), 0) > :reached_since
 FROM bookings AS b
 WHERE b.gone_at IS NULL AND b.service = :service AND b.id = COALESCE(
     (SELECT s.id FROM bookings AS s WHERE s.service = :service AND s.gone_at IS NULL AND s.partner IS NULL),

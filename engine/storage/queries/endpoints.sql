@@ -73,4 +73,4 @@ DELETE FROM callback_endpoints WHERE id IN (
     ORDER BY e.last_attempt_at
     LIMIT :at_most
     {skip locked e}
-);
+) {by values};

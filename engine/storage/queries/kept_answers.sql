@@ -13,4 +13,4 @@ ON CONFLICT (account_id, idempotency_key) DO UPDATE SET
 DELETE FROM kept_answers WHERE (account_id, idempotency_key) IN (
     SELECT a.account_id, a.idempotency_key FROM kept_answers AS a
     WHERE a.kept_at <= :before ORDER BY a.kept_at LIMIT :at_most {skip locked}
-);
+) {by values};

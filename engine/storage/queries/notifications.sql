@@ -66,4 +66,4 @@ WHERE e.not_told > 0 AND e.began_at <= :before
             AND (b.account_id = :account_id OR (:account_id = '' AND a.test_of IS NULL))
     )
 ORDER BY e.began_at
-LIMIT :at_most;
+LIMIT :at_most {by values};

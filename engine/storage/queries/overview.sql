@@ -12,7 +12,7 @@ WHERE b.id < :before_id
     )
     AND (:gone = 1 OR (b.gone_at IS NULL AND COALESCE(b.exhausted_at, b.end_at) > :expires_after))
 ORDER BY b.id DESC
-LIMIT :at_most;
+LIMIT :at_most {by values};
 
 -- name: live_bookings_of_account
 -- The booking of each call that is up.
@@ -29,4 +29,4 @@ WHERE c.ended_at IS NULL
     AND (CAST(:service AS TEXT) IS NULL OR COALESCE(c.dialled, b.service) = :service)
     AND (CAST(:party AS TEXT) IS NULL OR c.source = :party OR COALESCE(c.dialled, b.service) = :party)
 ORDER BY c.started_at, c.call_id
-LIMIT :at_most;
+LIMIT :at_most {by values};

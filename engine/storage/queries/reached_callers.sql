@@ -23,4 +23,4 @@ DELETE FROM reached_callers WHERE service = :service AND digest = :digest;
 DELETE FROM reached_callers WHERE (service, digest) IN (
     SELECT f.service, f.digest FROM reached_callers AS f WHERE f.reached_at <= :before
     ORDER BY f.reached_at LIMIT :at_most {skip locked}
-);
+) {by values};

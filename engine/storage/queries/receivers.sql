@@ -23,4 +23,4 @@ ON CONFLICT (digest) DO UPDATE SET
 -- name: delete_unused_receivers!
 DELETE FROM callback_receivers WHERE digest IN (
     SELECT digest FROM callback_receivers WHERE kept_until <= :now ORDER BY kept_until LIMIT :at_most {skip locked}
-);
+) {by values};

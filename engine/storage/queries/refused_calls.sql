@@ -18,4 +18,4 @@ INSERT INTO counted_calls (call_id, counted_at) VALUES (:call_id, :now);
 
 -- name: delete_counted_calls!
 DELETE FROM counted_calls
-WHERE call_id IN (SELECT call_id FROM counted_calls WHERE counted_at <= :before ORDER BY counted_at LIMIT :at_most {skip locked});
+WHERE call_id IN (SELECT call_id FROM counted_calls WHERE counted_at <= :before ORDER BY counted_at LIMIT :at_most {skip locked}) {by values};

@@ -23,7 +23,7 @@ DELETE FROM calls WHERE call_id = :call_id AND ended_at IS NOT NULL;
 -- name: delete_finished_callbacks!
 DELETE FROM outbox WHERE id IN (
     SELECT o.id FROM outbox AS o WHERE o.finished_at <= :before ORDER BY o.finished_at LIMIT :at_most {skip locked}
-);
+) {by values};
 
 -- name: gone_bookings_to_forget
 -- A call that is up still needs the booking's callback URL.

@@ -29,7 +29,7 @@ SELECT c.id, c.call_id, c.booking_id, c.duration, c.started_at - a.clock_ahead_m
 FROM accounts AS a CROSS JOIN cdrs AS c
 WHERE c.account_id = a.id AND a.test_of IS NOT NULL AND c.started_at <= :before + a.clock_ahead_ms
 LIMIT :at_most
-{skip locked c};
+{skip locked c} {by values};
 
 -- name: delete_finished_callbacks_of_worlds!
 -- `finished_at` and `before` are by the machine's clock. A callback cannot have finished before it was created.
@@ -39,7 +39,7 @@ DELETE FROM outbox WHERE id IN (
         AND o.created_at <= :before + a.clock_ahead_ms AND o.finished_at <= :before
     LIMIT :at_most
     {skip locked o}
-);
+) {by values};
 
 -- name: gone_bookings_of_worlds_to_forget
 -- Each by its sandbox's clock; `before` is by the machine's. No call is ever up on them.

@@ -85,7 +85,7 @@ SELECT id, service_id, booking_id FROM (
         AND CASE WHEN CAST(:account_id AS TEXT) IS NULL THEN a.test_of IS NULL ELSE a.id = :account_id END
 ) AS due
 ORDER BY place, idle_until, id
-LIMIT :at_most;
+LIMIT :at_most {by values};
 
 -- name: old_proxy_sessions_waiting
 -- Ids begin with their time, and those of sandboxes are made by the machine's clock too. It locks the services.

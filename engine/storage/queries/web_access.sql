@@ -46,12 +46,12 @@ DELETE FROM web_links WHERE used_at IS NULL;
 -- name: delete_ended_web_links!
 DELETE FROM web_links WHERE digest IN (
     SELECT l.digest FROM web_links AS l WHERE l.ends_at <= :before ORDER BY l.ends_at LIMIT :at_most
-);
+) {by values};
 
 -- name: delete_ended_web_sessions!
 DELETE FROM web_sessions WHERE id IN (
     SELECT s.id FROM web_sessions AS s WHERE s.ends_at <= :before ORDER BY s.ends_at LIMIT :at_most
-);
+) {by values};
 
 -- name: delete_surplus_web_links!
 DELETE FROM web_links WHERE digest IN (

@@ -6,4 +6,4 @@ UPDATE accounts SET old_webhook_secret = webhook_secret, old_secret_until = :unt
 WHERE id = :account_id;
 
 -- name: forget_old_webhook_secrets!
-UPDATE accounts SET old_webhook_secret = NULL, old_secret_until = NULL WHERE old_secret_until <= :now;
+UPDATE accounts SET old_webhook_secret = NULL, old_secret_until = NULL WHERE old_secret_until <= :now {by values};

@@ -7,7 +7,7 @@ WHERE n.state = 'FREE' AND n.e164 >= :low AND n.e164 <= :high
     AND n.e164 IN (SELECT e164 FROM numbers WHERE state = 'FREE' ORDER BY idle_since, e164 LIMIT :looked_at)
 ORDER BY n.idle_since, n.e164
 LIMIT 1
-{skip locked n};
+{skip locked n} {by values};
 
 -- name: free_number_among_range$
 SELECT n.e164 FROM numbers AS n
@@ -16,7 +16,7 @@ WHERE n.state = 'FREE' AND n.e164 IN (
 )
 ORDER BY n.idle_since, n.e164
 LIMIT 1
-{skip locked n};
+{skip locked n} {by values};
 
 -- name: free_number_among_oldest_of_country$
 SELECT n.e164 FROM numbers AS n
@@ -25,7 +25,7 @@ WHERE n.state = 'FREE' AND n.e164 >= :low AND n.e164 <= :high AND n.e164 IN (
 )
 ORDER BY n.idle_since, n.e164
 LIMIT 1
-{skip locked n};
+{skip locked n} {by values};
 
 -- name: free_number_among_range_of_country$
 SELECT n.e164 FROM numbers AS n
@@ -37,4 +37,4 @@ WHERE n.state = 'FREE' AND n.e164 IN (
 )
 ORDER BY n.idle_since, n.e164
 LIMIT 1
-{skip locked n};
+{skip locked n} {by values};
