@@ -18,6 +18,7 @@ from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
 from engine.storage import queries
 from engine.storage.postgresql import server, session
+from engine.storage.postgresql.read_connection import PostgresReadConnection
 from engine.storage.postgresql.session import Session
 from engine.storage.postgresql.storage import PostgresStorage
 from engine.storage.queries import Prepared, prepared
@@ -144,6 +145,42 @@ async def test_a_command_makes_no_plan_but_where_it_must_know_the_values(postgre
     await storage.close()
     assert {"lock_booking_holding", "asked", "insert_call", "called", "end_call"} <= planned.keys()
     assert {name: plans for name, plans in planned.items() if plans} == {"delete_finished_callbacks": 12}
+
+
+@pytest.mark.parametrize("value", [1, 0], ids=["runs", "fails"])
+@pytest.mark.parametrize("has_read", [True, False], ids=["with BEGIN", "in one round trip"])
+async def test_after_a_statement_with_a_plan_for_its_values_plans_are_kept_again(
+    postgres: PostgresAddress, value: int, *, has_read: bool
+) -> None:
+    storage = PostgresStorage(postgres, connections=1)
+    mode = Prepared(b"mode", b"SHOW plan_cache_mode", writes=False)
+    divided = Prepared(
+        b"divided", b"SELECT current_setting('plan_cache_mode'), 1 / $1::int", writes=False, by_values=True
+    )
+
+    def command(tx: Transaction) -> str:
+        if has_read:
+            tx.accounts.all()
+        return str(tx.accounts._db.all(divided, (value,))[0][0])
+
+    try:
+        assert await storage.run(command) == "force_custom_plan"
+    except psycopg.errors.DivisionByZero:
+        assert not value
+    assert await storage.run(lambda tx: tx.accounts._db.all(mode, ())) == [("force_generic_plan",)]
+    await storage.close()
+
+
+async def test_reads_go_on_when_their_plans_are_made_anew(
+    postgres: PostgresAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "PLANS_SECONDS", 0.0)
+    connection = PostgresReadConnection(postgres, statement_seconds=5.0)
+    await connection.open()
+    seven = Prepared(b"seven", b"SELECT 7", writes=False)
+    for _ in range(3):
+        assert await connection.run(lambda made: made.all(seven, ())) == [(7,)]
+    await connection.close()
 
 
 @pytest.mark.parametrize(("seconds", "scan"), [(0.0, "Index Only Scan"), (1e6, "Seq Scan")])

@@ -120,6 +120,7 @@ class PostgresReadConnection:
                 self._address, statement_seconds=seconds, read_only=True, preference=self._preference
             )
         self._session.deadline = math.inf if seconds is None else time.monotonic() + seconds + MARGIN_SECONDS
+        self._session.renew_plans()
         return self._session
 
     def _drop_session(self) -> None:

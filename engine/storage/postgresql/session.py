@@ -54,6 +54,27 @@ class ConnectionLost(Exception):
         self.is_late = is_late
 
 
+def _options(statement_seconds: float | None, idle_seconds: float, *, read_only: bool) -> dict[str, str]:
+    """Returns what the server is told about a connection."""
+    options = {"idle_in_transaction_session_timeout": f"{int(idle_seconds * 1000)}ms"}
+    if statement_seconds is not None:
+        options["statement_timeout"] = f"{int(statement_seconds * 1000)}ms"
+    # A machine that is gone must not hold its locks for hours.
+    options |= {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
+    # The statements of a call read a few rows by index. A plain scan marks dead entries; a bitmap scan reads them
+    # again each time. To compile a plan takes longer than it saves.
+    options |= {"enable_bitmapscan": "off", "jit": "off"}
+    # This holds also for transactions without BEGIN. An operator may have set another level for the database.
+    options["default_transaction_isolation"] = "read committed"
+    if read_only:
+        options["default_transaction_read_only"] = "on"
+    else:
+        # PostgreSQL would plan some statements of a call each time, which takes longer than they do: it guesses how
+        # much a plan saves, and counts too little for making it. What reads for the API may choose among many rows.
+        options["plan_cache_mode"] = "force_generic_plan"
+    return options
+
+
 class Session:
     """One connection. It does one thing at a time.
 
@@ -80,22 +101,7 @@ class Session:
         preference: Preference | None = None,
         waiter: Waiter | None = None,
     ) -> None:
-        options = {"idle_in_transaction_session_timeout": f"{int(idle_seconds * 1000)}ms"}
-        if statement_seconds is not None:
-            options["statement_timeout"] = f"{int(statement_seconds * 1000)}ms"
-        # A machine that is gone must not hold its locks for hours.
-        options |= {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
-        # The statements of a call read a few rows by index. A plain scan marks dead entries; a bitmap scan reads them
-        # again each time. To compile a plan takes longer than it saves.
-        options |= {"enable_bitmapscan": "off", "jit": "off"}
-        # This holds also for transactions without BEGIN. An operator may have set another level for the database.
-        options["default_transaction_isolation"] = "read committed"
-        if read_only:
-            options["default_transaction_read_only"] = "on"
-        else:
-            # PostgreSQL would plan some statements of a call each time, which takes longer than they do: it guesses how
-            # much a plan saves, and counts too little for making it. What reads for the API may choose among many rows.
-            options["plan_cache_mode"] = "force_generic_plan"
+        options = _options(statement_seconds, idle_seconds, read_only=read_only)
         self._keeps_plans = not read_only
         self._new_plans_at = time.monotonic() + PLANS_SECONDS
         try:
@@ -137,7 +143,11 @@ class Session:
         """Begins a transaction with the next statement."""
         self._enqueue(_BEGIN, ())
         self._in_transaction, self._has_written = True, False
-        if self._keeps_plans and (now := time.monotonic()) >= self._new_plans_at:
+        self.renew_plans()
+
+    def renew_plans(self) -> None:
+        """Has plans made anew with the next statements, if the ones that are kept are old."""
+        if (now := time.monotonic()) >= self._new_plans_at:
             self._new_plans_at = now + PLANS_SECONDS
             self._enqueue(_NEW_PLANS, ())
 
