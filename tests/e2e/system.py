@@ -224,6 +224,10 @@ class System:
             return []
         return [line for line in lines if line.split(" ")[2] == booking_id]
 
+    def wait_spooled(self, booking_id: str, calls: int) -> None:
+        """Waits until these ends of a booking's calls are in the end spool: a BYE may be answered a moment before."""
+        self.until(lambda: len(self.spooled(booking_id)) == calls, f"{calls} ends of calls are spooled")
+
     @property
     def asterisk_pid(self) -> int:
         assert self._asterisk is not None

@@ -121,7 +121,7 @@ def _lose_the_engine(flight: Flight, caller: Caller, working: str) -> None:
     with caller.hidden(), _talking(caller, lost) as callers:
         system.kill_engine()
         callers.wait()
-    assert system.spooled(lost.id)
+    system.wait_spooled(lost.id, 1)
     assert _dial(caller, lost) == 503
     system.start_engine(PYTHONASYNCIODEBUG="1")
     system.wait_ready()

@@ -61,7 +61,7 @@ def test_a_call_that_ends_without_the_engine_is_settled_after_its_restart(
         callers.wait()
         talked = Outcome(callers.messages()).talked
     assert lasted(talked, 2.5)
-    assert len(crash_system.spooled(booked.id)) == 1
+    crash_system.wait_spooled(booked.id, 1)
     crash_system.start_engine()
     crash_system.wait_ready()
     [cdr] = booked.wait_settled()

@@ -161,7 +161,7 @@ def _bye_waits(trace: list[Message]) -> list[float]:
 
 @pytest.mark.parametrize("how", ["stopped", "killed"])
 def test_the_bye_of_a_caller_waits_for_no_engine(system: System, caller: Caller, how: str) -> None:
-    """Five callers hang up at about the same time. Asterisk spools the ends before it answers them."""
+    """Five callers hang up at about the same time. Asterisk spools the ends."""
     booked = system.book("LARGE")
     with (
         caller.hidden(calls=5),
@@ -170,7 +170,7 @@ def test_the_bye_of_a_caller_waits_for_no_engine(system: System, caller: Caller,
         wait_talking(system, callers, 5)
         with _without_engine(system, how):
             assert callers.wait().succeeded == 5
-            assert len(system.spooled(booked.id)) == 5
+            system.wait_spooled(booked.id, 5)
         waits = sorted(_bye_waits(callers.messages()))
     print(f"\nengine {how}: BYE answered after {[f'{1000 * each:.0f} ms' for each in waits]}")  # noqa: T201  the figure
     assert waits[-1] < 0.3

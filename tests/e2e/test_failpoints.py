@@ -126,7 +126,7 @@ def test_after_a_kill_a_spooled_end_is_not_settled_twice(crash_system: System) -
         assert _rows(crash_system, "SELECT duration FROM cdrs WHERE booking_id = ?", booked.id) == [(2,)]
         crash_system.asterisk_console("channel request hangup all")
         second.wait()
-    assert len(crash_system.spooled(booked.id)) == 2
+    crash_system.wait_spooled(booked.id, 2)
     crash_system.start_engine()
     crash_system.wait_ready()
     # The second call's end stands behind the first one's, so the first one's was read again.

@@ -28,7 +28,7 @@ from engine.storage.queries import Prepared
 # The server's own time-outs are this much longer than any deadline here. They end what a lost engine has left behind.
 # They must never end a wait for a standby: the COMMIT would count as done, and only this server would have it.
 SERVER_MARGIN_SECONDS = 30
-# How long plans are kept. A plan that was made while a table was small may read all of it.
+# How long plans are kept. A plan that was made while a table was small may read all of it for each call.
 PLANS_SECONDS = 10.0
 _BEGIN = Prepared(b"begin", b"BEGIN", writes=False)
 _COMMIT, _ROLLBACK = (Prepared(sql.lower(), sql, writes=False) for sql in (b"COMMIT", b"ROLLBACK"))
@@ -227,8 +227,11 @@ class Session:
     def _enqueue(self, sql: Prepared, values: tuple[Any, ...]) -> SentStatement:
         statement = SentStatement(self.flush, sql, values)
         if sql.by_values and self._keeps_plans:
-            around = (SentStatement(self.flush, setting, ()) for setting in (_EACH_TIME, _ONCE))
-            self._waiting += [next(around), statement, next(around)]
+            self._waiting += (
+                SentStatement(self.flush, _EACH_TIME, ()),
+                statement,
+                SentStatement(self.flush, _ONCE, ()),
+            )
         else:
             self._waiting.append(statement)
         self._has_written |= sql.writes
