@@ -34,7 +34,8 @@ DURABLE = ("fsync=on", "synchronous_commit=on", "full_page_writes=on", "autovacu
 SQLITE, ONE, TWO = "SQLite, one engine", "PostgreSQL, one engine", "PostgreSQL, two engines"
 BUSY_SQLITE, BUSY = "SQLite, one booking", "PostgreSQL, one booking"
 ROUNDS = 5
-# Only what is compared runs at the same time: an engine that only waits would take CPU from those that play.
+# Only what is compared runs at the same time: an engine that only waits would take CPU from those that play. The first
+# one of each pair is on SQLite.
 PAIRS = ((SQLITE, ONE), (SQLITE, TWO), (BUSY_SQLITE, BUSY))
 CALLS = {SQLITE: 4_000, ONE: 2_000, TWO: 2_000, BUSY_SQLITE: 2_000, BUSY: 400}
 HEADINGS = (

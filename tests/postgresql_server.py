@@ -1,6 +1,7 @@
 """PostgreSQL servers of the tests' own, from what deploy/tools.sh finds or brings: one, or a primary with a standby."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -43,10 +44,10 @@ def postgres_server(*options: str) -> Iterator[PostgresAddress]:
 
 
 def database_named(address: PostgresAddress, name: str) -> PostgresAddress:
-    """Makes an empty database on the server."""
+    """Makes an empty database on the server of another one."""
     with psycopg.connect(address, autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name}")
-    return PostgresAddress(address.replace("/postgres?", f"/{name}?"))
+    return PostgresAddress(re.sub(r"/\w+\?", f"/{name}?", address, count=1))
 
 
 def lasting_connection(address: PostgresAddress) -> psycopg.Connection[dict[str, Any]]:

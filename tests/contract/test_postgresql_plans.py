@@ -48,7 +48,7 @@ MUCH = 100
 @pytest.fixture(scope="module")
 def filled(postgres: PostgresAddress) -> Iterator[psycopg.Connection[Any]]:
     """A database of its own whose tables all have rows, and statistics about them."""
-    address = database_named(PostgresAddress(re.sub(r"/\w+\?", "/postgres?", postgres)), "plans")
+    address = database_named(postgres, "plans")
     server.migrate(address)
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")
@@ -129,6 +129,22 @@ def test_a_statement_that_needs_a_plan_for_its_values_says_so(filled: psycopg.Co
     assert not {name: plans for name, plans in needing.items() if not SQL.statements[name].by_values}
 
 
+def test_a_former_caller_is_searched_by_key_also_while_there_are_few(postgres: PostgresAddress) -> None:
+    empty(postgres)
+    statement, names = prepared("asked", SQL.statements["asked"])
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(
+            "SET session_replication_role = replica; SET enable_seqscan = off; SET enable_bitmapscan = off"
+        )
+        connection.execute(
+            "INSERT INTO reached_callers (service, digest, booking_id, reached_at) VALUES ('a', 'b', 'c', 1)"
+        )
+        connection.execute("ANALYZE reached_callers")
+        connection.execute(f"PREPARE asked AS {statement.sql.decode()}")
+        _, scans = _plan(connection, "generic", f"asked({', '.join(['NULL'] * len(names))})")
+    assert "reached_callers_pkey" in scans
+
+
 async def test_a_command_makes_no_plan_but_where_it_must_know_the_values(postgres: PostgresAddress) -> None:
     """Otherwise PostgreSQL plans some statements of a call each time, which takes longer than the statement."""
     empty(postgres)
@@ -177,10 +193,11 @@ async def test_reads_go_on_when_their_plans_are_made_anew(
     monkeypatch.setattr(session, "PLANS_SECONDS", 0.0)
     connection = PostgresReadConnection(postgres, statement_seconds=5.0)
     await connection.open()
-    seven = Prepared(b"seven", b"SELECT 7", writes=False)
+    names = Prepared(b"names", b"SELECT name FROM pg_prepared_statements", writes=False)
     for _ in range(3):
-        assert await connection.run(lambda made: made.all(seven, ())) == [(7,)]
+        found = {row["name"] for row in await connection.run(lambda made: made.all(names, ()))}
     await connection.close()
+    assert found == {"names", "new plans"}
 
 
 @pytest.mark.parametrize(("seconds", "scan"), [(0.0, "Index Only Scan"), (1e6, "Seq Scan")])

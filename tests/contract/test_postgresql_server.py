@@ -73,7 +73,7 @@ async def test_a_database_whose_texts_sort_otherwise_is_refused(
 
 async def test_an_older_a_newer_and_an_empty_database_are_refused(postgres: PostgresAddress) -> None:
     server.require_usable(postgres)
-    bare = database_named(PostgresAddress(postgres.replace("/contract?", "/postgres?")), "bare")
+    bare = database_named(postgres, "bare")
     with pytest.raises(DatabaseUnusable, match="older"):
         server.require_usable(bare)
     server.migrate(bare)

@@ -45,7 +45,7 @@ def upgrade():
 
 @pytest.fixture
 def address(postgres: PostgresAddress) -> Iterator[PostgresAddress]:
-    made = database_named(PostgresAddress(postgres.replace("/contract?", "/postgres?")), "side_by_side")
+    made = database_named(postgres, "side_by_side")
     server.migrate(made)
     yield made
     with closing(psycopg.connect(postgres, autocommit=True)) as connection:

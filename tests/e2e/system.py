@@ -225,7 +225,7 @@ class System:
         return [line for line in lines if line.split(" ")[2] == booking_id]
 
     def wait_spooled(self, booking_id: str, calls: int) -> None:
-        """Waits until these ends of a booking's calls are in the end spool: a BYE may be answered a moment before."""
+        """Waits until the ends of so many calls are in the end spool. A BYE may be answered a moment earlier."""
         self.until(lambda: len(self.spooled(booking_id)) == calls, f"{calls} ends of calls are spooled")
 
     @property

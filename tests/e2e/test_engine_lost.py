@@ -161,7 +161,7 @@ def _bye_waits(trace: list[Message]) -> list[float]:
 
 @pytest.mark.parametrize("how", ["stopped", "killed"])
 def test_the_bye_of_a_caller_waits_for_no_engine(system: System, caller: Caller, how: str) -> None:
-    """Five callers hang up at about the same time. Asterisk spools the ends."""
+    """Five callers hang up at about the same time, and Asterisk spools the ends of their calls."""
     booked = system.book("LARGE")
     with (
         caller.hidden(calls=5),

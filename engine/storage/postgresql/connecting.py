@@ -44,6 +44,33 @@ class Preference:
         return 0 if host != self._host else 1 if self._is_silent else -1
 
 
+def session_options(statement_seconds: float | None, idle_seconds: float, *, read_only: bool) -> dict[str, str]:
+    """Returns the parameters of a session.
+
+    Args:
+        statement_seconds: How long the server runs one statement; None: as long as it takes.
+        idle_seconds: How long the server waits for the next statement of a transaction.
+        read_only: Whether writes are refused.
+    """
+    options = {"idle_in_transaction_session_timeout": f"{int(idle_seconds * 1000)}ms"}
+    if statement_seconds is not None:
+        options["statement_timeout"] = f"{int(statement_seconds * 1000)}ms"
+    # A machine that is gone must not hold its locks for hours.
+    options |= {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
+    # The statements of a call read a few rows by index. A plain scan marks dead entries; a bitmap scan reads them
+    # again each time. To compile a plan (JIT) takes milliseconds, most statements take less than one.
+    options |= {"enable_bitmapscan": "off", "jit": "off"}
+    # This holds also for transactions without BEGIN. An operator may have set another level for the database.
+    options["default_transaction_isolation"] = "read committed"
+    if read_only:
+        options["default_transaction_read_only"] = "on"
+    else:
+        # By default PostgreSQL compares the estimated costs of a kept plan and of a new one, and underestimates what it
+        # takes to plan: it planned statements of a call each time. Readers keep the default: their filters vary.
+        options["plan_cache_mode"] = "force_generic_plan"
+    return options
+
+
 def open_connection(
     conninfo: str, preference: Preference | None = None, *, seconds: float = CONNECT_SECONDS
 ) -> psycopg.Connection[tuple[Any, ...]]:

@@ -22,6 +22,20 @@ _DAMAGE = frozenset({"XX001", "XX002"})
 _OF_THE_COMMAND = ("22", "23", "42", "21", "44")
 
 
+class ConnectionLost(Exception):
+    """The connection broke, or the server did not answer in time. The session cannot be used any more.
+
+    Attributes:
+        is_unsure: Whether COMMIT was sent and its answer did not come. Else nothing was kept.
+        is_late: Whether the deadline has passed.
+    """
+
+    def __init__(self, reason: str, *, is_unsure: bool, is_late: bool = False) -> None:
+        super().__init__(reason)
+        self.is_unsure = is_unsure
+        self.is_late = is_late
+
+
 class Fault(Enum):
     """What follows from an error."""
 

@@ -13,8 +13,8 @@ import psycopg
 from engine.config.postgres_address import PostgresAddress
 from engine.storage.errors import StorageError, StorageTooSlow, StorageUnavailable
 from engine.storage.postgresql.connecting import Preference
-from engine.storage.postgresql.faults import Fault, as_storage_error, fault_of, is_damage
-from engine.storage.postgresql.session import ConnectionLost, Session
+from engine.storage.postgresql.faults import ConnectionLost, Fault, as_storage_error, fault_of, is_damage
+from engine.storage.postgresql.session import Session
 
 # The server ends a statement that takes too long. If it does not, the connection is closed this much later.
 MARGIN_SECONDS = 0.5

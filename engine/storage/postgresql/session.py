@@ -20,7 +20,8 @@ from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.types.numeric import IntLoader
 
 from engine.config.postgres_address import PostgresAddress
-from engine.storage.postgresql.connecting import Preference, open_connection
+from engine.storage.postgresql.connecting import Preference, open_connection, session_options
+from engine.storage.postgresql.faults import ConnectionLost
 from engine.storage.postgresql.statements import PostgresRow, SentStatement, row_class
 from engine.storage.postgresql.waiting import Blocking, Waiter, can_be_read
 from engine.storage.queries import Prepared
@@ -28,51 +29,16 @@ from engine.storage.queries import Prepared
 # The server's own time-outs are this much longer than any deadline here. They end what a lost engine has left behind.
 # They must never end a wait for a standby: the COMMIT would count as done, and only this server would have it.
 SERVER_MARGIN_SECONDS = 30
-# How long plans are kept. A plan that was made while a table was small may read all of it for each call.
+# How long plans are kept. With a plan from when a table was small, each call may read the whole table.
 PLANS_SECONDS = 10.0
 _BEGIN = Prepared(b"begin", b"BEGIN", writes=False)
 _COMMIT, _ROLLBACK = (Prepared(sql.lower(), sql, writes=False) for sql in (b"COMMIT", b"ROLLBACK"))
-# Before and after a statement that needs a plan for its values. If it fails, the server undoes the first of them.
+# Before and after a statement that is planned for its values. If the statement fails, the server undoes the first one.
 _EACH_TIME = Prepared(b"plan each time", b"SET plan_cache_mode = force_custom_plan", writes=False)
 _ONCE = Prepared(b"plan once", b"SET plan_cache_mode = force_generic_plan", writes=False)
 _NEW_PLANS = Prepared(b"new plans", b"DISCARD PLANS", writes=False)
 # The most statements that wait. More are sent at once: otherwise the server would wait for us to read its answers.
 _MAX_WAITING = 200
-
-
-class ConnectionLost(Exception):
-    """The connection broke, or the server did not answer in time. The session cannot be used any more.
-
-    Attributes:
-        is_unsure: Whether COMMIT was sent and its answer did not come. Else nothing was kept.
-        is_late: Whether the deadline has passed.
-    """
-
-    def __init__(self, reason: str, *, is_unsure: bool, is_late: bool = False) -> None:
-        super().__init__(reason)
-        self.is_unsure = is_unsure
-        self.is_late = is_late
-
-
-def _options(statement_seconds: float | None, idle_seconds: float, *, read_only: bool) -> dict[str, str]:
-    """Returns what the server is told about a connection."""
-    options = {"idle_in_transaction_session_timeout": f"{int(idle_seconds * 1000)}ms"}
-    if statement_seconds is not None:
-        options["statement_timeout"] = f"{int(statement_seconds * 1000)}ms"
-    # A machine that is gone must not hold its locks for hours.
-    options |= {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
-    # The statements of a call read a few rows by index. A plain scan marks dead entries; a bitmap scan reads them
-    # again each time. To compile a plan takes longer than it saves.
-    options |= {"enable_bitmapscan": "off", "jit": "off"}
-    # This holds also for transactions without BEGIN. An operator may have set another level for the database.
-    options["default_transaction_isolation"] = "read committed"
-    if read_only:
-        options["default_transaction_read_only"] = "on"
-    else:
-        # PostgreSQL would plan some statements of a call each time, which takes longer than they do: it guesses how
-        # much a plan saves, and counts too little for making it. What reads for the API may choose among many rows.
-        options["plan_cache_mode"] = "force_generic_plan"
-    return options
 
 
 class Session:
@@ -101,7 +67,7 @@ class Session:
         preference: Preference | None = None,
         waiter: Waiter | None = None,
     ) -> None:
-        options = _options(statement_seconds, idle_seconds, read_only=read_only)
+        options = session_options(statement_seconds, idle_seconds, read_only=read_only)
         self._keeps_plans = not read_only
         self._new_plans_at = time.monotonic() + PLANS_SECONDS
         try:
@@ -146,7 +112,7 @@ class Session:
         self.renew_plans()
 
     def renew_plans(self) -> None:
-        """Has plans made anew with the next statements, if the ones that are kept are old."""
+        """Has the server plan its next statements anew if the plans that it keeps are old."""
         if (now := time.monotonic()) >= self._new_plans_at:
             self._new_plans_at = now + PLANS_SECONDS
             self._enqueue(_NEW_PLANS, ())

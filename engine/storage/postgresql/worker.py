@@ -24,9 +24,9 @@ from engine.storage import queries
 from engine.storage.errors import StorageError, StorageUnavailable, StorageUnsure
 from engine.storage.jobs import Job
 from engine.storage.postgresql.connecting import Preference
-from engine.storage.postgresql.faults import Fault, as_storage_error, fault_of, is_damage
+from engine.storage.postgresql.faults import ConnectionLost, Fault, as_storage_error, fault_of, is_damage
 from engine.storage.postgresql.hub import Hub
-from engine.storage.postgresql.session import SERVER_MARGIN_SECONDS, ConnectionLost, Session
+from engine.storage.postgresql.session import SERVER_MARGIN_SECONDS, Session
 from engine.storage.transaction import Transaction
 
 # A command that takes longer than this, from when a worker takes it, has failed. A call's decision has little longer.

@@ -9,9 +9,9 @@ the transaction will change, `{skip locked}` one that takes any of several rows 
 may name the aliases of tables, in the order in which their rows are locked. SQLite has one writer, so both are empty
 there, and the statements of postgresql/locks.sql do nothing.
 
-PostgreSQL makes one plan for each statement of a command and keeps it, as planning can take longer than the statement.
-`{by values}` ends a statement that needs a plan for its values each time: how much is older than an instant depends on
-the instant, and how many rows a LIMIT leaves on the limit.
+PostgreSQL keeps one plan for each statement of a command, because planning can take longer than the statement itself.
+`{by values}` ends a statement that is planned for its values each time: how many rows are older than an instant depends
+on the instant, and how many remain of a LIMIT depends on the limit.
 """
 
 import re
@@ -33,7 +33,6 @@ _PARAMETER = re.compile(r"'[^']*'|(?<!:):(?P<name>[a-z]\w*)")
 _LOCK = re.compile(r" ?\{(?P<how>lock|skip locked)(?: (?P<aliases>[a-z]+(?:, [a-z]+)*))?\}")
 
 _BY_VALUES = " {by values}"
-_NAME = re.compile(r"^-- name: (\w+)", re.MULTILINE)
 
 # What the function of a statement does with its parameters, for each driver. aiosqlite hands each call over to the
 # connection's thread, so its functions make just one. "psycopg" is engine/storage/postgresql/session.py.
@@ -63,7 +62,7 @@ class Statement(NamedTuple):
 
     The kinds are aiosql's: none for all rows, `^` for the first row, `$` for the first column of the first row, `!` for
     a number of changed rows, and `*!` for a statement that is run once for each of many rows. `by_values` is whether
-    PostgreSQL needs a plan for its values each time.
+    PostgreSQL plans it for its values each time.
     """
 
     kind: SQLOperationType
@@ -78,7 +77,7 @@ class Prepared(NamedTuple):
         name: Its name, of which a connection has one.
         sql: Its text.
         writes: Whether it writes.
-        by_values: Whether it needs a plan for its values each time.
+        by_values: Whether the server plans it for its values each time.
     """
 
     name: bytes
@@ -128,10 +127,8 @@ def _read(*directories: Path) -> dict[str, Statement]:
     files = [file for directory in directories for file in sorted(directory.glob("*.sql"))]
     text = "\n".join(file.read_text(encoding="utf-8") for file in files)
     one_writer = directories[-1].name == "sqlite"
-    names_and_texts = _NAME.split(text)[1:]
-    by_values = {
-        name for name, body in zip(names_and_texts[::2], names_and_texts[1::2], strict=True) if _BY_VALUES in body
-    }
+    marked = [statement for statement in text.split("-- name: ") if _BY_VALUES in statement]
+    by_values = {statement.split(maxsplit=1)[0].rstrip("^$!*") for statement in marked}
     text = text.replace(_BY_VALUES, "")
     statements = _parsed(_MACRO.sub(_columns, _LOCK.sub(lambda macro: "" if one_writer else _lock_clause(macro), text)))
     return {name: statement._replace(by_values=name in by_values) for name, statement in statements.items()}

@@ -2,7 +2,8 @@
 -- The booking that holds a number, and what the decision on a call to it depends on. Of the pairs that share a number it
 -- is the caller's, by the number that the carrier asserts or else by the PIN. After a swap by an engine of an older version,
 -- the PINs of the old number still lead to the pair, which is at another one. A retired number may belong to somebody else
--- by now, so it is not ours.
+-- by now, so it is not ours. The time at which a former caller reached the number is compared outside of the subquery: within
+-- it, PostgreSQL may search by the time instead of the key, and read every caller of the last weeks.
 SELECT {b.bookings},
     EXISTS (SELECT 1 FROM numbers AS n WHERE n.e164 IN (b.destination, b.partner) AND n.state <> 'RETIRED'),
     EXISTS (SELECT 1 FROM blocked_callers AS x WHERE x.booking_id = b.id AND x.caller = :source),
