@@ -7,12 +7,12 @@ process that takes ports locks their bytes in a common file, and the kernel rele
 
 import fcntl
 import functools
-import itertools
 import os
 import random
 import socket
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -23,8 +23,9 @@ Transport = Literal["udp", "tcp"]
 # Each length of range has a part of its own: single ports, chosen at random, would leave no long range free.
 SINGLE = range(12_000, 15_000)
 SHORT = range(15_000, 18_000)
-LONG = range(18_000, 31_000)
-LONG_COUNT = 100
+LONG = range(18_000, 32_000)
+LONG_COUNT = 40
+LONG_STEP = 10
 ATTEMPTS = 200
 TCP_LISTEN = "0A"  # state column of /proc/net/tcp
 LOOPBACK_OR_ANY = ("0100007F", "00000000")  # address column: 127.0.0.1 and 0.0.0.0, little-endian
@@ -46,12 +47,8 @@ def free_port_range(count: int) -> int:
     A single port may be odd.
     """
     part = SINGLE if count == 1 else SHORT if count < LONG_COUNT else LONG
-    # At random first, so that programs that start together rarely collide; then all in order. Ranges of one length
-    # lie next to each other without gaps: at random places they would soon leave no room for another range.
-    places = range(part.start, part.stop - count, 1 if count == 1 else count + count % 2)
-    chances = (_choose.choice(places) for _ in range(ATTEMPTS))
     with _choosing:
-        for first in itertools.chain(chances, places):
+        for first in _places(part, count):
             ports = range(first, first + count)
             if _given.isdisjoint(ports) and _claimed(ports):
                 if _all_free(ports):
@@ -59,6 +56,20 @@ def free_port_range(count: int) -> int:
                     return first
                 _release(ports)
     raise PhoneError(f"no {count} free ports in {part.start}-{part.stop}")
+
+
+def _places(part: range, count: int) -> Iterator[int]:
+    """Says where to look for free ports, in this order."""
+    stop = part.stop - count + 1
+    if part is LONG:
+        # The first place that is free: a few ranges at random places would leave no room for one of 2,000.
+        yield from range(part.start, stop, LONG_STEP)
+        return
+    # At random first, so that a telephone rarely gets the ports of one that has just ended, where packets may still
+    # arrive. Then all places in order. Short ranges of one length lie next to each other without gaps.
+    places = range(part.start, stop, 1 if count == 1 else count + count % 2)
+    yield from (_choose.choice(places) for _ in range(ATTEMPTS))
+    yield from places
 
 
 def give_back(first: int, count: int = 1) -> None:

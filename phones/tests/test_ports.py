@@ -1,8 +1,13 @@
 """Reserved ports belong to the process that asked for them, as long as it lives."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
 
 from phones import ports
 
@@ -29,11 +34,33 @@ def test_released_ports_can_be_claimed_by_another_process() -> None:
     assert subprocess.run(claims, capture_output=True, check=True, timeout=30).stdout == b"True\n"
 
 
+@pytest.fixture
+def nothing_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Apart from the ports that other tests have taken: what the test takes, no program uses."""
+    claims = os.open(tmp_path / "claims", os.O_RDWR | os.O_CREAT)
+    monkeypatch.setattr(ports, "_claims", lambda: claims)
+    monkeypatch.setattr(ports, "_given", set())
+    yield
+    os.close(claims)
+
+
+@pytest.mark.usefixtures("nothing_taken")
 def test_there_are_single_ports_for_a_whole_run_of_the_tests() -> None:
-    taken = [ports.free_port() for _ in range(2000)]
-    for port in taken:
-        ports.give_back(port)
-    assert len({*taken}) == 2000
+    assert len({ports.free_port() for _ in range(2500)}) == 2500
+
+
+@pytest.mark.usefixtures("nothing_taken")
+def test_there_is_room_for_the_longest_range_beside_many_others() -> None:
+    """A run of the tests has 4,800 ports in long ranges at most, and two runs may be on the machine."""
+    taken = [(first, count) for count in [250, 800, 40, 500] * 6 for first in [ports.free_port_range(count)]]
+    # Systems end in another order than they began, and others take their place.
+    for first, count in taken[::3]:
+        ports.give_back(first, count)
+    taken = [each for place, each in enumerate(taken) if place % 3]
+    taken += [(first, count) for count in [60, 800, 250] * 2 for first in [ports.free_port_range(count)]]
+    taken += [(first, 2000) for first in [ports.free_port_range(2000), ports.free_port_range(2000)]]
+    each_port = [port for first, count in taken for port in range(first, first + count)]
+    assert len({*each_port}) == len(each_port)
 
 
 def test_threads_get_different_ports() -> None:
