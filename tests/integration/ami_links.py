@@ -56,6 +56,13 @@ async def until_state(link: AmiLink, state: LinkState, seconds: float = 5.0) -> 
             await asyncio.sleep(0.005)
 
 
+async def until_connected(link: AmiLink, connections: int) -> None:
+    """Wait until the link is up for the nth time. It may be down for a moment that `until_state` would miss."""
+    async with asyncio.timeout(5):
+        while link.connections < connections:  # noqa: ASYNC110  likewise
+            await asyncio.sleep(0.005)
+
+
 async def until_reconnected(ami: FakeAmi, link: AmiLink) -> None:
     await ami.wait_for("Login", 2)
     await until_state(link, LinkState.UP)

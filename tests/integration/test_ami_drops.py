@@ -14,9 +14,8 @@ from typing import Any, Self
 
 import pytest
 
-from engine.asterisk.ami_link import LinkState
 from engine.asterisk.errors import AmiUnavailable
-from tests.integration.ami_links import linked, until_state
+from tests.integration.ami_links import linked, until_connected
 from tests.integration.fake_ami import FakeAmi
 from tests.integration.fake_asterisk import reset
 from tests.integration.fake_reports import user_event
@@ -111,8 +110,7 @@ async def test_an_event_comes_whole_or_not_at_all_wherever_the_connection_is_cut
             for number, cut in enumerate(sizes):
                 wire.cut_after(cut, upwards=False, with_reset=with_reset)
                 await ami.report(f"cut {number:04}")
-                await until_state(link, LinkState.DOWN)
-                await until_state(link, LinkState.UP)
+                await until_connected(link, number + 2)
             await ami.report("whole")
             await link.hang_up("PJSIP/last")
             assert link.connections == len(sizes) + 1
@@ -146,13 +144,12 @@ async def test_no_action_is_sent_twice_wherever_the_connection_is_cut(ami: FakeA
             before = dict(wire.passed)
             await asyncio.gather(*(hang_up() for _ in range(AT_ONCE)))
             sizes = {upwards: wire.passed[upwards] - before[upwards] for upwards in (True, False)}
-            for upwards, size in product((True, False), range(1, max(sizes.values()) + 1, EVERY)):
-                if size > sizes[upwards]:
-                    continue
+            each_way = product((True, False), range(1, max(sizes.values()) + 1, EVERY))
+            cuts = [(upwards, size) for upwards, size in each_way if size <= sizes[upwards]]
+            for number, (upwards, size) in enumerate(cuts):
                 wire.cut_after(size, upwards=upwards, with_reset=with_reset)
                 await asyncio.gather(*(hang_up() for _ in range(AT_ONCE)))
-                await until_state(link, LinkState.DOWN)
-                await until_state(link, LinkState.UP)
+                await until_connected(link, number + 2)
             await asyncio.gather(*(hang_up() for _ in range(AT_ONCE)))
     came = Counter(action["Channel"] for action in ami.named("Hangup"))
     twice = {name: times for name, times in came.items() if times > 1}
