@@ -12,9 +12,12 @@ from typing import Any
 
 import aiohttp
 
+from phones import child
+
 PROGRAM = Path(__file__).parents[1] / ".tools" / "bin" / "chromium"
 START_SECONDS = 30.0
 WAIT_SECONDS = 30.0
+STOP_SECONDS = 10.0
 # No name is looked up, and only this machine's address is reached.
 OFFLINE = ("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-background-networking")
 # There may be neither a graphics card nor much shared memory.
@@ -118,8 +121,7 @@ async def chromium(directory: Path, *more: str) -> AsyncIterator[str]:
     try:
         yield await _devtools(directory, browser)
     finally:
-        browser.terminate()
-        await asyncio.to_thread(browser.wait, 10)
+        await asyncio.to_thread(child.stop, browser, STOP_SECONDS)
 
 
 @asynccontextmanager

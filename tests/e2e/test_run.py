@@ -268,7 +268,7 @@ def test_an_engine_that_dies_is_started_again(running: Running) -> None:
     running.wait_ready()
     engine = running.child("serve")
     engine.kill()
-    engine.wait(5)
+    engine.wait(30)
     running.wait_ready()
     assert running.child("serve").pid != engine.pid
 
@@ -277,7 +277,7 @@ def test_an_asterisk_that_dies_is_started_again(running: Running) -> None:
     running.wait_ready()
     asterisk = running.child("asterisk.conf")
     asterisk.kill()
-    asterisk.wait(5)
+    asterisk.wait(30)
     deadline = time.monotonic() + 15
     while running.ready()[0] == 200 and time.monotonic() < deadline:
         time.sleep(0.02)  # until the engine notices the loss

@@ -133,7 +133,7 @@ async def overloaded(api: Api) -> Answer:
     finish = threading.Event()
 
     def occupy(_tx: Transaction) -> None:
-        finish.wait(5)
+        finish.wait(30)
 
     busy = asyncio.ensure_future(api.storage.run(occupy))
     try:
