@@ -117,7 +117,7 @@ class Baresip:
             baresip_files.write(self._setup, self._directory)
             with (self._directory / "log").open("wb") as log:
                 self._process = subprocess.Popen(
-                    child.favoured([self._programs.baresip.resolve(), "-4", "-f", "."]),
+                    [self._programs.baresip.resolve(), "-4", "-f", "."],
                     cwd=self._directory,
                     stdin=subprocess.DEVNULL,
                     stdout=log,

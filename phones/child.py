@@ -1,18 +1,7 @@
-"""Gives a program priority over others, and ends one that we started, by its process id and never by its name."""
+"""Ends a program that we started, by its process id and never by its name."""
 
-import os
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
-
-# A telephone that has to wait for the processor loses sound.
-NICENESS = -10
-
-
-def favoured(command: Sequence[str | Path]) -> list[str]:
-    """Returns a command that runs a program with priority over others, if this process may give it that."""
-    words = [str(word) for word in command]
-    return ["nice", "-n", str(NICENESS), *words] if os.geteuid() == 0 else words
 
 
 def stop(process: subprocess.Popen[bytes], patience: float) -> None:

@@ -115,7 +115,7 @@ class Sipp:
         try:
             with (self._directory / "screen").open("wb") as screen:
                 self._process = subprocess.Popen(
-                    child.favoured(self._command()),
+                    self._command(),
                     cwd=self._directory,
                     stdin=subprocess.DEVNULL,
                     stdout=screen,

@@ -14,6 +14,8 @@ from tests.e2e.booking import Booking
 from tests.e2e.system import System
 
 SOURCE = "+33199007777"
+# The scenario of a callee who answers some callers only.
+ANSWERS_SOME = Path(__file__).parent / "scenarios" / "uas_answers_caller.xml"
 # They get messages during a pause: Asterisk sends 180 when it dials, and again when the callee rings.
 LENIENT = frozenset({"uac_cancel", "uac_repeats_invite"})
 

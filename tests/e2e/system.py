@@ -26,7 +26,6 @@ from engine.local.demo import key_file
 from engine.local.processes import Child, LocalAsterisk, engine_command
 from engine.local.setup import set_up
 from phones.baresip import free_sip_port
-from phones.child import favoured
 from phones.ports import free_port_range, give_back
 from tests.e2e import canary
 from tests.e2e.api_client import Answer, send
@@ -120,9 +119,10 @@ class System:
 
     def _program(self) -> AsteriskProgram:
         # Asterisk does not inherit the environment.
-        environment = [f"{name}={value}" for name, value in self._asterisk_environment.items()]
-        program = find_program()
-        return replace(program, command=tuple(favoured(["env", *environment, *program.command])))
+        program, more = find_program(), self._asterisk_environment
+        if not more:
+            return program
+        return replace(program, command=("env", *(f"{name}={value}" for name, value in more.items()), *program.command))
 
     def alter(self, etc: Path) -> None:
         """Changes Asterisk's files, in subclasses that break a protection on purpose."""
@@ -183,7 +183,7 @@ class System:
     def start_engine(self, **more: str) -> None:
         """Starts the engine with further environment variables `more`."""
         with environ({**self._environment, **self._engine_only, **more}):
-            starting = Child.start("engine", favoured(engine_command()), self.data_dir / "engine.log")
+            starting = Child.start("engine", engine_command(), self.data_dir / "engine.log")
             self._engine = self._runner.run(starting)
 
     def wait_engine_dead(self, timeout: float = READY_SECONDS) -> None:

@@ -13,10 +13,9 @@ import pytest
 from phones.messages import by_call, final_status
 from phones.sipp import SCENARIOS, Sipp
 from tests.e2e.booking import Booking, fictional_number
-from tests.e2e.calls import SOURCE, Caller
+from tests.e2e.calls import ANSWERS_SOME, SOURCE, Caller
 from tests.e2e.system import System
 
-ANSWERS_ONE = Path(__file__).parent / "scenarios" / "uas_answers_caller.xml"
 LINES, AT_ONCE = 5, 7
 HONEST_CALLS = 2
 RING_MS = 1_000
@@ -49,7 +48,7 @@ def invented(tmp_path: Path) -> Path:
 def callee(system: System) -> Iterator[None]:
     """The network behind the trunk. It answers honest callers."""
     keys: dict[str, int | str] = {"answers": SOURCE[:-1], "ring": RING_MS}
-    with Sipp(ANSWERS_ONE, port=system.trunk_port, calls=10_000, keys=keys, timeout=300, trace=False):
+    with Sipp(ANSWERS_SOME, port=system.trunk_port, calls=10_000, keys=keys, timeout=300, trace=False):
         yield
 
 

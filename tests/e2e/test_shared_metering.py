@@ -7,7 +7,7 @@ import pytest
 
 from phones.messages import by_call
 from tests.e2e.booking import Booking
-from tests.e2e.calls import Caller, Outcome, lasted, wait_talking
+from tests.e2e.calls import ANSWERS_SOME, SOURCE, Caller, Outcome, lasted, wait_talking
 from tests.e2e.system import System
 
 
@@ -84,10 +84,12 @@ def test_a_ringing_call_holds_its_full_share_until_it_stops_ringing(
 ) -> None:
     """12 s, of which each call has 6, whether it talks or rings."""
     booked = sharing.book("LARGE")
-    with parties.hidden() as first_hidden, parties.dialling(booked.service) as talks:
+    with (
+        parties.hidden(ANSWERS_SOME, calls=2, answers=SOURCE[:-1], ring=0),
+        parties.dialling(booked.service) as talks,
+    ):
         wait_talking(sharing, talks)
-        first_hidden.close()  # the second call finds another telephone at the trunk, which is never answered
-        with parties.hidden("uas_no_answer"), parties.dialling(booked.service, second) as rings:
+        with parties.dialling(booked.service, second, keys={"source": "+33199004000"}) as rings:
             talks.wait()
             rings.wait()
             outcome = Outcome(talks.messages())
