@@ -11,7 +11,9 @@ from phones import speech, tone
 # A prompt fits a recording of it better than 0.99, and any other one worse than 0.8.
 FITS = 0.95
 # The longest pause before a prompt, in blocks of loudness.
-SLACK = 12
+SLACK = 50
+# Silence is not as loud as this.
+QUIET = 50
 
 
 def decoded(sound: str) -> "array[int]":
@@ -30,8 +32,10 @@ def heard(recording: Path, sounds: Sequence[str]) -> list[tuple[float, float, fl
     loud, found, begin = speech.loudness(*tone.read(recording)), [], 0
     for sound in sounds:
         prompt = speech.loudness(decoded(sound), tone.RATE)
+        # A greeting ends with seconds of silence, in which the other side may answer.
+        said = prompt[: max(block for block, level in enumerate(prompt) if level >= QUIET) + 1]
         places = range(begin, begin + SLACK)
-        fit, at = max((speech.find(loud[place : place + len(prompt)], prompt, 0.02)[0], place) for place in places)
+        fit, at = max((speech.find(loud[place : place + len(said)], said, 0.02)[0], place) for place in places)
         begin = at + len(prompt)
         found.append((at * speech.BLOCK_SECONDS, begin * speech.BLOCK_SECONDS, fit))
     return found

@@ -25,7 +25,8 @@ TALK_SECONDS = 2.2
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[System]:
-    speaking = System(voice=True, language="en", plans={"SMALL": PLAN, "LARGE": PLAN}, longest_call=60)
+    # A greeting of seven seconds is heard while it rings.
+    speaking = System(voice=True, language="en", plans={"SMALL": PLAN, "LARGE": PLAN}, longest_call=60, ring_timeout=20)
     for name in ("whisper", "press1"):
         recording = speaking.data_dir / "prompts" / "de" / f"{name}.wav"
         recording.parent.mkdir(parents=True, exist_ok=True)
