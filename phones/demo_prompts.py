@@ -93,7 +93,7 @@ def _take(callee: Baresip, caller: Baresip, service: str) -> None:
     callee.wait_established()
     length = sum(len(prompts.decoded(sound)) for sound in (WHISPER, PRESS1)) / tone.RATE
     with suppress(PhoneTimeoutError):
-        caller.wait_established(length + 0.5)
+        caller.wait_established(length + 2)
         raise DemoFailed("The call was connected before the key.")
     callee.press("1")
     with connected():

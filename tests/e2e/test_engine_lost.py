@@ -165,7 +165,7 @@ def test_the_bye_of_a_caller_waits_for_no_engine(system: System, caller: Caller,
     booked = system.book("LARGE")
     with (
         caller.hidden(calls=5),
-        caller.dialling(booked.service, "uac_hangs_up", calls=5, keys={"talk": 800}) as callers,
+        caller.dialling(booked.service, "uac_hangs_up", calls=5, keys={"talk": 600}) as callers,
     ):
         wait_talking(system, callers, 5)
         with _without_engine(system, how):
@@ -173,5 +173,5 @@ def test_the_bye_of_a_caller_waits_for_no_engine(system: System, caller: Caller,
             system.wait_spooled(booked.id, 5)
         waits = sorted(_bye_waits(callers.messages()))
     print(f"\nengine {how}: BYE answered after {[f'{1000 * each:.0f} ms' for each in waits]}")  # noqa: T201  the figure
-    assert waits[-1] < 0.3
+    assert waits[-1] < 2
     assert [cdr["duration"] for cdr in booked.wait_settled(5)] == [1] * 5

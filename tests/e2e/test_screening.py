@@ -69,7 +69,7 @@ def test_the_callee_hears_the_announcement_and_seconds_count_from_the_key(system
     ):
         caller.dial(booked.service)
         callee.wait_established()
-        time.sleep(sum(len(prompts.decoded(each)) for each in said) / tone.RATE + 0.5)
+        time.sleep(sum(len(prompts.decoded(each)) for each in said) / tone.RATE + 2)  # four seconds of silence follow
         callee.press("1")
         caller.wait_established()
         time.sleep(TALK_SECONDS)

@@ -69,7 +69,7 @@ def test_the_unused_lease_of_one_call_goes_to_the_other(sharing: System, parties
     with (
         parties.hidden(calls=2),
         parties.dialling(booked.service) as stays,
-        parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 1900}) as leaves,
+        parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 1500}) as leaves,
     ):
         leaves.wait()
         stays.wait()
