@@ -59,14 +59,14 @@ def free_port_range(count: int) -> int:
 
 
 def _places(part: range, count: int) -> Iterator[int]:
-    """Says where to look for free ports, in this order."""
+    """Yields the first ports of the ranges to try, in their order."""
     stop = part.stop - count + 1
     if part is LONG:
         # The first place that is free: a few ranges at random places would leave no room for one of 2,000.
         yield from range(part.start, stop, LONG_STEP)
         return
-    # At random first, so that a telephone rarely gets the ports of one that has just ended, where packets may still
-    # arrive. Then all places in order. Short ranges of one length lie next to each other without gaps.
+    # At random first: packets for a telephone that has just ended may still arrive at its ports, so the next one should
+    # rarely get them. Then all places in order. Short ranges of one length lie next to each other without gaps.
     places = range(part.start, stop, 1 if count == 1 else count + count % 2)
     yield from (_choose.choice(places) for _ in range(ATTEMPTS))
     yield from places

@@ -12,7 +12,7 @@ from phones import speech, tone
 FITS = 0.95
 # The longest pause before a prompt, in blocks of loudness.
 SLACK = 50
-# Silence is not as loud as this.
+# A block of silence is quieter than this.
 QUIET = 50
 
 

@@ -36,7 +36,7 @@ def test_released_ports_can_be_claimed_by_another_process() -> None:
 
 @pytest.fixture
 def nothing_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Apart from the ports that other tests have taken: what the test takes, no program uses."""
+    """No port counts as taken in this test, whatever other tests have taken. No program uses what it takes."""
     claims = os.open(tmp_path / "claims", os.O_RDWR | os.O_CREAT)
     monkeypatch.setattr(ports, "_claims", lambda: claims)
     monkeypatch.setattr(ports, "_given", set())

@@ -78,7 +78,7 @@ async def test_a_hung_server_costs_a_command_its_time_and_nobody_else_anything(
         began = time.monotonic()
         with pytest.raises(StorageUnavailable):
             await storage.run_keyed("a", account("Ann"))
-        assert time.monotonic() - began < PATIENCE_SECONDS
+        assert time.monotonic() - began < COMMAND_SECONDS
         await storage.run_keyed("a", account("Bob"))  # on a new connection
     finally:
         os.kill(process, signal.SIGCONT)
@@ -102,7 +102,7 @@ async def test_a_lock_that_nobody_releases_is_not_waited_for_beyond_the_deadline
     began = time.monotonic()
     with pytest.raises(StorageError):
         await storage.run(lambda tx: int(tx.accounts.close(ann.id, START)))
-    assert time.monotonic() - began < PATIENCE_SECONDS
+    assert time.monotonic() - began < COMMAND_SECONDS
     outside.execute("ROLLBACK")
 
 

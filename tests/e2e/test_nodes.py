@@ -168,7 +168,7 @@ def test_when_the_keeper_dies_or_stops_the_other_engine_takes_its_calls_over(
         stopped = time.monotonic()
         other.stop_engine()
         first.until(lambda: keeps(first), "the first engine takes over")
-        assert time.monotonic() - stopped < TAKE_OVER_SECONDS - 1
+        assert time.monotonic() - stopped < 5
         assert first.request("DELETE", f"/bookings/{booked.id}").status == 204
         one.wait()
     assert [record["duration"] for record in idle.wait_settled()] == [1]
