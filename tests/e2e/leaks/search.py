@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from phones.peer import Address, Packet, payload_of
 
 # This many consecutive digits identify a number; shorter runs occur by chance.
 WINDOW = 6
 SEPARATORS = re.compile(r"(?<=\d)[ ().\-/]{1,2}(?=\d)")
-# Asterisk's own tags and branches are random, and sooner or later contain any six digits.
+# Asterisk's own tags and branches are random, and sooner or later contain any six digits and any short name.
 RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
@@ -24,12 +24,14 @@ class Secret:
         known: Numbers that the caller may know.
         address: The callee's SIP address.
         media: The addresses that it sends sound from; empty until it does.
+        names: Other words that a caller must not see, such as the user name of a trunk's account.
     """
 
     number: str
     known: tuple[str, ...]
     address: Address
     media: list[Address] = field(default_factory=list)
+    names: frozenset[str] = frozenset()
 
     @cached_property
     def digits(self) -> frozenset[str]:
@@ -79,7 +81,7 @@ def shows_number(packet: Packet, number: str, known: tuple[str, ...]) -> bool:
 
 def _in_message(data: bytes, secret: Secret) -> Iterable[str]:
     for line in data.split(b"\r\n"):
-        if _digits_in(line, secret) or _address_in(line, secret):
+        if _digits_in(line, secret) or _address_in(line, secret) or _name_in(line, secret):
             yield line.decode("latin-1")
 
 
@@ -93,6 +95,11 @@ def _address_in(line: bytes, secret: Secret) -> bool:
     text = line.decode("latin-1")
     sound = any(text.startswith(f"m=audio {port} ") for _, port in secret.media)
     return sound or secret.address[0] in text or re.search(rf":{secret.address[1]}\b", text) is not None
+
+
+def _name_in(line: bytes, secret: Secret) -> bool:
+    text = RANDOM.sub("", line.decode("latin-1"))
+    return any(name in form for name in secret.names for form in (text, unquote(text)))
 
 
 def _forms(text: str) -> tuple[str, str]:

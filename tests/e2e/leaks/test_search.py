@@ -8,11 +8,14 @@ import pytest
 from phones.peer import Packet, sdp
 from tests.e2e.leaks.search import Secret, Shown, leaks
 
-SECRET = Secret("+33199003472", ("+33199000112", "+33199007777"), ("127.0.0.2", 15062), [("127.0.0.2", 41002)])
+SECRET = Secret(
+    "+33199003472", ("+33199000112", "+33199007777"), ("127.0.0.2", 15062), [("127.0.0.2", 41002)],
+    frozenset({"acc-1", "line@1"}),
+)  # fmt: skip
 ASTERISK = ("127.0.0.1", 5060)
 HEAD = (
     b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.1:34566;branch=z9hG4bKabcdef\r\nFrom: <sip:+33199007777@127.0.0.1>\r\n"
-    b"To: <sip:+33199000112@127.0.0.1>;tag=003472ab-1990-4034-9903-472199003472\r\nCSeq: 1 INVITE\r\n"
+    b"To: <sip:+33199000112@127.0.0.1>;tag=00347acc-1990-4034-9acc-172199003472\r\nCSeq: 1 INVITE\r\n"
 )
 ANSWERED_AT = 10.0
 
@@ -42,10 +45,11 @@ def test_what_a_caller_may_receive_is_no_leak() -> None:
         "+33199003472", "33199003472", "0033199003472", "0199003472", "199003472", "003472", "990034", "1990034",
         "01 99 00 34 72", "+33 1 99 00 34 72", "01.99.00.34.72", "+33(1)99-00-34-72", "01/99/00/34/72",
         "%2B33199003472", "%30%31%39%39%30%30%33%34%37%32", "x003472x",
+        "acc-1", "sip:acc-1@carrier.example", "sip:line@1@carrier.example", "sip:line%401@carrier.example",
         "127.0.0.2", "sip:x@127.0.0.2:5060", "somewhere:15062",
     ],
 )  # fmt: skip
-def test_every_form_of_the_number_and_the_address_is_found_in_every_place(text: str) -> None:
+def test_every_form_of_the_number_the_address_and_the_account_is_found_in_every_place(text: str) -> None:
     planted = text.encode()
     assert leaks(shown(lines=[b"X-Any: " + planted]), SECRET)
     assert leaks(shown(start=b"SIP/2.0 486 " + planted), SECRET)
