@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,7 @@ from engine.storage.postgresql import server, worker
 from engine.storage.postgresql.storage import PostgresStorage
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.notifying import EVENT_POLICY, choose
+from tests.contract.pairing import Phone
 from tests.contract.racing import PATIENCE_SECONDS, ApartStorage, Race, without_locks
 from tests.contract.samples import POLICY
 from tests.contract.world import World
@@ -81,6 +83,13 @@ async def world(storage: EngineStorage, database: Database) -> AsyncIterator[Wor
     world = await World.begin(storage, database)
     yield world
     world.check_ledger()
+
+
+@pytest.fixture
+def phone(world: World) -> Phone:
+    """A telephone whose caller can be asked for a PIN."""
+    world.policy = replace(world.policy, speaks=True)
+    return Phone(world, count())
 
 
 @pytest.fixture

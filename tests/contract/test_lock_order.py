@@ -35,9 +35,9 @@ from engine.storage.sandboxes import Sandbox, Sandboxes
 from engine.storage.transaction import Transaction
 from engine.storage.twilio_proxy import TwilioProxy
 from engine.twilio_proxy.sessions import SessionChange, change_session, locked_session
+from tests.contract.pairing import pair
 from tests.contract.racing import PATIENCE_SECONDS, WAITING, ApartStorage, Command
 from tests.contract.samples import CALLER, HIDDEN, OTHER_HIDDEN
-from tests.contract.test_pairs import pair
 from tests.contract.test_postgresql_races import joining, session_of
 from tests.contract.trial import Trial
 from tests.contract.world import POOL, World

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass, replace
-from itertools import count
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,90 +15,25 @@ from engine.bookings.lifecycle import BookingPatch, cancel, change
 from engine.bookings.swapping import swap_number
 from engine.calls import lifecycle as calls
 from engine.calls.facts import IncomingCall
-from engine.domain.booking import Booking
 from engine.domain.directions import Direction
 from engine.domain.errors import ReverseUnavailable, VoiceIsOff
 from engine.domain.ids import AccountId, CallId
 from engine.domain.number_choice import NumberRequest
-from engine.domain.numbers import ANONYMOUS, E164, NumberState
+from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.pairs import PIN_TRIES, PIN_TRY_MS, is_pin
 from engine.domain.prompts import Prompt
 from engine.domain.rejections import Reason, Reject
-from engine.domain.routing import AskPin, Bridge, Preparation, RouteDecision
+from engine.domain.routing import AskPin, Bridge, RouteDecision
 from engine.domain.simulation import Outcome, SimulatedCall
-from engine.domain.spellings import Spellings
-from engine.domain.times import EpochMs
-from engine.privacy.erasure import erase
 from engine.sandbox.simulation import simulate_call
 from engine.storage.transaction import Transaction
-from tests.contract.samples import DAY, PEPPER, POLICY, SECOND
-from tests.contract.test_pairs import ANN, BEN, EVE, SHARED, is_stranger, pair, share
+from tests.contract.pairing import ANN, BEN, EVE, SHARED, WRONG, Phone, is_stranger, pair, share, with_pins
+from tests.contract.samples import POLICY, SECOND
 from tests.contract.world import INTEGRITY_ERRORS, POOL, World, outsider
 
-WRONG = "00000000"
-# Where a PIN could stand.
-TABLES = (
-    *("bookings", "booking_notes", "calls", "cdrs", "grants", "number_swaps", "outbox", "pair_callers", "pair_pins"),
-    *("pin_tries", "reached_callers"),
-)
+# Also tests without a telephone need a voice that asks.
+pytestmark = pytest.mark.usefixtures("phone")
 ASKED, ASKED_AGAIN = AskPin(Prompt.PIN), AskPin(Prompt.PIN_WRONG)
-
-
-@dataclass
-class Phone:
-    """Calls of somebody, each with at most one PIN."""
-
-    world: World
-    ids: Any
-
-    async def call(
-        self,
-        pin: str | None = None,
-        asserted: E164 | None = None,
-        shown: str = ANONYMOUS,
-        service: str = SHARED,
-        call_id: str | None = None,
-        **more: Any,
-    ) -> RouteDecision:
-        incoming = IncomingCall(
-            CallId(call_id or f"p{next(self.ids)}"),
-            E164(service),
-            shown,
-            asserted=asserted,
-            **{"can_enter_pin": True, "pin": pin} | more,
-        )
-        decision = await self.world.storage.run(calls.route_call, incoming, self.world.at, self.world.policy)
-        assert not isinstance(decision, Preparation)
-        return decision
-
-    async def reaches(self, pin: str | None = None, **how: Any) -> E164 | Reason | Prompt | None:
-        """Whom a call reaches, which ends at once; or why it reaches nobody; or what it is asked."""
-        call_id = f"p{next(self.ids)}"
-        decision = await self.call(pin, call_id=call_id, **how)
-        if isinstance(decision, AskPin):
-            return decision.prompt
-        if isinstance(decision, Reject):
-            return decision.reason
-        await self.world.ended(CallId(call_id), 0, "BUSY")
-        return decision.destination
-
-
-@pytest.fixture(autouse=True)
-def with_voice(world: World) -> None:
-    world.policy = replace(world.policy, speaks=True)
-
-
-@pytest.fixture
-def phone(world: World) -> Phone:
-    return Phone(world, count())
-
-
-async def with_pins(world: World, one: E164 = ANN, other: E164 = BEN, **more: Any) -> tuple[Booking, str, str]:
-    """Books a pair. Returns it with both PINs."""
-    booking = await pair(world, one, other, pins=True, **more)
-    assert booking.destination_pin is not None
-    assert booking.partner_pin is not None
-    return booking, booking.destination_pin, booking.partner_pin
 
 
 def closed_by(decision: RouteDecision) -> bool:
@@ -213,24 +147,6 @@ async def test_after_a_swap_by_an_engine_that_knows_no_pins_the_old_ones_lead_no
     assert await phone.reaches(mended.destination_pin, service=mended.service) == BEN
 
 
-async def test_a_late_caller_lengthens_the_quarantine_of_a_pin_which_counts_when_a_number_is_taken_back(
-    world: World, phone: Phone
-) -> None:
-    await share(world, SHARED)
-    booking, first, second = await with_pins(world)
-    await world.cancel(booking)
-    world.now += POLICY.quarantine_ms - DAY
-    assert is_stranger(await phone.call(second))
-    late = world.now
-    world.now += 2 * DAY
-    await world.sweep()
-    assert world.rows("SELECT pin, booking_id FROM pair_pins") == [{"pin": second, "booking_id": None}]
-    taken = await world.storage.run(shared_numbers.unshare, SHARED, world.now)
-    assert (taken.state, taken.quarantined_until) == (NumberState.QUARANTINED, late + POLICY.quarantine_silence_ms)
-    assert first != second
-    assert world.rows("SELECT pin FROM pair_pins") == []
-
-
 async def test_wrong_pins_close_a_number_to_pins_and_time_opens_it_again_also_for_calls_at_once(
     world: World, phone: Phone
 ) -> None:
@@ -331,30 +247,6 @@ async def test_the_database_itself_refuses_a_pin_of_two_pairs_on_one_number(worl
             await world.storage.run(hold, pin)
 
 
-@pytest.mark.parametrize("way", ["deleted", "erased", "over"])
-async def test_the_pins_of_a_pair_stand_nowhere_but_in_it_and_go_with_it(world: World, phone: Phone, way: str) -> None:
-    await share(world, SHARED)
-    booking, first, second = await with_pins(world)
-    call_id = "c1"
-    assert isinstance(await phone.call(first, call_id=call_id), Bridge)
-    await world.answered(CallId(call_id))
-    await world.ended(CallId(call_id), 3_000)
-    if way == "deleted":
-        await world.cancel(booking)
-    elif way == "erased":
-        await erase(world.storage, Spellings(ANN), world.now, world.policy, PEPPER)
-    else:
-        world.now = booking.end_at + POLICY.grace_ms
-        await world.sweep()
-    [stored] = world.rows("SELECT gone_at, destination_pin, partner_pin FROM bookings")
-    assert stored["gone_at"] is not None
-    assert (stored["destination_pin"], stored["partner_pin"]) == (None, None)
-    for table in TABLES:
-        found = json.dumps(world.rows(f"SELECT * FROM {table}"), default=str)  # noqa: S608  names of tables
-        assert (table == "pair_pins") == (first in found or second in found), table
-    assert [row["booking_id"] for row in world.rows("SELECT booking_id FROM pair_pins")] == [None, None]
-
-
 async def test_a_sandbox_simulates_the_question_and_its_answers(world: World) -> None:
     sandbox = (await world.storage.run(sandbox_of, world.account, world.now)).id
     booking = await pair(world, account=sandbox, pins=True)
@@ -385,15 +277,3 @@ async def test_a_sandbox_simulates_the_question_and_its_answers(world: World) ->
     # The count of wrong PINs goes with the pair: by the sandbox's clock it could stand for years.
     await world.storage.run(cancel, sandbox, booking.id, world.now, world.policy)
     assert world.rows("SELECT service FROM pin_tries") == []
-
-
-async def test_after_a_restore_a_pin_of_a_pair_that_may_be_lost_rests_as_well(world: World, phone: Phone) -> None:
-    await share(world, SHARED)
-    await with_pins(world)
-    await world.storage.run(lambda tx: tx.restores.quarantine_numbers(EpochMs(world.now + DAY)))
-    assert await phone.reaches(WRONG) is Prompt.PIN_WRONG
-    rests = [row["quarantined_until"] for row in world.rows("SELECT * FROM pair_pins") if row["pin"] == WRONG]
-    assert rests == [world.now + POLICY.quarantine_silence_ms]
-    world.now += DAY
-    assert await phone.reaches("11111111") is Prompt.PIN_WRONG
-    assert [row for row in world.rows("SELECT * FROM pair_pins") if row["pin"] == "11111111"] == []

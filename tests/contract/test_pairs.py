@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -11,12 +10,9 @@ from engine.bookings.blocked_callers import block
 from engine.bookings.explain import explain
 from engine.bookings.lifecycle import BookingPatch, change
 from engine.bookings.swapping import swap_number
-from engine.calls import lifecycle as calls
-from engine.calls.facts import IncomingCall
-from engine.domain.booking import Booking, CallerId
+from engine.domain.booking import CallerId
 from engine.domain.directions import Direction
 from engine.domain.errors import (
-    BookingGone,
     DestinationIsOurs,
     DestinationNotAllowed,
     InvalidDestination,
@@ -28,46 +24,14 @@ from engine.domain.errors import (
 )
 from engine.domain.ids import CallId
 from engine.domain.number_choice import NumberRequest
-from engine.domain.numbers import ANONYMOUS, E164, ERASED, NumberState
+from engine.domain.numbers import ANONYMOUS, E164, NumberState
 from engine.domain.pairs import Participant
 from engine.domain.policy import UsagePlan
 from engine.domain.rejections import Reason, Reject
-from engine.domain.routing import Bridge, RouteDecision
-from engine.domain.spellings import Spellings
-from engine.domain.times import EpochMs
-from engine.privacy.erasure import erase
-from tests.contract.samples import DAY, HIDDEN, OTHER_HIDDEN, PEPPER, POLICY, SECOND
+from engine.domain.routing import Bridge
+from tests.contract.pairing import ANN, BEN, EVE, SHARED, asked, is_stranger, pair, share
+from tests.contract.samples import HIDDEN
 from tests.contract.world import INTEGRITY_ERRORS, POOL, World
-
-ANN, BEN = HIDDEN, OTHER_HIDDEN
-EVE = E164("+32470999001")
-SHARED = E164(POOL[0])
-
-
-async def share(world: World, *numbers: str) -> None:
-    for number in numbers:
-        assert (await world.storage.run(shared_numbers.share, number)).state == NumberState.SHARED
-
-
-async def pair(world: World, one: E164 = ANN, other: E164 = BEN, **more: Any) -> Booking:
-    participants = (Participant(one, "Ann"), Participant(other))
-    more = {"plan": UsagePlan.MEDIUM, "caller_id": CallerId.SERVICE} | more
-    return await world.book(destination=None, participants=participants, **more)
-
-
-async def asked(
-    world: World, service: E164, call_id: str, asserted: E164 | None, shown: str | None = None
-) -> RouteDecision:
-    world.now += SECOND
-    incoming = IncomingCall(CallId(call_id), service, shown or asserted or ANONYMOUS, asserted=asserted)
-    decision = await world.storage.run(calls.route_call, incoming, world.at, world.policy)
-    assert isinstance(decision, Bridge | Reject)
-    return decision
-
-
-def is_stranger(decision: RouteDecision) -> bool:
-    """Whether a caller got the same answer as at an unknown number."""
-    return isinstance(decision, Reject) and (decision.cause, decision.disposition) == (1, None)
 
 
 async def test_each_participant_reaches_the_other_who_sees_the_rented_number(world: World) -> None:
@@ -179,28 +143,6 @@ async def test_the_database_itself_refuses_a_second_pair_of_one_caller_on_one_nu
     assert is_stranger(await asked(world, SHARED, "c1", EVE))
 
 
-async def test_after_a_pair_is_gone_its_callers_reach_nobody_and_no_new_pair_before_the_quarantine_ends(
-    world: World,
-) -> None:
-    await share(world, *POOL[:2])
-    booking = await pair(world)
-    assert isinstance(await asked(world, SHARED, "c1", ANN), Bridge)
-    assert await world.cancel(booking) == ["c1"]
-    await world.ended(CallId("c1"), 0, "CANCEL")
-    assert is_stranger(await asked(world, SHARED, "c2", ANN))
-    again = await pair(world)
-    assert again.service == POOL[1]
-    # A late call lengthens the quarantine of this caller on this number, and no other's.
-    world.now += POLICY.quarantine_ms - DAY
-    assert is_stranger(await asked(world, SHARED, "c3", BEN))
-    world.now += 2 * DAY
-    await world.sweep()
-    assert [row["number"] for row in world.rows("SELECT * FROM pair_callers") if row["service"] == SHARED] == [BEN]
-    with pytest.raises(NumberNotFree):
-        await pair(world, ANN, BEN, wanted=NumberRequest(service=SHARED))
-    assert (await pair(world, ANN, EVE, wanted=NumberRequest(service=SHARED))).service == SHARED
-
-
 async def test_a_swapped_pair_has_its_credit_on_another_number_and_the_old_one_reaches_nobody(world: World) -> None:
     await share(world, *POOL[:2])
     booking = await pair(world)
@@ -211,26 +153,6 @@ async def test_a_swapped_pair_has_its_credit_on_another_number_and_the_old_one_r
     assert (decision.destination, decision.shown) == (ANN, POOL[1])
     with pytest.raises(NoNumberFree):  # both callers are in quarantine on the first number
         await world.storage.run(swap_number, world.account, booking.id, world.now, world.policy)
-
-
-async def test_an_expired_pair_is_refused_and_told_as_every_booking_and_then_gone(world: World) -> None:
-    await share(world, SHARED)
-    booking = await pair(world)
-    world.now = booking.end_at
-    assert isinstance(refused := await asked(world, SHARED, "c1", BEN), Reject)
-    assert (refused.reason, refused.cause) == (Reason.END_REACHED, 22)
-    [body] = [json.loads(row["body"]) for row in world.rows("SELECT body FROM outbox")]
-    assert (body["direction"], body["source"], body["destination"]) == ("pair", BEN, ANN)
-    await world.renew(booking)
-    assert isinstance(await asked(world, SHARED, "c2", BEN), Bridge)
-    await world.ended(CallId("c2"), 0, "BUSY")
-    world.now += 30 * DAY
-    ended = world.now
-    await world.sweep()
-    assert is_stranger(await asked(world, SHARED, "c3", BEN))
-    # A number is taken back once it has no pairs, and rests for as long as its last caller does.
-    taken = await world.storage.run(shared_numbers.unshare, SHARED, world.now)
-    assert (taken.state, taken.quarantined_until) == (NumberState.QUARANTINED, ended + POLICY.quarantine_ms)
 
 
 async def test_a_shared_number_is_taken_back_only_without_pairs(world: World) -> None:
@@ -317,62 +239,3 @@ async def test_the_explanation_of_a_call_tells_participants_from_strangers(world
         ANN: Reason.PUT_THROUGH, BEN: Reason.PUT_THROUGH,
         EVE: Reason.NOT_A_PARTICIPANT, ANONYMOUS: Reason.NOT_A_PARTICIPANT,
     }  # fmt: skip
-
-
-@pytest.mark.parametrize("erased", [ANN, BEN])
-async def test_erasing_one_participant_ends_the_pair_and_leaves_the_number_nowhere(world: World, erased: E164) -> None:
-    await share(world, SHARED)
-    booking = await pair(world, label=f"for {erased}")
-    assert isinstance(await asked(world, SHARED, "c1", ANN), Bridge)
-    await world.answered(CallId("c1"))
-    await world.ended(CallId("c1"), 3_000)
-    findings = await erase(world.storage, Spellings(erased), world.now, world.policy, PEPPER)
-    assert (findings.removed["bookings"], findings.removed["pair_callers"]) == (1, 1)
-    [stored] = world.rows("SELECT destination, partner, gone_at, label FROM bookings")
-    other = BEN if erased == ANN else ANN
-    assert {stored["destination"], stored["partner"]} == {ERASED, other}
-    assert stored["gone_at"] is not None
-    for table in ("bookings", "pair_callers", "calls", "cdrs"):
-        assert erased not in json.dumps(world.rows(f"SELECT * FROM {table}"))  # noqa: S608  names of tables
-    assert is_stranger(await asked(world, SHARED, "c2", other))
-    with pytest.raises(BookingGone):
-        await world.renew(booking)
-
-
-async def test_retention_forgets_both_participants_of_a_pair_that_is_gone(world: World) -> None:
-    await share(world, SHARED)
-    booking = await pair(world)
-    await world.cancel(booking)
-    await world.storage.run(lambda tx: tx.retention.forget_booking(booking.id))
-    [row] = world.rows("SELECT destination, partner, destination_label, partner_label FROM bookings")
-    assert tuple(row.values()) == (ERASED, ERASED, "", "")
-
-
-async def test_after_a_restore_a_shared_number_takes_no_new_pairs_for_as_long_as_others_rest(world: World) -> None:
-    await share(world, SHARED)
-    booking = await pair(world)
-    until, other, lost = EpochMs(world.now + 15 * DAY), E164("+32470999002"), E164("+32470999003")
-    await world.storage.run(lambda tx: tx.restores.quarantine_numbers(until))
-    with pytest.raises(NoNumberFree):
-        await pair(world, EVE, other)
-    assert isinstance(await asked(world, booking.service, "c1", ANN), Bridge)
-    # A caller of a pair that the backup does not have must have been silent as long as callers of other numbers.
-    assert is_stranger(await asked(world, SHARED, "c2", EVE))
-    world.now = EpochMs(until - POLICY.quarantine_silence_ms // 2)
-    for call_id in ("c3", "c4"):
-        assert is_stranger(await asked(world, SHARED, call_id, lost))
-    last_call = world.now
-    world.now = until
-    with pytest.raises(NoNumberFree):
-        await pair(world, lost, other)
-    assert (await pair(world, EVE, other)).service == SHARED, "the first call was long enough ago"
-    world.now = EpochMs(last_call + POLICY.quarantine_silence_ms)
-    assert is_stranger(await asked(world, SHARED, "c5", lost)), "it lengthens its own quarantine, and begins no other"
-    assert is_stranger(await asked(world, SHARED, "c6", E164("+32470999005")))
-    resting = {row["number"] for row in world.rows("SELECT * FROM pair_callers WHERE booking_id IS NULL")}
-    assert resting == {lost}
-    with pytest.raises(NoNumberFree):
-        await pair(world, lost, E164("+32470999004"))
-    world.now = EpochMs(world.now + POLICY.quarantine_silence_ms)
-    assert (await pair(world, lost, E164("+32470999004"))).service == SHARED
-    assert await world.storage.run(lambda tx: tx.restores.held_but_not_booked(10)) == []

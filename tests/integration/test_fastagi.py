@@ -15,9 +15,9 @@ from engine.domain.pairs import PIN_TRIES
 from engine.domain.policy import UsagePlan
 from engine.domain.prompts import Language
 from engine.storage.errors import StorageUnsure
+from tests.contract.pairing import pair, share
 from tests.contract.samples import CALLER, DAY, HIDDEN, POLICY, SECOND
 from tests.contract.test_group_commit import hold
-from tests.contract.test_pairs import pair, share
 from tests.contract.world import POOL, World
 from tests.integration.agi_fixtures import agi, world
 from tests.integration.fake_asterisk import (

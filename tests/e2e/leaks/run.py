@@ -178,8 +178,9 @@ class Run:
 
     @staticmethod
     async def _all_up(parts: Sequence[Part]) -> None:
-        for part in parts:
-            await part.until(part.answered if part.cell.talks else part.rung)
+        """Waits until each call rings or is answered; the test of a cell judges a call that never does."""
+        up = (part.until(part.answered if part.cell.talks else part.rung) for part in parts)
+        await asyncio.gather(*up, return_exceptions=True)
 
     @staticmethod
     async def _go(parts: Sequence[Part]) -> None:
