@@ -23,7 +23,7 @@ from engine.storage.revocations import REVOCATION_LOG, Entry, Kind, RevocationLo
 from engine.storage.transaction import Transaction
 from tests.contract.erasing import PERSON
 from tests.contract.samples import OTHER_HIDDEN, PEPPER, START
-from tests.contract.test_erasure import ERASABLE
+from tests.contract.test_erasable_columns import ERASABLE
 from tests.contract.test_migrations import ROWS, insert
 from tests.contract.world import World, outsider
 

@@ -1,10 +1,8 @@
 """Both sides of a call hear a beep when little of it is left, wherever its limit has moved, and keys pass unchanged."""
 
 import asyncio
-import struct
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +11,12 @@ import pytest
 from phones import tone
 from phones.baresip import Baresip
 from phones.errors import PhoneTimeoutError
-from phones.peer import Body, Dialog, Media, Packet, Peer, Reply, Stage, media_of, payload_of, sdp
-from phones.peer.media import KEYS, KEYS_TYPE, RTP_HEADER
+from phones.peer import Stage
+from phones.peer.media import KEYS
 from tests.e2e.booking import Booking
 from tests.e2e.calls import SOURCE
 from tests.e2e.system import System
+from tests.e2e.talking import PACKET_SECONDS, Network, Talk
 from tests.e2e.test_ami_rights import Session, session
 
 CALLER_HZ, CALLEE_HZ, BEEP_HZ, BEEP_SECONDS = 440, 620, 1000, 0.3
@@ -25,8 +24,6 @@ CALLER_HZ, CALLEE_HZ, BEEP_HZ, BEEP_SECONDS = 440, 620, 1000, 0.3
 BEFORE = 3.0
 TOLERANCE = 1.0
 BLOCK_SECONDS = 0.02
-SOUND = b"\x9f" * 160
-G729_TYPE = 18
 # C and D are the beep's own.
 PASSING = KEYS.replace("C", "").replace("D", "")
 
@@ -145,111 +142,6 @@ def test_a_call_that_came_in_without_the_beep_has_none(system: System, tmp_path:
         assert tone.seconds_of(recording, voice) > tone.duration(recording) - 0.7
 
 
-class Side:
-    """One side of it."""
-
-    def __init__(self, media: Media, towards: tuple[str, int]) -> None:
-        self.media, self.towards = media, towards
-        self._talking = asyncio.ensure_future(self._talk())
-
-    async def _talk(self) -> None:
-        while True:
-            self.media.send(SOUND, self.towards)
-            await asyncio.sleep(0.02)
-
-    def close(self) -> None:
-        self._talking.cancel()
-        self.media.close()
-
-    @property
-    def beeping(self) -> list[Packet]:
-        """The packets that carry another sound than the other side's voice."""
-        return [each for each in self.media.received if each.data[1] & 0x7F != KEYS_TYPE and payload_of(each) != SOUND]
-
-    @property
-    def keys(self) -> list[tuple[str, bool]]:
-        """The telephone keys that it has received, and whether the end of each has come, too."""
-        found: dict[bytes, tuple[str, bool]] = {}
-        for data in (each.data for each in self.media.received if each.data[1] & 0x7F == KEYS_TYPE):
-            key, end, _ = struct.unpack("!BBH", data[RTP_HEADER : RTP_HEADER + 4])
-            moment = data[4:8]
-            found[moment] = (KEYS[key], bool(end & 0x80) or found.get(moment, ("", False))[1])
-        return list(found.values())
-
-
-@dataclass
-class Talk:
-    """A call of two peers who talk all the time."""
-
-    dialog: Dialog
-    caller: Side
-    callee: Side
-    ended_at: float = 0.0
-
-    @property
-    def sides(self) -> tuple[Side, Side]:
-        return self.caller, self.callee
-
-    async def wait_ended(self) -> None:
-        await self.dialog.requested("BYE", 30)
-        self.ended_at = time.time()  # as packets have it
-
-
-class Network:
-    """The telephone network: whoever is called answers at once."""
-
-    def __init__(self, system: System, carrier: Peer, *, has_converter: bool) -> None:
-        self._system = system
-        self._carrier = carrier
-        self._has_converter = has_converter
-        self._callees: list[Side] = []
-        self._callers: list[Side] = []
-
-    @classmethod
-    @asynccontextmanager
-    async def open(cls, system: System, *, has_converter: bool = True) -> AsyncIterator["Network"]:
-        carrier = await Peer.open("127.0.0.1")
-        network = cls(system, carrier, has_converter=has_converter)
-        trunk = await Peer.open("127.0.0.1", system.trunk_port, network._take)
-        try:
-            yield network
-        finally:
-            for side in (*network._callers, *network._callees):
-                side.close()
-            await carrier.close()
-            await trunk.close()
-
-    def _media(self) -> tuple[Media, Body]:
-        """Sound in a codec that Asterisk can convert, or in G.729."""
-        media = Media.open("127.0.0.1")
-        if self._has_converter:
-            return media, sdp(media.local)
-        media.seal = lambda packet: packet[:1] + bytes([G729_TYPE]) + packet[2:]
-        offer = sdp(media.local).content
-        for plain, converted in ((b"AVP 0 ", b"AVP 18 "), (b":0 PCMU/", b":18 G729/")):
-            assert plain in offer
-            offer = offer.replace(plain, converted)
-        return media, Body(offer)
-
-    async def _take(self, dialog: Dialog) -> None:
-        assert dialog.invite is not None
-        media, answer = self._media()
-        towards = media_of(dialog.invite)
-        assert towards is not None
-        self._callees.append(Side(media, towards))
-        dialog.answer(Reply(200, body=answer))
-
-    async def call(self, booked: Booking) -> Talk:
-        media, offer = self._media()
-        asterisk = ("127.0.0.1", self._system.settings.sip_port)
-        dialog = await self._carrier.dialog(booked.service, asterisk, source=SOURCE)
-        answer = await dialog.answered(dialog.request("INVITE", body=offer))
-        towards = media_of(answer)
-        assert towards is not None
-        self._callers.append(Side(media, towards))
-        return Talk(dialog, self._callers[-1], self._callees[-1])
-
-
 async def _two_calls(system: System, booked: Booking) -> list[Talk]:
     """The second one comes in four seconds later, and they share what is left."""
     async with Network.open(system) as network:
@@ -287,7 +179,7 @@ async def _pressed(system: System, booked: Booking) -> None:
         for key, hears in (("C", talk.caller), ("D", talk.callee)):
             await talk.caller.media.press(key, talk.caller.towards)
             await asyncio.sleep(0.8)
-            assert len(hears.beeping) * 0.02 == pytest.approx(BEEP_SECONDS, abs=0.1)
+            assert len(hears.beeping) * PACKET_SECONDS == pytest.approx(BEEP_SECONDS, abs=0.1)
             hears.media.received.clear()
             assert [(side.beeping, side.keys[len(PASSING) :]) for side in talk.sides if side is not hears] == [([], [])]
         await talk.dialog.answered(talk.dialog.request("BYE"))
