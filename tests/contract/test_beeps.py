@@ -164,7 +164,7 @@ async def test_a_limit_that_falls_is_looked_at_at_once(world: World) -> None:
     assert await call.left(100 * SECOND) == 0
     for other in ("c2", "c3"):
         await world.bridge(call.booking, other)
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         tasks.create_task(call.beeps.run(stop))
         await asyncio.sleep(SHORTEST_WAIT_SECONDS)
         for limit in await world.storage.run(limits_on, call.booking.id, world.at):

@@ -128,7 +128,7 @@ async def test_something_else_in_a_files_place_is_logged_and_the_other_file_read
     write(spool, end_line("c2"), name=other)
     reading = Reading(world, spool)
     with structlog.testing.capture_logs() as logged:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await reading.spool.take_in() == 1
     assert [(each["event"], each["file"]) for each in logged if each["log_level"] == "error"] == [
         ("end_spool_unreadable", place)

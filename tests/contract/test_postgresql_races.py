@@ -266,7 +266,7 @@ async def test_a_comparison_with_asterisk_waits_for_no_call(postgres: PostgresAd
 
     changing = asyncio.ensure_future(other.run(change))
     assert await asyncio.to_thread(held.wait, PATIENCE_SECONDS)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(5):
         compared = await storage.run(compare_with_asterisk, LiveChannels(set(), {}), BootMs(world.at.boot_ms + SECOND))
     go_on.set()
     await changing

@@ -45,12 +45,12 @@ async def linked(
         yield link
     finally:
         stop.set()
-        await asyncio.wait_for(running, 0.2)
+        await asyncio.wait_for(running, 5)
     assert link.state is not LinkState.UP
     assert not failures
 
 
-async def until_state(link: AmiLink, state: LinkState, seconds: float = 5.0) -> None:
+async def until_state(link: AmiLink, state: LinkState, seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
         while link.state is not state:  # noqa: ASYNC110  a state, and nothing that could be waited for
             await asyncio.sleep(0.005)
@@ -58,7 +58,7 @@ async def until_state(link: AmiLink, state: LinkState, seconds: float = 5.0) -> 
 
 async def until_connected(link: AmiLink, connections: int) -> None:
     """Wait until the link is up for the nth time. It may be down for a moment that `until_state` would miss."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while link.connections < connections:  # noqa: ASYNC110  likewise
             await asyncio.sleep(0.005)
 

@@ -122,7 +122,7 @@ def contents(directory: Path) -> dict[Path, bytes]:
 
 def wait_until_it_answers(url: str, engine: subprocess.Popen[bytes]) -> None:
     """Wait until the URL answers, with any status."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and engine.poll() is None:
         try:
             urllib.request.urlopen(url, timeout=1).close()  # noqa: S310  a URL of ours

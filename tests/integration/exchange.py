@@ -113,7 +113,7 @@ async def ami() -> AsyncIterator[FakeChannels]:
 async def at_work(world: World, ami: FakeChannels) -> AsyncIterator[Exchange]:
     parts = engine_parts(world, ami, world.database.parent / "journal")
     stop = asyncio.Event()
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(90), asyncio.TaskGroup() as tasks:
         tasks.create_task(parts.run(stop))
         tasks.create_task(parts.keeper.run(stop))
         await until_state(parts.link, LinkState.UP)

@@ -297,7 +297,7 @@ class FastAgi:
 
 @asynccontextmanager
 async def fast_agi(
-    world: World, *, script_seconds: float = 2.0, policy: Policy = POLICY, **limits: Any
+    world: World, *, script_seconds: float = 10.0, policy: Policy = POLICY, **limits: Any
 ) -> AsyncIterator[FastAgi]:
     """Run the engine's FastAGI listener on a free port. `limits` are those of FastAgiServer.
 

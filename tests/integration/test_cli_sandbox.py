@@ -81,7 +81,7 @@ def test_a_running_engine_processes_a_sandbox_by_its_clock(cli: Cli) -> None:
     ) as engine:
         try:
             wait_until_it_answers(f"http://127.0.0.1:{ports['http_port']}/health", engine)
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 60
             while cli.rows("SELECT id FROM bookings WHERE gone_at IS NULL") and time.monotonic() < deadline:
                 time.sleep(0.05)
         finally:

@@ -56,7 +56,7 @@ class Asked:
             return answer.status, json.loads(answer.read())["parts"]["engine"]
 
     def wait_draining(self) -> None:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self._fastagi), timeout=5).close()

@@ -214,7 +214,7 @@ async def test_stop_lets_a_running_script_finish_and_accepts_no_other(world: Wor
                 await send_raw(agi.port, WHOLE)
             writer.write(ALL_OK)
             assert (verdict.endswith(b',BRIDGE"\n'), await reader.read()) == (True, b"")
-        await asyncio.wait_for(agi.serving, 1)
+        await asyncio.wait_for(agi.serving, 5)
     assert agi.leases() == 1
 
 
@@ -223,7 +223,7 @@ async def test_stop_ends_scripts_that_do_not_finish(world: World) -> None:
         silent = [asyncio.create_task(send_raw(agi.port, HALF)), asyncio.create_task(send_raw(agi.port, WHOLE))]
         await asyncio.sleep(0.1)
         agi.stop.set()
-        await asyncio.wait_for(agi.serving, 2)
+        await asyncio.wait_for(agi.serving, 5)
         assert agi.server.connections == 0
         await asyncio.gather(*silent)
     assert agi.leases() == 1  # its verdict was sent, and may have arrived

@@ -16,7 +16,7 @@ from tests.integration.restoring import Restorable
 
 NOTICED_SECONDS = 5.0
 # No figure of the product.
-START_SECONDS = 15.0
+START_SECONDS = 60.0
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ async def watching(
 
 
 async def until(states: TrunkStates, **wanted: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while {name: str(status.state) for name, status in states.statuses.items()} != wanted:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 

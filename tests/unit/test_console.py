@@ -68,7 +68,7 @@ async def test_a_program_that_hangs_ends_in_time_with_its_children(tmp_path: Pat
         await console.run("x")
     assert time.monotonic() - began < 5
     child = int(path.read_text())
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while is_running(child):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
