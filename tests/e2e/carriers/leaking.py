@@ -56,6 +56,7 @@ def play(system: CarrierSystem, on: Line, cells: Sequence[Cell] = CELLS) -> list
     """Plays the cells over every kind of trunk, all at once."""
     parts: dict[str, Part] = {}
     calls = []
+    deciding = asyncio.Semaphore(caller.UNDECIDED_AT_ONCE)
     for variant in VARIANTS:
         for cell in cells:
             booked = system.book_over(variant)
@@ -75,12 +76,11 @@ def play(system: CarrierSystem, on: Line, cells: Sequence[Cell] = CELLS) -> list
             media.close()
 
     async def one(number: int, variant: Variant, service: str, part: Part) -> Played:
-        # Asterisk refuses calls of which too many wait for the engine's decision.
         await asyncio.sleep(number / CALLS_A_SECOND)
         dialog = await on.dialog(variant, service)
         media = Media.open(dialog.wire.local[0])
         try:
-            outcome = await caller.play(dialog, media, part)
+            outcome = await caller.play(dialog, media, part, deciding)
         finally:
             media.close()
         return Played(variant, part.cell, part.secret, outcome, part.played.is_set())

@@ -74,6 +74,7 @@ class Run:
         with ThreadPoolExecutor(BOOK_AT_ONCE) as pool:
             self._parts = dict(pool.map(self._prepare, cells, each))
         self._room = asyncio.Semaphore(AT_ONCE)
+        self._deciding = asyncio.Semaphore(caller.UNDECIDED_AT_ONCE)
 
     def play(self) -> list[Played]:
         lost = [part for part in self._parts if part.cell.column is Column.ENGINE_LOST]
@@ -161,11 +162,11 @@ class Run:
         asterisk = self._system.asterisk_tls if part.cell.transport == "tls" else self._system.asterisk
         if part.cell.column is Column.REVERSE:
             # Who is called back has called before; the hidden number is not reached.
-            await caller.ring_once(self._carriers[host], asterisk, hidden.service, part)
+            await caller.ring_once(self._carriers[host], asterisk, hidden.service, part, self._deciding)
         async with asyncio.TaskGroup() as tasks:
             if part.cell.column is Column.DELETED:
                 tasks.create_task(self._delete(part, hidden))
-            call = tasks.create_task(caller.dial(self._carriers[host], asterisk, hidden.service, part))
+            call = tasks.create_task(caller.dial(self._carriers[host], asterisk, hidden.service, part, self._deciding))
         return Played(part, call.result(), host)
 
     async def _delete(self, part: Part, hidden: Hidden) -> None:
