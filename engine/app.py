@@ -165,7 +165,11 @@ class Engine:
             self._node.elsewhere,
             self._beeps.moved,
         )
-        self._silent_trunks = SilentTrunks(self._ami, {each.name for each in trunks if each.connects_slowly})
+        self._silent_trunks = SilentTrunks(
+            self._ami,
+            {each.name for each in trunks if each.connects_slowly},
+            silent_seconds=settings.tuning.trunk_silent,
+        )
         self._trunks = TrunkStates(self._ami, self._clock, {each.name: each.qualify for each in trunks})
         self._reports = ReportIntake(
             ReportReader(agi_tokens),

@@ -20,13 +20,12 @@ import structlog
 
 from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.errors import AmiError
+from engine.config.tuning import SILENT_SECONDS
 from engine.domain.ids import CallId
 from engine.runtime.periodic import wait_for, woken_to_stop
 
 log = structlog.get_logger(__name__)
 
-# Over UDP the INVITE was sent at 0, 0.5 and 1.5 s by then (RFC 3261 section 17.1.1.2).
-SILENT_SECONDS = 1.8
 # Where a name is resolved or a connection is made first: one lost segment costs a second (RFC 6298 section 2).
 SLOW_SECONDS = 4.0
 # What a look may take, so that its result still holds.
@@ -66,12 +65,14 @@ class SilentTrunks:
 
     Args:
         link: The manager interface.
-        slow: The trunks that get SLOW_SECONDS.
+        slow: The trunks that get SLOW_SECONDS, if that is longer.
+        silent_seconds: The time for which a trunk may send nothing.
     """
 
-    def __init__(self, link: AmiLink, slow: Collection[str] = ()) -> None:
+    def __init__(self, link: AmiLink, slow: Collection[str] = (), *, silent_seconds: float = SILENT_SECONDS) -> None:
         self._link = link
         self._slow = frozenset(slow)
+        self._silent_seconds = silent_seconds
         self._looks: list[_Look] = []
         # Calls for which a look is planned.
         self._watched: set[CallId] = set()
@@ -101,7 +102,7 @@ class SilentTrunks:
 
     def _begin(self, call_id: CallId, tried: str) -> None:
         now = time.monotonic()
-        self._plan(_Look(now + SILENT_SECONDS, call_id, tried, now))
+        self._plan(_Look(now + self._silent_seconds, call_id, tried, now))
 
     def _plan(self, look: _Look) -> None:
         heapq.heappush(self._looks, look)
@@ -125,7 +126,7 @@ class SilentTrunks:
             if not before == after == look.tried:
                 self._begin(look.call_id, after)  # an earlier attempt has failed meanwhile
                 return
-            due = look.since + (SLOW_SECONDS if trunk in self._slow else SILENT_SECONDS)
+            due = look.since + max(self._silent_seconds, SLOW_SECONDS if trunk in self._slow else 0)
             if now < due or now - began > FRESH_SECONDS:
                 self._plan(_Look(max(due, now + FRESH_SECONDS), look.call_id, look.tried, look.since))
                 return

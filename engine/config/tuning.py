@@ -24,6 +24,10 @@ CALL_DEADLINE_SECONDS = 2
 # With more of them, each would have too little time.
 MAX_ENGINES = 3
 
+# A trunk that has sent nothing for this time is silent. Over UDP the INVITE was sent at 0, 0.5 and 1.5 s by then
+# (RFC 3261 section 17.1.1.2).
+SILENT_SECONDS = 1.8
+
 # A renewal must not move a booking's end further ahead than this.
 RENEWAL_HORIZON_MS = 3_650 * DAY_MS
 
@@ -50,6 +54,7 @@ class Tuning(BaseModel):
         callback_pace: Factor by which callbacks may go more often than the paces of engine/domain/pacing.py allow.
         expired_callbacks_window: Time in which the calls to one expired booking are counted together.
         beep_before: How long before the end of a call both sides hear the beep, on bookings that have it.
+        trunk_silent: Time after which a trunk that has sent no answer at all is passed over.
         max_undecided_calls: Calls that may wait for a decision at once; further ones get 503. None: 16 for each core.
     """
 
@@ -63,6 +68,7 @@ class Tuning(BaseModel):
     callback_pace: int = Field(1, ge=1, le=500)
     expired_callbacks_window: Seconds = 3_600.0
     beep_before: Seconds = 60.0
+    trunk_silent: Seconds = SILENT_SECONDS
     max_undecided_calls: int | None = Field(None, ge=1)
 
 

@@ -48,6 +48,8 @@ QUICK: dict[str, object] = {
     "longest_call": 4,
     # Long enough for a callee to answer on a busy machine.
     "ring_timeout": 8,
+    # Nor is a callee on a busy machine a trunk that is silent.
+    "trunk_silent": 5,
     "sweep_interval": 0.5,
     # Refusals would take seconds.
     "voice": False,

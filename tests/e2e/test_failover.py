@@ -19,7 +19,9 @@ FINAL = {302: 486, 404: 503, 410: 503, 480: 503, 484: 503, 486: 486, 603: 486}
 NEXT = (400, 401, 402, 403, 407, 408, 415, 433, 488, 500, 501, 502, 503, 504, 513)
 # Answers after which the phone may have rung.
 RANG = ((180, 503), (183, 500), (180, 408), (180, 403), (183, 183, 504))
-KNOWN_MS, SILENT_SECONDS = 50, 2.0
+KNOWN_MS = 50
+# Asterisk itself would wait for a trunk for 6.4 s at least.
+EARLY_SECONDS = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,7 @@ def test_a_trunk_that_does_not_answer_at_all_is_given_up_early(way: Ways, *, is_
     waited = way.second.arrived[0] - call.began
     print(f"\nsilent first trunk: {waited:.2f} s")  # noqa: T201  the figure
     assert (call.status, len(way.second.invites)) == (200, 1)
-    assert waited <= SILENT_SECONDS
+    assert waited <= EARLY_SECONDS
     assert way.attempts(booked).startswith("second first:SILENT::")
 
 
@@ -116,7 +118,7 @@ def test_if_all_trunks_are_silent_the_caller_gets_503_early(way: Ways) -> None:
     booked = way.book()
     call = way.call(booked.service)
     assert call.status == 503
-    assert call.waited <= 2 * SILENT_SECONDS
+    assert call.waited <= 2 * EARLY_SECONDS
     assert way.attempts(booked).startswith("second first:SILENT::0/second:SILENT::0")
     assert booked.now["callsRemaining"] == 25
 

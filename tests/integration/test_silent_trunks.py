@@ -6,13 +6,13 @@ from typing import Any, cast
 import pytest
 from panoramisk.message import Message
 
-from engine.asterisk import silent_trunks
 from engine.asterisk.errors import AmiRefused, AmiUnavailable
 from engine.asterisk.silent_trunks import SilentTrunks
 from engine.domain.ids import CallId
 
 CALL = CallId("c1")
 TWO = "first/+1/&second/+1/"
+LOOK_SECONDS = 0.3
 
 
 class Asterisk:
@@ -44,17 +44,16 @@ class Asterisk:
         return Message({"Response": "Success", "Value": self.variables.get(fields.get("Variable", ""), "")})
 
 
-async def watched(asterisk: Asterisk, looks: float, monkeypatch: pytest.MonkeyPatch, *, is_over: bool = False) -> int:
+async def watched(asterisk: Asterisk, looks: float, *, is_over: bool = False) -> int:
     """Watches the call for the time of so many looks. Returns how often it was sent on."""
-    monkeypatch.setattr(silent_trunks, "SILENT_SECONDS", 0.1)
-    watch, stop = SilentTrunks(cast("Any", asterisk)), asyncio.Event()
+    watch, stop = SilentTrunks(cast("Any", asterisk), silent_seconds=LOOK_SECONDS), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(watch.run(stop))
         await asyncio.sleep(0.02)
         watch.watch(CALL)
         if is_over:
             watch.leave(CALL)
-        await asyncio.sleep(0.1 * looks + 0.05)
+        await asyncio.sleep(LOOK_SECONDS * (looks + 0.5))
         stop.set()
     return asterisk.redirects
 
@@ -76,19 +75,17 @@ async def watched(asterisk: Asterisk, looks: float, monkeypatch: pytest.MonkeyPa
     ],
 )
 async def test_a_call_is_sent_on_when_its_trunk_was_silent_for_its_time(
-    monkeypatch: pytest.MonkeyPatch, asterisk: Asterisk, looks: float, redirects: int
+    asterisk: Asterisk, looks: float, redirects: int
 ) -> None:
-    assert await watched(asterisk, looks, monkeypatch) == redirects
+    assert await watched(asterisk, looks) == redirects
 
 
 @pytest.mark.parametrize("error", [AmiRefused("no such channel"), AmiUnavailable("no link")])
-async def test_a_call_that_has_ended_or_cannot_be_reached_is_left_alone(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+async def test_a_call_that_has_ended_or_cannot_be_reached_is_left_alone(error: Exception) -> None:
     asterisk = Asterisk()
     asterisk.error = error
-    assert await watched(asterisk, 2, monkeypatch) == 0
+    assert await watched(asterisk, 2) == 0
 
 
-async def test_a_call_that_was_answered_or_has_ended_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert await watched(Asterisk(), 2, monkeypatch, is_over=True) == 0
+async def test_a_call_that_was_answered_or_has_ended_is_not_looked_at() -> None:
+    assert await watched(Asterisk(), 2, is_over=True) == 0

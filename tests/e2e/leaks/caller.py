@@ -18,6 +18,9 @@ HOST = "127.0.0.1"
 NO_SOUND = 9
 # What these might still bring.
 AFTERMATH_SECONDS = 0.2
+# Sound that comes after an answer may be read before it, if the answer comes over a connection. The last sound that a
+# callee sends before its answer comes earlier than this.
+READ_LATER_SECONDS = 0.1
 # Asterisk refuses calls of which too many wait for the engine's decision. After a moment in which this program stood
 # still, many calls begin at once.
 UNDECIDED_AT_ONCE = 8
@@ -60,6 +63,8 @@ async def play(dialog: Dialog, media: Media, part: Part, deciding: asyncio.Semap
         complete = False
     final = next((each for each in dialog.messages if each.method == "INVITE" and (each.status or 0) >= 200), None)
     answered_at = final.at if final is not None and final.status == 200 else None
+    if answered_at is not None and part.cell.transport != "udp":
+        answered_at -= READ_LATER_SECONDS
     sound, reports = (media.received, media.reports) if _key(part) is None else _decrypted(dialog, media)
     shown = Shown(dialog.received, sound, reports, answered_at, prompted=part.cell.speaks)
     return Outcome(shown, None if final is None else final.status, complete)

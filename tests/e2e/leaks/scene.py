@@ -13,7 +13,8 @@ from tests.e2e.leaks.system import Hidden, LeakSystem
 
 # Long enough for an unwanted call to arrive: everything runs on this machine.
 QUIET_SECONDS = 0.4
-PATIENCE = 0.5
+PATIENCE = 0.5  # with requests that Asterisk may leave without an answer
+ANSWER_SECONDS = 5.0
 
 
 class Scene:
@@ -91,27 +92,37 @@ class Scene:
     def offer(self, dialog: Dialog, lines: Iterable[Sequence[str]]) -> int | None:
         """Offers other media within a call. Returns the status of the answer, or None."""
         body = offer(self._sound[dialog.call_id].local, lines, version=2)
-        return self.stage.run(self._answer(dialog, "INVITE", (), body))
+        return self.stage.run(self._answer(dialog, "INVITE", (), body, ANSWER_SECONDS))
 
-    def ask(self, dialog: Dialog, method: str, headers: Iterable[str] = (), text: str = "") -> int | None:
+    def ask(
+        self,
+        dialog: Dialog,
+        method: str,
+        headers: Iterable[str] = (),
+        text: str = "",
+        patience: float = ANSWER_SECONDS,
+    ) -> int | None:
         """Sends a request in a call. Returns the status of the answer, or None."""
-        return self.stage.run(self._ask(dialog, method, headers, text))
+        return self.stage.run(self._ask(dialog, method, headers, text, patience))
 
     def ask_anew(self, peer: Peer, method: str, user: str, headers: Iterable[str] = (), text: str = "") -> int | None:
         """Sends a request outside of any call. Returns the status of the answer, or None."""
 
         async def begin() -> int | None:
             dialog = await peer.dialog(user, self.system.asterisk, source=SOURCE)
-            return await self._ask(dialog, method, headers, text)
+            return await self._ask(dialog, method, headers, text, ANSWER_SECONDS)
 
         return self.stage.run(begin())
 
-    async def _ask(self, dialog: Dialog, method: str, headers: Iterable[str], text: str) -> int | None:
-        return await self._answer(dialog, method, headers, Body(text.encode(), "text/plain") if text else None)
+    async def _ask(self, dialog: Dialog, method: str, headers: Iterable[str], text: str, patience: float) -> int | None:
+        body = Body(text.encode(), "text/plain") if text else None
+        return await self._answer(dialog, method, headers, body, patience)
 
-    async def _answer(self, dialog: Dialog, method: str, headers: Iterable[str], body: Body | None) -> int | None:
+    async def _answer(
+        self, dialog: Dialog, method: str, headers: Iterable[str], body: Body | None, patience: float
+    ) -> int | None:
         try:
-            return (await dialog.answered(dialog.request(method, headers, body), PATIENCE)).status
+            return (await dialog.answered(dialog.request(method, headers, body), patience)).status
         except TimeoutError:
             return None
 

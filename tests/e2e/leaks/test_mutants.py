@@ -15,7 +15,7 @@ from tests.e2e.leaks.configuration import unprotected_dialplan, unprotected_endp
 from tests.e2e.leaks.media_lines import FAX, SOUND, VIDEO
 from tests.e2e.leaks.mutants import MUTANTS, Mutant, MutantSystem, Seen, address
 from tests.e2e.leaks.run import Run
-from tests.e2e.leaks.scene import scene
+from tests.e2e.leaks.scene import PATIENCE, scene
 from tests.e2e.leaks.search import leaks
 from tests.e2e.leaks.table import CONTACT, IDENTITY, ROWS, Cell, Column, Request, Row
 
@@ -113,7 +113,8 @@ def _transfers(system: MutantSystem, carrier: str) -> list[str]:
             if not on.key_reaches("#", presser, listener)
         ]
         if not taken:
-            on.ask(dialog, "REFER", (f"Refer-To: <sip:{other.service}@127.0.0.1:{system.asterisk[1]}>",))
+            target = f"Refer-To: <sip:{other.service}@127.0.0.1:{system.asterisk[1]}>"
+            on.ask(dialog, "REFER", (target,), patience=PATIENCE)
             on.quiet()
         return taken + [f"{number} was dialled as well" for number in on.dialled[1:]]
 

@@ -49,7 +49,9 @@ def test_a_refer_in_a_call_is_not_followed(leak_system: LeakSystem, side: str) -
         dialog, answer = on.call(called.service)
         assert answer.status == 200
         asking = dialog if side == "caller" else on.callee
-        refers = [on.ask(asking, "REFER", (f"Refer-To: <{uri}>",)) for uri in _targets(on, other.service)]
+        refers = [
+            on.ask(asking, "REFER", (f"Refer-To: <{uri}>",), patience=PATIENCE) for uri in _targets(on, other.service)
+        ]
         on.quiet()
         assert _accepted(refers) == []
         assert on.dialled == [called.number]
