@@ -22,7 +22,7 @@ LENIENT = frozenset({"uac_cancel", "uac_repeats_invite"})
 
 # A busy machine may cut a call late (figures: test_call_limit.py). A call that is cut early loses paid time, by whole
 # seconds; but a telephone that had to wait for the processor notes its ACK late, so that the call seems shorter.
-EARLY_SECONDS, LATE_SECONDS = 0.5, 1.0
+EARLY_SECONDS, LATE_SECONDS = 0.5, 2.0
 # How long the hidden number's side of a call may last after the end of the test.
 LAST_WORDS_SECONDS = 5.0
 

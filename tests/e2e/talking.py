@@ -4,7 +4,7 @@ import asyncio
 import struct
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from phones.peer import Body, Dialog, Media, Packet, Peer, Reply, media_of, payload_of, sdp
@@ -49,6 +49,12 @@ class Side:
             found[moment] = (KEYS[key], bool(end & 0x80) or found.get(moment, ("", False))[1])
         return list(found.values())
 
+    async def until_pressed(self, count: int) -> None:
+        """Waits until so many keys have come, with their ends. Raises TimeoutError."""
+        async with asyncio.timeout(10):
+            while sum(is_over for _, is_over in self.keys) < count:  # noqa: ASYNC110  packets, and no event
+                await asyncio.sleep(PACKET_SECONDS)
+
 
 @dataclass
 class Talk:
@@ -77,6 +83,7 @@ class Network:
         self._has_converter = has_converter
         self._callees: list[Side] = []
         self._callers: list[Side] = []
+        self._dialogs: list[Dialog] = []
 
     @classmethod
     @asynccontextmanager
@@ -87,6 +94,7 @@ class Network:
         try:
             yield network
         finally:
+            await network._hang_up()
             for side in (*network._callers, *network._callees):
                 side.close()
             await carrier.close()
@@ -117,7 +125,15 @@ class Network:
         asterisk = ("127.0.0.1", self._system.settings.sip_port)
         dialog = await self._carrier.dialog(booked.service, asterisk, source=SOURCE)
         answer = await dialog.answered(dialog.request("INVITE", body=offer))
+        self._dialogs.append(dialog)
         towards = media_of(answer)
         assert towards is not None
         self._callers.append(Side(media, towards))
         return Talk(dialog, self._callers[-1], self._callees[-1])
+
+    async def _hang_up(self) -> None:
+        """Ends the calls that are still up: a test that fails must not disturb the next one."""
+        for dialog in self._dialogs:
+            if not any(each.method == "BYE" for each in dialog.messages):
+                with suppress(TimeoutError):
+                    await dialog.answered(dialog.request("BYE"))

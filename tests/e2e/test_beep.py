@@ -169,9 +169,10 @@ async def _pressed(system: System, booked: Booking) -> None:
     async with Network.open(system) as network:
         talk = await network.call(booked)
         await asyncio.sleep(0.5)
-        await asyncio.gather(*(side.media.press(PASSING, side.towards) for side in talk.sides))
-        # Each key takes its time on its way through Asterisk.
-        await asyncio.sleep(2)
+        for number, key in enumerate(PASSING, 1):
+            await asyncio.gather(*(side.media.press(key, side.towards) for side in talk.sides))
+            # Each key takes its time on its way through Asterisk, which drops keys that come too fast.
+            await asyncio.gather(*(side.until_pressed(number) for side in talk.sides))
         for side in talk.sides:
             assert side.keys == [(key, True) for key in PASSING]
             assert side.beeping == []

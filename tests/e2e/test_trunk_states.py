@@ -14,7 +14,7 @@ from tests.prometheus import scraped
 # Seconds between OPTIONS requests. One that is not answered within 3 s makes the trunk unavailable.
 QUALIFY = 1
 NOTICED_SECONDS = QUALIFY + 3 + 2 + 3  # that, the engine's next look, and a busy machine
-REFUSED_SECONDS = 2.0
+REFUSED_SECONDS = 4.0
 ANSWERS_OPTIONS = """<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE scenario SYSTEM "sipp.dtd">
 <scenario name="answers OPTIONS">

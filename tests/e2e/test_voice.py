@@ -23,7 +23,7 @@ OWN, OWN_HZ, OWN_SECONDS = "nl/paused", 440, 1.5
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 PLAN = {"seconds": 120, "calls": 25, "valid_for": 3600}
 # Until the first sound, and until the answer after the last one.
-SOON_SECONDS = 1.0
+SOON_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
