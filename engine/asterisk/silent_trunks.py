@@ -20,7 +20,7 @@ import structlog
 
 from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.errors import AmiError
-from engine.config.tuning import SILENT_SECONDS
+from engine.config.tuning import TRUNK_SILENT_SECONDS
 from engine.domain.ids import CallId
 from engine.runtime.periodic import wait_for, woken_to_stop
 
@@ -69,7 +69,9 @@ class SilentTrunks:
         silent_seconds: The time for which a trunk may send nothing.
     """
 
-    def __init__(self, link: AmiLink, slow: Collection[str] = (), *, silent_seconds: float = SILENT_SECONDS) -> None:
+    def __init__(
+        self, link: AmiLink, slow: Collection[str] = (), *, silent_seconds: float = TRUNK_SILENT_SECONDS
+    ) -> None:
         self._link = link
         self._slow = frozenset(slow)
         self._silent_seconds = silent_seconds

@@ -26,7 +26,7 @@ MAX_ENGINES = 3
 
 # A trunk that has sent nothing for this time is silent. Over UDP the INVITE was sent at 0, 0.5 and 1.5 s by then
 # (RFC 3261 section 17.1.1.2).
-SILENT_SECONDS = 1.8
+TRUNK_SILENT_SECONDS = 1.8
 
 # A renewal must not move a booking's end further ahead than this.
 RENEWAL_HORIZON_MS = 3_650 * DAY_MS
@@ -68,7 +68,7 @@ class Tuning(BaseModel):
     callback_pace: int = Field(1, ge=1, le=500)
     expired_callbacks_window: Seconds = 3_600.0
     beep_before: Seconds = 60.0
-    trunk_silent: Seconds = SILENT_SECONDS
+    trunk_silent: Seconds = TRUNK_SILENT_SECONDS
     max_undecided_calls: int | None = Field(None, ge=1)
 
 

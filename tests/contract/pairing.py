@@ -85,7 +85,7 @@ class Phone:
         return decision
 
     async def reaches(self, pin: str | None = None, **how: Any) -> E164 | Reason | Prompt | None:
-        """Whom a call reaches, which ends at once; or why it reaches nobody; or what it is asked."""
+        """Makes a call that ends at once. Returns the number that it reaches, why it is refused, or its prompt."""
         call_id = f"p{next(self.ids)}"
         decision = await self.call(pin, call_id=call_id, **how)
         if isinstance(decision, AskPin):

@@ -31,7 +31,7 @@ from tests.contract.pairing import ANN, BEN, EVE, SHARED, WRONG, Phone, is_stran
 from tests.contract.samples import POLICY, SECOND
 from tests.contract.world import INTEGRITY_ERRORS, POOL, World, outsider
 
-# Also tests without a telephone need a voice that asks.
+# Each test needs prompts, also one that makes no call.
 pytestmark = pytest.mark.usefixtures("phone")
 ASKED, ASKED_AGAIN = AskPin(Prompt.PIN), AskPin(Prompt.PIN_WRONG)
 

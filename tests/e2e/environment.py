@@ -48,7 +48,7 @@ QUICK: dict[str, object] = {
     "longest_call": 4,
     # Long enough for a callee to answer on a busy machine.
     "ring_timeout": 8,
-    # Nor is a callee on a busy machine a trunk that is silent.
+    # A callee on a busy machine may answer late, and is no silent trunk.
     "trunk_silent": 5,
     "sweep_interval": 0.5,
     # Refusals would take seconds.

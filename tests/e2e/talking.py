@@ -1,4 +1,4 @@
-"""Two sides of a call who talk all the time, and what each of them hears but the other's voice."""
+"""Two parties of a call who talk all the time, and what each of them hears besides the other's voice."""
 
 import asyncio
 import struct
@@ -75,7 +75,7 @@ class Talk:
 
 
 class Network:
-    """The telephone network: whoever is called answers at once."""
+    """The telephone network, which answers each call at once."""
 
     def __init__(self, system: System, carrier: Peer, *, has_converter: bool) -> None:
         self._system = system

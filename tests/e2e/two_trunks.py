@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.config.tuning import SILENT_SECONDS
+from engine.config.tuning import TRUNK_SILENT_SECONDS
 from phones.messages import Message
 from phones.peer import Dialog, Media, Peer, Reply, Stage, sdp, uri_of, user_of
 from phones.ports import free_port
@@ -40,7 +40,7 @@ class TwoTrunks(System):
                 *more,
             ],
             ring_timeout=RING_SECONDS,
-            trunk_silent=SILENT_SECONDS,
+            trunk_silent=TRUNK_SILENT_SECONDS,
         )
 
     def alter(self, etc: Path) -> None:

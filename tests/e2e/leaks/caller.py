@@ -18,11 +18,11 @@ HOST = "127.0.0.1"
 NO_SOUND = 9
 # What these might still bring.
 AFTERMATH_SECONDS = 0.2
-# Sound that comes after an answer may be read before it, if the answer comes over a connection. The last sound that a
-# callee sends before its answer comes earlier than this.
+# This program may read sound before an answer that came earlier, if the answer came over TCP or TLS. A callee sends its
+# early sound longer than this before its answer.
 READ_LATER_SECONDS = 0.1
-# Asterisk refuses calls of which too many wait for the engine's decision. After a moment in which this program stood
-# still, many calls begin at once.
+# Asterisk refuses further calls while too many wait for the engine's decision. If this program was held up for a
+# moment, it would begin many calls at once.
 UNDECIDED_AT_ONCE = 8
 # Keys that come before Asterisk listens are lost.
 QUESTION_SECONDS = 0.2
