@@ -67,7 +67,6 @@ from engine.storage.interface import EngineStorage
 from engine.storage.keepers import Keeper
 from engine.storage.operator_reads import OperatorReads
 from engine.storage.probe import StorageProbe
-from engine.storage.reads import STATEMENT_SECONDS
 from engine.storage.revocations import RevocationLog
 from engine.sweeper import Sweeper
 
@@ -108,7 +107,7 @@ async def _serve(settings: Settings, kept: secrets.Secrets, agi_tokens: Collecti
     shutdown.on_signals()
     storage = open_storage(settings.books)
     try:
-        async with OperatorReads(settings.books, STATEMENT_SECONDS) as reads, watched():
+        async with OperatorReads(settings.books, settings.tuning.read_statement) as reads, watched():
             await Engine(settings, kept, agi_tokens, storage, reads, shutdown).run(http, fastagi, metrics)
     finally:
         await storage.close()
@@ -247,7 +246,7 @@ class Engine:
 
     def _build_web_services(self) -> WebServices:
         return WebServices(
-            reads=ConsoleReads(self._settings.books, STATEMENT_SECONDS),
+            reads=ConsoleReads(self._settings.books, self._settings.tuning.read_statement),
             operator=self._operator,
             security_log=self._security_log,
             commands=CommandRunner(),

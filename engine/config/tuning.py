@@ -55,6 +55,7 @@ class Tuning(BaseModel):
         expired_callbacks_window: Time in which the calls to one expired booking are counted together.
         beep_before: How long before the end of a call both sides hear the beep, on bookings that have it.
         trunk_silent: Time after which a trunk that has sent no answer at all is passed over.
+        read_statement: Time that a statement which serves a request may run.
         max_undecided_calls: Calls that may wait for a decision at once; further ones get 503. None: 16 for each core.
     """
 
@@ -69,6 +70,7 @@ class Tuning(BaseModel):
     expired_callbacks_window: Seconds = 3_600.0
     beep_before: Seconds = 60.0
     trunk_silent: Seconds = TRUNK_SILENT_SECONDS
+    read_statement: Seconds = 1.0
     max_undecided_calls: int | None = Field(None, ge=1)
 
 

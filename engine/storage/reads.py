@@ -37,8 +37,6 @@ from engine.storage.scanning import ScannedPage, Slice, scan
 from engine.storage.twilio_proxy import ProxyReads
 from engine.storage.webhook_secrets import SigningSecrets, secrets_from_row
 
-# How long a statement that serves a request may run. Most take a millisecond.
-STATEMENT_SECONDS = 1.0
 # Bookings that one statement reads: some carry 40 kB of metadata.
 ROWS_AT_ONCE = 10
 # A page of bookings ends when its metadata has this many characters. An answer of a megabyte would hold up the event

@@ -1,11 +1,12 @@
 """No spelling of an erased number remains in any place of the database; what is only similar is listed."""
 
-import asyncio
 import json
-import time
 import unicodedata
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
@@ -13,14 +14,15 @@ import pytest
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
 from engine.domain.ids import CallId
-from engine.domain.notes import as_text
 from engine.domain.policy import UsagePlan
+from engine.privacy import erasure
+from engine.privacy.erasure import erase_some
 from engine.privacy.findings import MAX_LISTED, Findings, Place
+from engine.storage.erasure import Key
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.erasing import DIGITS, PERSON, call, erased_from, everything, insert_row
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY, START
-from tests.contract.test_migrations import insert
-from tests.contract.world import World, outsider
+from tests.contract.world import World
 
 NUMBER, NATIONAL = "+32475998877", "475998877"
 PLAIN = [
@@ -170,30 +172,26 @@ async def test_a_number_is_erased_from_labels_metadata_and_callbacks_that_repeat
     assert everything(world).count(DIGITS) == everything(world).count(f"9{DIGITS}") == 2
 
 
-async def test_the_engine_writes_meanwhile(storage: SqliteStorage, database: Path) -> None:
-    """Bookings with the longest metadata, of signs that JSON escapes: the most work that a row can be."""
+async def test_a_search_is_many_short_transactions_with_pauses(
+    storage: SqliteStorage, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls write between them. By this clock each row takes 8 ms, and a transaction ends after 20 ms."""
     world = await World.begin(storage, database)
-    metadata = as_text({f"key{index}": "\u0664\u00e9" * 250 for index in range(20)})
-    with outsider(database) as connection:
-        connection.execute("BEGIN")
-        for index in range(150):
-            row = {"id": f"bkg_{index:04}", "service": f"+999{index:09}", "metadata": metadata}
-            insert(connection, "bookings", **row, account_id=world.account, caller_id="anonymous")
-        connection.execute("COMMIT")
-    erasing, longest = asyncio.ensure_future(erased_from(world)), 0.0
-    while not erasing.done():
-        began = time.perf_counter()
-        await asyncio.to_thread(_write, database)
-        longest = max(longest, time.perf_counter() - began)
-        await asyncio.sleep(0.005)
-    assert (await erasing).searched["bookings"] == 150
-    print({"longest_wait_s": round(longest, 3)})  # noqa: T201
-    # A transaction ends after 20 ms of work; the rest is what other work on the machine takes.
-    assert longest < 1.5
+    for index in range(30):
+        _booking(world, index, None, destination=HIDDEN)
+    clock, searched, pauses = count(0, 0.008), [], []
 
+    def step(*given: Any) -> tuple[Key | None, Findings]:
+        after, findings = erase_some(*given)
+        searched.append(findings.searched["bookings"])
+        return after, findings
 
-def _write(database: Path) -> None:
-    with outsider(database) as connection:
-        if isinstance(database, Path):
-            connection.execute("PRAGMA busy_timeout = 30000")
-        connection.execute("UPDATE accounts SET name = name")
+    async def pause(seconds: float) -> None:
+        pauses.append(round(1000 * seconds))
+
+    monkeypatch.setattr(erasure, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(erasure, "asyncio", SimpleNamespace(sleep=pause))
+    monkeypatch.setattr(erasure, "erase_some", step)
+    await erased_from(world)
+    in_transactions = [(rows, wait) for rows, wait in zip(searched, pauses, strict=True) if rows]
+    assert in_transactions == [(3, 120)] * 10  # 40 ms by this clock, and a pause of three times that

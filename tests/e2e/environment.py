@@ -50,6 +50,7 @@ QUICK: dict[str, object] = {
     "ring_timeout": 8,
     # A callee on a busy machine may answer late, and is no silent trunk.
     "trunk_silent": 5,
+    "read_statement": 10,
     "sweep_interval": 0.5,
     # Refusals would take seconds.
     "voice": False,

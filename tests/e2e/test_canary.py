@@ -49,7 +49,7 @@ class Flight:
 
 @pytest.fixture(scope="module")
 def flight() -> Iterator[Flight]:
-    system = System(log_level="debug", callback_retention=1, reconcile_interval=1, ring_timeout=1)
+    system = System(log_level="debug", callback_retention=1, reconcile_interval=1, ring_timeout=3)
     try:
         with pytest.MonkeyPatch.context() as talkative:
             talkative.setenv("PYTHONASYNCIODEBUG", "1")

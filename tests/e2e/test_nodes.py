@@ -13,7 +13,7 @@ from engine.asterisk.keepership import TAKE_OVER_SECONDS, engine_id
 from phones.ports import free_port
 from phones.sipp import Sipp
 from tests.e2e.booking import Booking
-from tests.e2e.calls import Caller, wait_talking
+from tests.e2e.calls import Caller, Outcome, is_charged, wait_talking
 from tests.e2e.nodes import SecondEngine, SecondNode, StrangeEngine
 from tests.e2e.system import System
 from tests.postgresql_server import database_named, postgres_server
@@ -117,11 +117,11 @@ def test_a_deleted_bookings_calls_end_in_every_asterisk_at_once(
 def test_a_rolling_restart_of_both_engines_drops_no_call(systems: tuple[System, SecondEngine, SecondNode]) -> None:
     first, other, _ = systems
     long, short, caller = first.book("MEDIUM"), first.book("SMALL"), Caller(first)
-    is_over, statuses = threading.Event(), list[int | None]()
+    is_over, outcomes = threading.Event(), list[Outcome]()
 
     def call_again_and_again() -> None:
         while not is_over.is_set():
-            statuses.append(caller.call(short.service, "uac_hangs_up", talk=100).status)
+            outcomes.append(caller.call(short.service, "uac_hangs_up", talk=100))
             is_over.wait(CALL_EVERY_SECONDS)
 
     with talking(first, long, further_calls=1_000) as sipp:
@@ -137,10 +137,12 @@ def test_a_rolling_restart_of_both_engines_drops_no_call(systems: tuple[System, 
         assert first.request("DELETE", f"/bookings/{long.id}").status == 204
         sipp.wait()
         talked = time.monotonic() - began
+    statuses = [outcome.status for outcome in outcomes]
     assert len(statuses) > 4
     assert set(statuses) == {200}, statuses
     assert abs(durations(long, 1)[0] - talked) < 3
-    assert durations(short, len(statuses)) == [1] * len(statuses)
+    charged = zip(durations(short, len(outcomes)), sorted(outcome.talked or 0 for outcome in outcomes), strict=True)
+    assert all(is_charged(*each) for each in charged)
     assert first.command("ledger", "verify", "--json") == []
 
 
@@ -171,7 +173,8 @@ def test_when_the_keeper_dies_or_stops_the_other_engine_takes_its_calls_over(
         assert time.monotonic() - stopped < 5
         assert first.request("DELETE", f"/bookings/{booked.id}").status == 204
         one.wait()
-    assert [record["duration"] for record in idle.wait_settled()] == [1]
+    [record] = idle.wait_settled()
+    assert is_charged(record["duration"], outcome.talked)
     assert durations(booked, 2)[0] == 1
     assert first.command("ledger", "verify", "--json") == []
 

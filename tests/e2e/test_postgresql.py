@@ -11,7 +11,7 @@ import pytest
 
 from engine.config.postgres_address import PostgresAddress
 from phones.listener import CallbackListener
-from tests.e2e.calls import Caller, lasted, wait_talking
+from tests.e2e.calls import Caller, Outcome, is_charged, lasted, wait_talking
 from tests.e2e.system import System
 from tests.postgresql_server import database_named, postgres_server
 
@@ -74,12 +74,13 @@ def test_while_the_server_hangs_callers_get_503_and_calls_go_on(system: System, 
         with hung(address):
             assert caller.call(idle.service).status == 503
             assert talking.wait().succeeded == 1
+            talked = Outcome(talking.messages()).talked
             system.until(lambda: system.get("/ready").status == 503, "it is noticed", 10)
             assert system.get("/health").status == 200
         system.wait_ready()
     # Without a new start: its end stands in the end spool.
     [record] = booked.wait_settled()
-    assert (record["disposition"], record["duration"]) == ("ANSWERED", 4)
+    assert (record["disposition"], is_charged(record["duration"], talked)) == ("ANSWERED", True)
     with caller.hidden():
         assert caller.call(idle.service, "uac_hangs_up", talk=100).status == 200
     assert system.command("ledger", "verify", "--json") == []

@@ -12,7 +12,7 @@ from engine.domain.times import DAY_MS
 from phones.listener import CallbackListener
 from phones.sipp import SCENARIOS
 from tests.e2e.booking import Booking
-from tests.e2e.calls import SOURCE, Caller, assert_destination_hidden
+from tests.e2e.calls import SOURCE, Caller, assert_destination_hidden, is_charged
 from tests.e2e.system import System
 
 
@@ -106,9 +106,10 @@ def test_a_put_revives_an_expired_booking(system: System, caller: Caller) -> Non
 def test_a_booking_without_calls_left_gets_410(system: System, caller: Caller) -> None:
     booked = system.book("MEDIUM")
     with caller.hidden():
-        assert caller.call(booked.service, "uac_hangs_up", talk=100).status == 200
+        outcome = caller.call(booked.service, "uac_hangs_up", talk=100)
     booked.wait_settled()
-    assert (booked.now["callsRemaining"], booked.now["secondsRemaining"], booked.now["status"]) == (0, 59, "EXPIRED")
+    assert is_charged(60 - booked.now["secondsRemaining"], outcome.talked)
+    assert (booked.now["callsRemaining"], booked.now["status"]) == (0, "EXPIRED")
     assert caller.call(booked.service).status == 410
 
 

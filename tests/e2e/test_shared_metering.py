@@ -96,7 +96,7 @@ def test_a_ringing_call_holds_its_full_share_until_it_stops_ringing(
     assert lasted(outcome.talked, seconds)
 
 
-@pytest.mark.parametrize("after", [1.0, 3.7])
+@pytest.mark.parametrize("after", [1.0, 3.2])
 def test_a_put_lengthens_a_live_call_even_in_its_last_second(sharing: System, parties: Caller, after: float) -> None:
     booked = sharing.book("SMALL")
     with parties.hidden(), parties.dialling(booked.service) as callers:

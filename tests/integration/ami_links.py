@@ -1,8 +1,8 @@
 """A running AMI link to a fake manager interface, in the state that a test needs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +10,10 @@ from engine.asterisk.ami_connection import AmiLimits
 from engine.asterisk.ami_link import AmiLink, LinkState
 from tests.integration.fake_ami import FakeAmi
 
-# About a tenth of the product's values.
-FAST = AmiLimits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05, refused_retry_seconds=0.1)
+# It repeats sooner than the product, but waits longer for an answer: a machine may stand still for seconds.
+FAST = AmiLimits(action_seconds=10.0, ping_every_seconds=0.2, first_retry_seconds=0.05, refused_retry_seconds=0.1)
+# How long an answer is waited for that a test withholds.
+IN_VAIN_SECONDS = 0.3
 
 
 CHANNEL = "PJSIP/carrier-00000001"
@@ -48,6 +50,30 @@ async def linked(
         await asyncio.wait_for(running, 5)
     assert link.state is not LinkState.UP
     assert not failures
+
+
+@contextmanager
+def in_vain(link: AmiLink) -> Iterator[None]:
+    """The link waits meanwhile for answers only for IN_VAIN_SECONDS."""
+    # The link, its connection and its protocol share these limits, which are frozen for everybody else.
+    limits = link._limits
+    usual = limits.action_seconds
+    object.__setattr__(limits, "action_seconds", IN_VAIN_SECONDS)
+    try:
+        yield
+    finally:
+        object.__setattr__(limits, "action_seconds", usual)
+
+
+@contextmanager
+def unanswered(ami: FakeAmi, link: AmiLink) -> Iterator[None]:
+    """Asterisk answers nothing meanwhile, for which the link waits only IN_VAIN_SECONDS."""
+    ami.silent = True
+    try:
+        with in_vain(link):
+            yield
+    finally:
+        ami.silent = False
 
 
 async def until_state(link: AmiLink, state: LinkState, seconds: float = 20.0) -> None:

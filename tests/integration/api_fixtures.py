@@ -21,7 +21,7 @@ from engine.bookings.number_pool import import_numbers
 from engine.domain.policy import Policy
 from engine.storage import queries
 from engine.storage.migrate import migrate
-from engine.storage.reads import STATEMENT_SECONDS, Reads
+from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage, connect
 from engine.storage.transaction import Transaction
 from tests.integration.api_helpers import (
@@ -91,7 +91,7 @@ async def api(
     clock, asterisk, health = SettableClock(), Asterisk(), Health()
     keys_used: list[str] = []
     refusals: list[tuple[str, str, str]] = []
-    async with Reads(database, STATEMENT_SECONDS) as reads:
+    async with Reads(database) as reads:
         deps = Dependencies(
             storage=storage,
             reads=reads,

@@ -1,10 +1,9 @@
 """The parts of the engine that speak with Asterisk about live calls, put together as in engine/app.py."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.asterisk.ami_connection import AmiLimits
 from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.trunk_states import TrunkStates
@@ -14,12 +13,10 @@ from engine.calls.lifecycle import AnswerNoted, Settlement
 from engine.calls.report_intake import ReportIntake
 from engine.calls.reports import Report, ReportReader
 from tests.contract.world import World
+from tests.integration.ami_links import FAST
 from tests.integration.database_world import WorldClock
 from tests.integration.fake_ami import FakeAmi
 from tests.integration.fake_reports import TOKEN
-
-# About a tenth of the product's values.
-FAST = AmiLimits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05)
 
 
 class WatchedIntake(ReportIntake):
@@ -72,7 +69,7 @@ class EngineParts:
         await self.intake.until_noted()
 
 
-def engine_parts(world: World, ami: FakeAmi, spool: Path, limits: AmiLimits = FAST) -> EngineParts:
+def engine_parts(world: World, ami: FakeAmi, spool: Path) -> EngineParts:
     clock = WorldClock(world)
     link = AmiLink(
         host="127.0.0.1",
@@ -80,7 +77,7 @@ def engine_parts(world: World, ami: FakeAmi, spool: Path, limits: AmiLimits = FA
         user="us",
         secret=ami.secret,
         reported=lambda report: intake.take(report),  # noqa: PLW0108  `intake` comes later
-        limits=limits,
+        limits=replace(FAST),  # a copy, which `unanswered` may change
     )
     moved: list[TalkLimit] = []
     keeper = LimitKeeper(world.storage, link, clock, world.policy, moved=moved.append)

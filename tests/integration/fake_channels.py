@@ -113,6 +113,8 @@ class FakeChannels(FakeAmi):
         if self.unanswered_limits and not self.silent and re.search("Action: (AbsoluteTimeout|Setvar)\r\n", raw):
             self.unanswered_limits -= 1
             self._execute(dict(line.split(": ", 1) for line in raw.removesuffix("\r\n\r\n").split("\r\n")))
+            async with self._changed:
+                self._changed.notify_all()
             return
         await super()._take(raw, writer)
 

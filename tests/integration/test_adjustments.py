@@ -14,6 +14,7 @@ from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
 from tests.contract.samples import SECOND
 from tests.contract.world import World
+from tests.integration.ami_links import unanswered
 from tests.integration.exchange import GRANTED, Exchange, ami, at_work, world
 from tests.integration.fake_channels import FakeChannels
 
@@ -78,10 +79,9 @@ async def test_added_seconds_lengthen_live_calls(exchange: Exchange) -> None:
 
 async def test_without_an_answer_from_asterisk_only_unleased_seconds_are_taken(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
-    exchange.ami.silent = True
-    assert await adjust(exchange, -120) == (0, 0)
-    assert exchange.leases() == {"c1": 300}
-    exchange.ami.silent = False
+    with unanswered(exchange.ami, exchange.link):
+        assert await adjust(exchange, -120) == (0, 0)
+        assert exchange.leases() == {"c1": 300}
     assert await adjust(exchange, -120, id="grt_2") == (-120, 0)
     assert exchange.leases() == {"c1": 180}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 
 import pytest
 
@@ -16,7 +17,7 @@ from engine.domain.routing import Bridge, RouteDecision
 from tests.contract.samples import SECOND
 from tests.contract.world import World
 from tests.integration import fake_reports
-from tests.integration.ami_links import until_state
+from tests.integration.ami_links import in_vain, unanswered, until_state
 from tests.integration.exchange import GRANTED, Exchange, ami, at_work, world
 from tests.integration.fake_channels import FakeChannels
 
@@ -183,12 +184,11 @@ async def test_no_credit_is_moved_without_an_answer_from_asterisk(exchange: Exch
     if way == "away":
         await exchange.ami.stop()
         await until_state(exchange.link, LinkState.DOWN)
-    exchange.ami.silent = way == "silent"
     if way == "refuses":
         exchange.ami.answer["AbsoluteTimeout"] = "Response: Error\r\nMessage: No such channel"
-    assert await exchange.incoming("c2") == ALL_SLOTS_HELD
-    assert exchange.leases() == exchange.ami.limits == {"c1": 300}
-    exchange.ami.silent = False
+    with unanswered(exchange.ami, exchange.link) if way == "silent" else nullcontext():
+        assert await exchange.incoming("c2") == ALL_SLOTS_HELD
+        assert exchange.leases() == exchange.ami.limits == {"c1": 300}
     exchange.ami.answer.pop("AbsoluteTimeout", None)
     if way == "away":
         await exchange.ami.start()
@@ -214,7 +214,10 @@ async def test_a_limit_with_a_lost_answer_is_sent_again(exchange: Exchange, *, t
     if talks:
         await exchange.answered(CallId("c1"))
     exchange.ami.unanswered_limits = 1
-    decision = await exchange.incoming("c2")
+    with in_vain(exchange.link):
+        coming = asyncio.create_task(exchange.incoming("c2"))
+        await exchange.ami.until(lambda: not exchange.ami.unanswered_limits)
+    decision = await coming
     # The next of its attempts to make room had an answer.
     assert isinstance(decision, Bridge)
     await exchange.until_leased(c1=150, c2=150)
@@ -241,7 +244,8 @@ async def test_a_keeper_that_does_not_answer_is_asked_for_seconds_once(
     await exchange.talk(CallId("c1"))
     exchange.ami.unanswered_limits = 2 * ROOM_ATTEMPTS  # no seconds come from this Asterisk
     exchange.keeper._elsewhere = others = _Others(answer=answer)
-    decision = await exchange.incoming("c2")
+    with in_vain(exchange.link):
+        decision = await exchange.incoming("c2")
     assert isinstance(decision, Reject)
     assert (decision.cause, others.asked) == (Cause.USER_BUSY, asked)
 

@@ -16,7 +16,7 @@ from engine.domain.ids import CallId
 from engine.storage.transaction import Transaction
 from tests.contract.samples import SECOND
 from tests.integration import fake_reports
-from tests.integration.ami_links import until_state
+from tests.integration.ami_links import IN_VAIN_SECONDS, in_vain, unanswered, until_state
 from tests.integration.database_world import world_on_disk
 from tests.integration.fake_channels import FakeChannels, UpCall
 from tests.integration.reconciling import (
@@ -58,9 +58,10 @@ INCOMPLETE: dict[str, Broken] = {
 async def test_an_incomplete_list_is_ignored(work: RunningReconciler, broken: Broken) -> None:
     await work.talk(CallId("c1"))
     work.ami.listed = broken
-    with pytest.raises(AmiError):
-        await list_channels(work.link)
-    await work.rounds(3)
+    with in_vain(work.link):
+        with pytest.raises(AmiError):
+            await list_channels(work.link)
+        await work.rounds(3)
     assert work.ended() == {}
 
 
@@ -76,11 +77,11 @@ async def test_a_complete_list_shows_live_and_talking_calls(work: RunningReconci
 
 async def test_a_silent_or_late_asterisk_drops_no_call(work: RunningReconciler) -> None:
     await work.talk(CallId("c1"))
-    work.ami.late["Status"] = 0.5
-    await work.ami.wait_for("Status", len(work.ami.named("Status")) + 3)
-    work.ami.silent = True
-    await work.until_down()
-    work.ami.silent = False
+    with in_vain(work.link):
+        work.ami.late["Status"] = 2 * IN_VAIN_SECONDS
+        await work.ami.wait_for("Status", len(work.ami.named("Status")) + 3)
+    with unanswered(work.ami, work.link):
+        await work.until_down()
     work.ami.late.clear()
     await work.rounds()
     assert work.ended() == {}
@@ -103,7 +104,8 @@ async def test_a_call_that_is_missing_now_and_then_stays_up(work: RunningReconci
     await work.talk(CallId("c1"))
     work.world.now += SECOND
     work.ami.listed = Sometimes(without_calls, between)
-    await work.rounds(10)
+    with in_vain(work.link):
+        await work.rounds(10)
     assert work.ended() == {}
 
 

@@ -6,9 +6,11 @@ from typing import Any, cast
 import pytest
 from panoramisk.message import Message
 
+from engine.asterisk import silent_trunks
 from engine.asterisk.errors import AmiRefused, AmiUnavailable
 from engine.asterisk.silent_trunks import SilentTrunks
 from engine.domain.ids import CallId
+from tests.virtual_time import VIRTUAL, run
 
 CALL = CallId("c1")
 TWO = "first/+1/&second/+1/"
@@ -44,8 +46,18 @@ class Asterisk:
         return Message({"Response": "Success", "Value": self.variables.get(fields.get("Variable", ""), "")})
 
 
-async def watched(asterisk: Asterisk, looks: float, *, is_over: bool = False) -> int:
+@pytest.fixture(autouse=True)
+def virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silent_trunks, "time", VIRTUAL)
+
+
+def watched(asterisk: Asterisk, looks: float, *, is_over: bool = False) -> int:
     """Watches the call for the time of so many looks. Returns how often it was sent on."""
+    run(_watch(asterisk, looks, is_over=is_over))
+    return asterisk.redirects
+
+
+async def _watch(asterisk: Asterisk, looks: float, *, is_over: bool) -> None:
     watch, stop = SilentTrunks(cast("Any", asterisk), silent_seconds=LOOK_SECONDS), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(watch.run(stop))
@@ -55,7 +67,6 @@ async def watched(asterisk: Asterisk, looks: float, *, is_over: bool = False) ->
             watch.leave(CALL)
         await asyncio.sleep(LOOK_SECONDS * (looks + 0.5))
         stop.set()
-    return asterisk.redirects
 
 
 @pytest.mark.parametrize(
@@ -74,18 +85,18 @@ async def watched(asterisk: Asterisk, looks: float, *, is_over: bool = False) ->
         (Asterisk(tried="zeroth:CONGESTION:503:34"), 2, 1),
     ],
 )
-async def test_a_call_is_sent_on_when_its_trunk_was_silent_for_its_time(
+def test_a_call_is_sent_on_when_its_trunk_was_silent_for_its_time(
     asterisk: Asterisk, looks: float, redirects: int
 ) -> None:
-    assert await watched(asterisk, looks) == redirects
+    assert watched(asterisk, looks) == redirects
 
 
 @pytest.mark.parametrize("error", [AmiRefused("no such channel"), AmiUnavailable("no link")])
-async def test_a_call_that_has_ended_or_cannot_be_reached_is_left_alone(error: Exception) -> None:
+def test_a_call_that_has_ended_or_cannot_be_reached_is_left_alone(error: Exception) -> None:
     asterisk = Asterisk()
     asterisk.error = error
-    assert await watched(asterisk, 2) == 0
+    assert watched(asterisk, 2) == 0
 
 
-async def test_a_call_that_was_answered_or_has_ended_is_not_looked_at() -> None:
-    assert await watched(Asterisk(), 2, is_over=True) == 0
+def test_a_call_that_was_answered_or_has_ended_is_not_looked_at() -> None:
+    assert watched(Asterisk(), 2, is_over=True) == 0

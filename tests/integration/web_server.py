@@ -25,7 +25,7 @@ from engine.runtime.security_log import SecurityLog
 from engine.storage.bookings import Grant
 from engine.storage.console_reads import ConsoleReads
 from engine.storage.interface import EngineStorage
-from engine.storage.reads import STATEMENT_SECONDS, Reads
+from engine.storage.reads import Reads
 from tests.integration.api_helpers import PEPPER, POLICY, START, check_callback
 
 FINDINGS = [
@@ -142,7 +142,7 @@ async def served_pages(
     async def hang_up(_: object) -> None:
         """Nothing is up."""
 
-    async with Reads(database, STATEMENT_SECONDS) as reads:
+    async with Reads(database) as reads:
         deps = Dependencies(
             storage=storage,
             reads=reads,
@@ -160,7 +160,7 @@ async def served_pages(
             limits=RequestLimits(body_seconds=2.0),
         )
         services = WebServices(
-            reads=ConsoleReads(database, STATEMENT_SECONDS),
+            reads=ConsoleReads(database),
             operator=operator,  # type: ignore[arg-type]
             security_log=log,
             commands=FakeCommands(),

@@ -104,7 +104,7 @@ def test_a_setting_that_was_removed_is_refused_with_its_fixed_value(monkeypatch:
 
 def test_no_setting_is_listed_as_removed() -> None:
     assert not set(REMOVED) & set(Settings.model_fields)
-    never_settings = {"callback_pace", "beep_before", "trunk_silent"}
+    never_settings = {"callback_pace", "beep_before", "trunk_silent", "read_statement"}
     assert set(Tuning.model_fields) - never_settings <= set(REMOVED)
 
 
