@@ -24,6 +24,8 @@ LENIENT = frozenset({"uac_cancel", "uac_repeats_invite"})
 # seconds; but a telephone that had to wait for the processor notes its ACK late, so that the call seems shorter.
 EARLY_SECONDS, LATE_SECONDS = 0.5, 2.0
 MOMENT_SECONDS = 0.2
+# What must be heard of a voice. While a machine stands still, no telephone sends any.
+HEARD_SECONDS = 0.6
 # How long the hidden number's side of a call may last after the end of the test.
 LAST_WORDS_SECONDS = 5.0
 

@@ -25,6 +25,7 @@ def test_nothing_goes_wrong_at_the_answer(answering: AnsweringSystem, probe: Pro
         assert probe.run(answering) == []
 
 
+@pytest.mark.runs_once
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_missing_protection_is_noticed(answering: AnsweringSystem, name: str) -> None:
     mutation, waits, probe = MUTANTS[name]

@@ -25,7 +25,7 @@ from phones.peer.wire import SipTransport
 from phones.peer.writing import sdp
 from phones.ports import free_port
 from tests.e2e.booking import Booking
-from tests.e2e.calls import SOURCE, Caller
+from tests.e2e.calls import HEARD_SECONDS, SOURCE, Caller
 from tests.e2e.certificates import Authority
 from tests.e2e.system import System
 from tests.integration.kamailio_line import Does, Node, secure_peer, tls_settings
@@ -81,6 +81,11 @@ async def answered(dialog: Dialog, headers: tuple[str, ...] = ()) -> Dialog:
     return dialog
 
 
+def status_of(call: Dialog) -> int | None:
+    """The final status. Kamailio's processes may let a provisional answer come after it."""
+    return next(each.status for each in call.messages if each.status is not None and each.status >= 200)
+
+
 async def asked(dialog: Dialog, method: str) -> int | None:
     """Sends a request within a call. Returns the status of its answer."""
     return (await dialog.answered(dialog.request(method), 10)).status
@@ -134,7 +139,7 @@ def test_a_call_ends_although_kamailio_was_killed_and_shows_nothing(
     scenario = "uas_answer" if who == "caller" else "uas_hangs_up"
     with Caller(behind.system).hidden(scenario, talk=1500):
         call = behind.stage.run(behind.dial(booked, transport))
-        assert call.messages[-1].status == 200
+        assert status_of(call) == 200
         # Asterisk has the ACK, which came before this: it would be lost with the connection.
         assert behind.stage.run(asked(call, "OPTIONS")) == 200
         behind.kamailio.kill()
@@ -185,7 +190,7 @@ def test_a_refused_call_shows_nothing(
     booked = behind.system.book("LARGE")
     with Caller(behind.system).hidden(scenario) if scenario else nullcontext():
         call = behind.stage.run(behind.dial(booked, transport))
-    assert call.messages[-1].status == status
+    assert status_of(call) == status
     assert_shows_nothing(call, booked)
 
 
@@ -210,8 +215,8 @@ def test_a_telephone_talks_over_tls_and_srtp_and_its_call_is_paid(behind: Behind
         caller.hangup()
         caller.wait_closed()
         callee.wait_closed()
-    assert tone.seconds_of(tmp_path / "caller.wav", CALLEE_HZ) > TALK_SECONDS - 0.7
-    assert tone.seconds_of(tmp_path / "callee.wav", CALLER_HZ) > TALK_SECONDS - 0.7
+    assert tone.seconds_of(tmp_path / "caller.wav", CALLEE_HZ) > HEARD_SECONDS
+    assert tone.seconds_of(tmp_path / "callee.wav", CALLER_HZ) > HEARD_SECONDS
     [cdr] = booked.wait_settled()
     assert (cdr["disposition"], cdr["hungUpBy"]) == ("ANSWERED", "CALLER")
     assert cdr["duration"] >= TALK_SECONDS
@@ -245,7 +250,7 @@ def test_asterisk_takes_no_call_that_does_not_come_through_kamailio(behind: Behi
     booked = behind.system.book("LARGE")
     for headers in ((), ("X-RN-Trunk: main",), (f"X-RN-Trunk: main-{'0' * 32}",)):
         call = behind.stage.run(behind.dial_directly(booked, headers))
-        assert call.messages[-1].status == 401, headers
+        assert status_of(call) == 401, headers
 
 
 def test_no_call_is_lost_while_the_engine_of_a_node_is_away(behind: Behind) -> None:
@@ -258,5 +263,5 @@ def test_no_call_is_lost_while_the_engine_of_a_node_is_away(behind: Behind) -> N
     transports: tuple[SipTransport, ...] = ("udp", "tls")
     for each in booked:
         for transport in transports:
-            assert behind.stage.run(behind.dial(each, transport)).messages[-1].status == 200
+            assert status_of(behind.stage.run(behind.dial(each, transport))) == 200
     assert len(behind.other.calls) == 4

@@ -57,10 +57,12 @@ def test_a_later_second_call_gets_half_of_the_remaining_seconds(sharing: System,
         with parties.dialling(booked.service) as second:
             second.wait()
             first.wait()
-            outcomes = [Outcome(first.messages()), Outcome(second.messages())]
-    # 12 s: 4 alone, then 4 together each (and a few tenths for ringing).
-    assert outcomes[0].talked == pytest.approx(8.2, abs=0.5)
-    assert outcomes[1].talked == pytest.approx(3.8, abs=0.5)
+            earlier, later = Outcome(first.messages()), Outcome(second.messages())
+    answered = next(message.at for message in earlier.messages if message.method == "ACK")
+    alone = next(message.at for message in later.messages if message.status == 180) - answered
+    # 12 s: about 4 alone, and of the rest each has half.
+    assert lasted(earlier.talked, alone + (12 - alone) / 2)
+    assert lasted(later.talked, (12 - alone) / 2)
     assert sum(_durations(booked, 2)) == 12
 
 

@@ -16,6 +16,7 @@ from phones.baresip_files import Tls
 from phones.errors import CallEndedError, PhoneTimeoutError
 from phones.ports import free_port, free_port_range, is_bound
 from tests.e2e.booking import Booking
+from tests.e2e.calls import HEARD_SECONDS
 from tests.e2e.certificates import Authority
 from tests.e2e.system import READY_SECONDS, System
 
@@ -110,8 +111,8 @@ def test_sound_goes_both_ways_over_tls_and_srtp(secured: Secured, tmp_path: Path
         caller.hangup()
         caller.wait_closed()
         callee.wait_closed()
-    assert tone.seconds_of(tmp_path / "caller.wav", CALLEE_HZ) > TALK_SECONDS - 0.7
-    assert tone.seconds_of(tmp_path / "callee.wav", CALLER_HZ) > TALK_SECONDS - 0.7
+    assert tone.seconds_of(tmp_path / "caller.wav", CALLEE_HZ) > HEARD_SECONDS
+    assert tone.seconds_of(tmp_path / "callee.wav", CALLER_HZ) > HEARD_SECONDS
     assert _dispositions(booked) == ["ANSWERED"]
 
 

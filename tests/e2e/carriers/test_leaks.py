@@ -70,6 +70,7 @@ def test_nothing_that_the_caller_receives_shows_the_callee(
     assert each.leaks == []
 
 
+@pytest.mark.runs_once
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_without_the_protections_the_same_search_finds_the_callee(
     unprotected: dict[str, Played], variant: Variant

@@ -20,7 +20,7 @@ from tests.e2e.leaks.search import leaks
 from tests.e2e.leaks.table import CONTACT, IDENTITY, ROWS, Cell, Column, Request, Row
 
 # The first test waits for all calls.
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.runs_once]
 # A row that shows everything in one call.
 EVERYTHING = Row(
     "everything",
