@@ -200,6 +200,11 @@ class System:
             self._runner.run(self._engine.stop())
             self._engine = None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether an engine was started and has not been stopped, killed or seen dead."""
+        return self._engine is not None
+
     def signal_engine(self, number: signal.Signals) -> None:
         assert self._engine is not None
         os.kill(self._engine.pid, number)

@@ -10,7 +10,7 @@ import pytest
 
 from engine.runtime.failpoints import VARIABLE
 from tests.e2e.answering import BY_NAME, MUTANTS, PROBES, SECONDS, AnsweringSystem, Probe
-from tests.e2e.calls import Caller, Outcome, lasted
+from tests.e2e.calls import EARLY_SECONDS, LATE_SECONDS, Caller, Outcome, lasted
 
 
 @pytest.fixture(scope="module")
@@ -73,5 +73,6 @@ def test_an_engine_killed_after_it_lowered_a_ringing_calls_lease(answering: Answ
     answering.until(lambda: booked.now["secondsRemaining"] == SECONDS - cost, "what is left is given back")
     # A running engine may give the call its whole lease, which nobody else wants any more.
     assert talked is not None
-    assert SECONDS / 2 - 0.15 <= talked <= (SECONDS / 2 if returns == "after it" else SECONDS) + 1
+    longest = SECONDS / 2 if returns == "after it" else SECONDS
+    assert SECONDS / 2 - EARLY_SECONDS <= talked <= longest + LATE_SECONDS
     assert cost - 1 <= talked <= cost + 1

@@ -19,7 +19,8 @@ def crash_system() -> Iterator[System]:
     with System(
         longest_call=60,
         plans={
-            "SMALL": {"seconds": 9, "calls": 25, "valid_for": 3600},
+            "SMALL": {"seconds": 4, "calls": 25, "valid_for": 3600},
+            "MEDIUM": {"seconds": 14, "calls": 25, "valid_for": 3600},
             "LARGE": {"seconds": 600, "calls": 25, "valid_for": 3600},
         },
         reconcile_interval=1,
@@ -69,7 +70,7 @@ def test_a_call_that_ends_without_the_engine_is_settled_after_its_restart(
 
 
 def test_a_live_call_is_extended_and_settled_by_the_restarted_engine(crash_system: System, parties: Caller) -> None:
-    booked = crash_system.book("SMALL")
+    booked = crash_system.book("MEDIUM")
     with parties.hidden(), parties.dialling(booked.service) as callers:
         wait_talking(crash_system, callers)
         crash_system.kill_engine()

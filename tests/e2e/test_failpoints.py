@@ -19,7 +19,7 @@ CALLBACK_SECONDS = 45.0
 
 
 @pytest.fixture(scope="module")
-def crash_system() -> Iterator[System]:
+def started() -> Iterator[System]:
     with System(
         longest_call=60,
         reconcile_interval=0.5,
@@ -30,6 +30,15 @@ def crash_system() -> Iterator[System]:
         },
     ) as system:
         yield system
+
+
+@pytest.fixture
+def crash_system(started: System) -> Iterator[System]:
+    """The system; its engine runs again after a test that fails without one."""
+    yield started
+    if not started.is_running:
+        started.start_engine()
+        started.wait_ready()
 
 
 @contextlib.contextmanager
@@ -123,16 +132,18 @@ def test_after_a_kill_a_spooled_end_is_not_settled_twice(crash_system: System) -
         wait_talking(crash_system, second)
         crash_system.kill_engine()
         first.wait()
+        talked = Outcome(first.messages()).talked
         crash_system.start_engine(**{VARIABLE: "end spool settled"})
         crash_system.wait_engine_dead()
-        assert _rows(crash_system, "SELECT duration FROM cdrs WHERE booking_id = ?", booked.id) == [(2,)]
+        [(duration,)] = _rows(crash_system, "SELECT duration FROM cdrs WHERE booking_id = ?", booked.id)
+        assert is_charged(int(str(duration)), talked)
         crash_system.asterisk_console("channel request hangup all")
         second.wait()
     crash_system.wait_spooled(booked.id, 2)
     crash_system.start_engine()
     crash_system.wait_ready()
     # The second call's end stands behind the first one's, so the first one's was read again.
-    assert 2 in [cdr["duration"] for cdr in booked.wait_settled(2)]
+    assert duration in [cdr["duration"] for cdr in booked.wait_settled(2)]
     crash_system.until(lambda: _all_settled(booked), "every lease is settled", 30)
     assert len(booked.calls) == 2
     assert _ledger_adds_up(crash_system)
@@ -161,7 +172,7 @@ def test_after_a_kill_while_sharing_both_calls_stay_within_the_credit(crash_syst
         assert final_status(messages) in {200, 503}
     crash_system.until(lambda: _all_settled(booked), "every lease is settled", 30)
     assert sum(cdr["duration"] for cdr in booked.calls) == 40 - booked.now["secondsRemaining"]
-    assert 7 in [cdr["duration"] for cdr in booked.calls]
+    assert any(is_charged(cdr["duration"], Outcome(first.messages()).talked) for cdr in booked.calls)
     assert _ledger_adds_up(crash_system)
 
 

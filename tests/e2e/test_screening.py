@@ -13,7 +13,7 @@ from phones import prompts, tone
 from phones.baresip import Baresip
 from phones.peer import Dialog, Media, Peer, Reply, Stage, media_of, sdp, user_of
 from tests.e2e.booking import Booking
-from tests.e2e.calls import HEARD_SECONDS, is_charged
+from tests.e2e.calls import HEARD_SECONDS, LATE_SECONDS, is_charged
 from tests.e2e.system import System
 
 SOURCE = "+33199007777"
@@ -85,8 +85,8 @@ def test_the_callee_hears_the_announcement_and_seconds_count_from_the_key(system
     fits = [fit for _, _, fit in prompts.heard(heard["callee"], said)]
     assert min(fits) > prompts.FITS, fits
     for who, hz in (("callee", CALLER_HZ), ("caller", CALLEE_HZ)):
-        assert HEARD_SECONDS < tone.seconds_of(heard[who], hz) < talked + 0.3, who
-    assert tone.duration(heard["caller"]) < talked + 0.5
+        assert HEARD_SECONDS < tone.seconds_of(heard[who], hz) < talked + LATE_SECONDS, who
+    assert tone.duration(heard["caller"]) < talked + LATE_SECONDS
 
 
 @dataclass
@@ -227,7 +227,7 @@ def test_the_caller_hears_the_greeting_while_it_rings_and_nothing_of_the_callee(
         callee.wait_closed()
     [(_, _, fit)] = prompts.heard(recording, ("fr/greeting",))
     assert fit > prompts.FITS
-    assert HEARD_SECONDS < tone.seconds_of(recording, CALLEE_HZ) < talked + 0.3
+    assert HEARD_SECONDS < tone.seconds_of(recording, CALLEE_HZ) < talked + LATE_SECONDS
     [record] = booked.wait_settled()
     assert is_charged(record["duration"], talked)
 

@@ -7,7 +7,7 @@ import pytest
 
 from phones.messages import by_call
 from tests.e2e.booking import Booking
-from tests.e2e.calls import ANSWERS_SOME, SOURCE, Caller, Outcome, lasted, wait_talking
+from tests.e2e.calls import ANSWERS_SOME, SOURCE, Caller, Outcome, is_charged, lasted, wait_talking
 from tests.e2e.system import System
 
 
@@ -75,9 +75,11 @@ def test_the_unused_lease_of_one_call_goes_to_the_other(sharing: System, parties
     ):
         leaves.wait()
         stays.wait()
-        outcome = Outcome(stays.messages())
-    assert lasted(outcome.talked, 10)
-    assert _durations(booked, 2) == [2, 10]
+        left, stayed = Outcome(leaves.messages()), Outcome(stays.messages())
+    shorter, longer = _durations(booked, 2)
+    assert is_charged(shorter, left.talked)
+    assert shorter + longer == 12
+    assert lasted(stayed.talked, longer)
 
 
 @pytest.mark.parametrize(("second", "seconds"), [("uac_rejected", 6), ("uac_cancel", 12)])
@@ -122,4 +124,5 @@ def test_every_call_goes_through_while_slots_and_seconds_are_left(sharing: Syste
         refused = parties.call(booked.service)
     assert [outcome.status for outcome in outcomes] == [200] * 3
     assert refused.status in {410, 486}
-    assert _durations(booked, 4)[1:] == [2, 2, 2]
+    talked = sorted(outcome.talked or 0 for outcome in outcomes)
+    assert all(is_charged(*each) for each in zip(_durations(booked, 4)[1:], talked, strict=True))
