@@ -1,7 +1,7 @@
 """Calls with SIPp: a hidden number that behaves by a scenario, and a caller who dials a rented number."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,13 @@ def is_charged(seconds: int, talked: float | None) -> bool:
     Asterisk may see the answer and the end a moment later than the caller.
     """
     return talked is not None and math.ceil(talked - MOMENT_SECONDS) <= seconds <= math.ceil(talked + MOMENT_SECONDS)
+
+
+def are_charged(records: Sequence[Mapping[str, Any]], talked: Iterable[float | None]) -> bool:
+    """Whether the records of several calls, in any order, have what these calls cost by their callers' clocks."""
+    durations = sorted(int(record["duration"]) for record in records)
+    clocks = sorted(each for each in talked if each is not None)
+    return len(durations) == len(clocks) and all(map(is_charged, durations, clocks))
 
 
 class Caller:

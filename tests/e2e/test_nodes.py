@@ -13,7 +13,7 @@ from engine.asterisk.keepership import TAKE_OVER_SECONDS, engine_id
 from phones.ports import free_port
 from phones.sipp import Sipp
 from tests.e2e.booking import Booking
-from tests.e2e.calls import Caller, Outcome, is_charged, wait_talking
+from tests.e2e.calls import Caller, Outcome, are_charged, is_charged, wait_talking
 from tests.e2e.nodes import SecondEngine, SecondNode, StrangeEngine
 from tests.e2e.system import System
 from tests.postgresql_server import database_named, postgres_server
@@ -141,8 +141,7 @@ def test_a_rolling_restart_of_both_engines_drops_no_call(systems: tuple[System, 
     assert len(statuses) > 4
     assert set(statuses) == {200}, statuses
     assert abs(durations(long, 1)[0] - talked) < 3
-    charged = zip(durations(short, len(outcomes)), sorted(outcome.talked or 0 for outcome in outcomes), strict=True)
-    assert all(is_charged(*each) for each in charged)
+    assert are_charged(short.wait_settled(len(outcomes)), [outcome.talked for outcome in outcomes])
     assert first.command("ledger", "verify", "--json") == []
 
 

@@ -13,7 +13,7 @@ import pytest
 from phones.messages import by_call
 from phones.ports import free_port
 from tests.e2e.booking import Booking
-from tests.e2e.calls import LATE_SECONDS, Caller, Outcome, is_charged, lasted, wait_talking
+from tests.e2e.calls import LATE_SECONDS, Caller, Outcome, are_charged, is_charged, lasted, wait_talking
 from tests.e2e.system import System
 from tests.e2e.tcp_relay import TcpRelay
 
@@ -77,9 +77,7 @@ def test_ends_whose_events_are_lost_are_settled_from_the_spool_within_a_round(
     waits = [settled - bye for settled, bye in zip(_ends(booked), byes, strict=True)]
     print(f"\nlink cut {cut}: settled after {[f'{each:.2f} s' for each in waits]}")  # noqa: T201  the figure
     assert max(waits) < ROUND_SECONDS + MARGIN_SECONDS
-    talked = sorted(Outcome(trace).talked or 0 for trace in traces)
-    durations = sorted(cdr["duration"] for cdr in booked.calls)
-    assert all(is_charged(*each) for each in zip(durations, talked, strict=True))
+    assert are_charged(booked.calls, [Outcome(trace).talked for trace in traces])
     assert {cdr["disposition"] for cdr in booked.calls} == {"ANSWERED"}
     system.wait_ready()
     assert system.command("ledger", "verify", "--json") == []
