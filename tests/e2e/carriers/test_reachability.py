@@ -2,7 +2,8 @@
 
 import time
 
-from tests.e2e.carriers.system import WATCHED, CarrierSystem, Line
+from tests.e2e.carriers.system import CarrierSystem, Line
+from tests.e2e.carriers.variants import WATCHED
 
 # Its own interval, and the time for which Asterisk waits for an answer.
 NOTICED_SECONDS = 1 + 3 + 4.0
@@ -10,6 +11,7 @@ AT_ONCE_SECONDS = 3.0
 
 
 def test_a_trunk_that_does_not_answer_is_passed_over_until_it_does(carrier_system: CarrierSystem, on: Line) -> None:
+    carrier_system.until(lambda: carrier_system.is_up(WATCHED), "the trunk is up")
     on.carrier.answers_options = False
     try:
         silent = time.monotonic()

@@ -70,7 +70,7 @@ VARIANTS = (
     Variant("line", {"username": "line@1", "register": True, "expires": 60}, account=_account("line@1")),
     Variant("proxy", {"outbound_proxy": "CARRIER"}, uri=f"sip:{DOMAIN}"),
     Variant("tcp", {}, transport="tcp"),
-    Variant("wideband", {"codecs": ["g722", "alaw", "ulaw"], "qualify": 1}),
+    Variant("wideband", {"codecs": ["g722", "alaw", "ulaw"]}),
     Variant(
         "line-to",
         {"username": "line@2", "register": True, "expires": 60, "dialled_number": "to"},
@@ -78,26 +78,31 @@ VARIANTS = (
     ),
 )
 
+# The only trunk whose carrier Asterisk asks whether it is there. While a machine stands still it is not, and Asterisk
+# notes that late: so no other test calls over this trunk.
+WATCHED = Variant("watched", {"qualify": 1})
+EVERY = (*VARIANTS, WATCHED)
+
 
 def hidden_numbers(variant: Variant) -> list[str]:
     """The hidden numbers that are called over this trunk."""
-    first = 2000 + NUMBERS_EACH * VARIANTS.index(variant)
+    first = 2000 + NUMBERS_EACH * EVERY.index(variant)
     return [f"+3319900{number}" for number in range(first, first + NUMBERS_EACH)]
 
 
 def variant_of(number: str) -> Variant:
     """The trunk over which a hidden number is called."""
-    return VARIANTS[(int(number[-4:]) - 2000) // NUMBERS_EACH]
+    return EVERY[(int(number[-4:]) - 2000) // NUMBERS_EACH]
 
 
 def callers_host(variant: Variant) -> str:
     """The address of the callers that come in over this trunk; the carrier's own where the line tells them."""
-    return f"127.2.0.{VARIANTS.index(variant) + 1}"
+    return f"127.2.0.{EVERY.index(variant) + 1}"
 
 
 def trunks(carrier: Address) -> list[dict[str, object]]:
     """The settings of all trunks of a carrier at this address."""
-    return [_trunk(variant, f"sip:{carrier[0]}:{carrier[1]}") for variant in VARIANTS]
+    return [_trunk(variant, f"sip:{carrier[0]}:{carrier[1]}") for variant in EVERY]
 
 
 def _trunk(variant: Variant, carrier: str) -> dict[str, object]:
