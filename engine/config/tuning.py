@@ -55,7 +55,7 @@ class Tuning(BaseModel):
         expired_callbacks_window: Time in which the calls to one expired booking are counted together.
         beep_before: How long before the end of a call both sides hear the beep, on bookings that have it.
         trunk_silent: Time after which a trunk that has sent no answer at all is passed over.
-        read_statement: Time that a statement which serves a request may run.
+        read_statement: How long a database statement that serves a request may run. Most take a millisecond.
         max_undecided_calls: Calls that may wait for a decision at once; further ones get 503. None: 16 for each core.
     """
 

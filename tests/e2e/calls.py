@@ -23,6 +23,7 @@ LENIENT = frozenset({"uac_cancel", "uac_repeats_invite"})
 # A busy machine may cut a call late (figures: test_call_limit.py). A call that is cut early loses paid time, by whole
 # seconds; but a telephone that had to wait for the processor notes its ACK late, so that the call seems shorter.
 EARLY_SECONDS, LATE_SECONDS = 0.5, 2.0
+# Asterisk's clock may differ from the caller's by this much.
 MOMENT_SECONDS = 0.2
 # What must be heard of a voice. While a machine stands still, no telephone sends any.
 HEARD_SECONDS = 0.6
@@ -36,11 +37,10 @@ def lasted(talked: float | None, seconds: float) -> bool:
 
 
 def is_charged(seconds: int, talked: float | None) -> bool:
-    """Whether a call costs each second that has begun, by the clock of its caller.
-
-    Asterisk may see the answer and the end a moment later than the caller.
-    """
-    return talked is not None and math.ceil(talked - MOMENT_SECONDS) <= seconds <= math.ceil(talked + MOMENT_SECONDS)
+    """Whether an answered call costs each second that has begun by its caller's clock, and at least one."""
+    if talked is None:
+        return False
+    return max(1, math.ceil(talked - MOMENT_SECONDS)) <= seconds <= math.ceil(talked + MOMENT_SECONDS)
 
 
 def are_charged(records: Sequence[Mapping[str, Any]], talked: Iterable[float | None]) -> bool:

@@ -201,7 +201,7 @@ class System:
             self._engine = None
 
     @property
-    def is_running(self) -> bool:
+    def has_engine(self) -> bool:
         """Whether an engine was started and has not been stopped, killed or seen dead."""
         return self._engine is not None
 

@@ -36,7 +36,7 @@ def started() -> Iterator[System]:
 def crash_system(started: System) -> Iterator[System]:
     """The system; its engine runs again after a test that fails without one."""
     yield started
-    if not started.is_running:
+    if not started.has_engine:
         started.start_engine()
         started.wait_ready()
 

@@ -12,7 +12,7 @@ from tests.integration.fake_ami import FakeAmi
 
 # It repeats sooner than the product, but waits longer for an answer: a machine may stand still for seconds.
 FAST = AmiLimits(action_seconds=10.0, ping_every_seconds=0.2, first_retry_seconds=0.05, refused_retry_seconds=0.1)
-# How long an answer is waited for that a test withholds.
+# How long the link waits where a test withholds the answer.
 IN_VAIN_SECONDS = 0.3
 
 
@@ -54,7 +54,7 @@ async def linked(
 
 @contextmanager
 def in_vain(link: AmiLink) -> Iterator[None]:
-    """The link waits meanwhile for answers only for IN_VAIN_SECONDS."""
+    """Meanwhile the link waits only IN_VAIN_SECONDS for an answer."""
     # The link, its connection and its protocol share these limits, which are frozen for everybody else.
     limits = link._limits
     usual = limits.action_seconds
@@ -67,7 +67,7 @@ def in_vain(link: AmiLink) -> Iterator[None]:
 
 @contextmanager
 def unanswered(ami: FakeAmi, link: AmiLink) -> Iterator[None]:
-    """Asterisk answers nothing meanwhile, for which the link waits only IN_VAIN_SECONDS."""
+    """Meanwhile Asterisk answers nothing, and the link waits only IN_VAIN_SECONDS for an answer."""
     ami.silent = True
     try:
         with in_vain(link):

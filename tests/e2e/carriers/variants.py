@@ -78,8 +78,8 @@ VARIANTS = (
     ),
 )
 
-# The only trunk whose carrier Asterisk asks whether it is there. While a machine stands still it is not, and Asterisk
-# notes that late: so no other test calls over this trunk.
+# The only trunk whose carrier Asterisk asks whether it is there. On a machine that stands still the answer comes late,
+# and the trunk counts as down for a moment: so only the test of this calls over it.
 WATCHED = Variant("watched", {"qualify": 1})
 EVERY = (*VARIANTS, WATCHED)
 
